@@ -1,0 +1,40 @@
+"""Errors of the package: one base with a code that ``transport.present`` can put into words.
+
+``code`` is ``EDOC-<AREA>-<NNN>`` of the catalogue (console.md 2); ``facts`` are the values its sentences need, never a
+secret and never document content. The exception's own text is for developers.
+"""
+
+from __future__ import annotations
+
+
+class EdocError(Exception):
+    """Base of every error this package raises."""
+
+    def __init__(self, code: str, message: str, **facts: object) -> None:
+        super().__init__(message)
+        self.code = code
+        self.facts = facts
+
+
+class NotEdxml(EdocError):
+    """The bytes are not an edXML message this reader takes (edxml.md 12); ``facts`` name the format found."""
+
+
+class NotStrict(EdocError):
+    """A value or layout breaks the strict writer's rules (edxml.md 13); ``facts`` name the element and the limit."""
+
+
+class SealRefused(EdocError):
+    """A sealed message fails a hard check; ``reason`` is its code of exchange.md 3.3."""
+
+    def __init__(self, code: str, message: str, reason: str, **facts: object) -> None:
+        super().__init__(code, message, **facts)
+        self.reason = reason
+
+
+class MoveRefused(EdocError):
+    """A status move that the table does not allow (regulations.md 10, S1)."""
+
+
+class UnknownAgency(EdocError):
+    """No agency of the directory has this code; ``facts`` propose the nearest three, or the successor of a closed one."""
