@@ -15,7 +15,11 @@ EXIT_SETUP = 6
 def _foreign() -> list[str]:
     """Return one line per name of ours that would be loaded from elsewhere."""
     here = Path(__file__).resolve().parent.parent
-    wanted = {"signer": here / "signer" / "__init__.py", "transport": here / "transport" / "__init__.py", "cli": here / "cli.py"}
+    wanted = {
+        "signer": here / "signer" / "__init__.py",
+        "transport": here / "transport" / "__init__.py",
+        "cli": here / "cli.py",
+    }
     lines = []
     for name, path in wanted.items():
         spec = importlib.util.find_spec(name)
@@ -31,7 +35,12 @@ def main() -> None:
         print(f"edoc {importlib.import_module('edoc').__version__}")
         return
     if lines := _foreign():
-        print("edoc: có gói lạ chiếm tên của edoc / foreign files under our package names", *lines, sep="\n", file=sys.stderr)
+        print(
+            "edoc: có gói lạ chiếm tên của edoc / foreign files under our package names",
+            *lines,
+            sep="\n",
+            file=sys.stderr,
+        )
         sys.exit(EXIT_SETUP)
     importlib.import_module("cli").main()
 

@@ -37,4 +37,4 @@ class MoveRefused(EdocError):
 
 
 class UnknownAgency(EdocError):
-    """No agency of the directory has this code; ``facts`` propose the nearest three, or the successor of a closed one."""
+    """The directory has no open agency of this code; ``facts`` propose the nearest three, or the successor."""

@@ -323,7 +323,10 @@ def file_verdict(signatures: tuple[SignatureReport, ...], *, integrity_only: boo
 
     A stand-alone time stamp counts only when it is broken. Under ``integrity_only`` *valid* means that all are intact.
     """
-    if any(s.integrity is Integrity.BROKEN or (not integrity_only and s.indication is Indication.FAILED) for s in signatures):
+    if any(
+        s.integrity is Integrity.BROKEN or (not integrity_only and s.indication is Indication.FAILED)
+        for s in signatures
+    ):
         return Verdict.INVALID
     real = [s for s in signatures if s.kind != "timestamp"]
     if integrity_only:

@@ -37,9 +37,11 @@ class ReceiptInvalid(TransportError):
 
 
 class Problem(TransportError):
-    """A registered problem (exchange.md 3.2), raised or received; ``name`` is its last part, ``status`` the HTTP status."""
+    """A registered problem (exchange.md 3.2), raised or received: last part of its type, and HTTP status."""
 
-    def __init__(self, name: str, status: int, message: str, *, retry_after: int | None = None, **facts: object) -> None:
+    def __init__(
+        self, name: str, status: int, message: str, *, retry_after: int | None = None, **facts: object
+    ) -> None:
         super().__init__("EDOC-EXC-001", message, problem=name, status=status, **facts)
         self.name = name
         self.status = status
