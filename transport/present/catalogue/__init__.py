@@ -1,0 +1,104 @@
+"""The message catalogue: one TOML file per area, read when a text of that area is first asked for.
+
+A text names its facts in braces; a fact that is missing shows as ``-``. Nothing else in braces has a meaning, so values
+that came from files can do nothing here.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cache
+from importlib import resources
+
+from transport.present.text import person_date, person_time
+
+AREAS = ("USE", "CFG", "KEY", "TRU", "PKI", "PDF", "XML", "SIG", "DOC", "EXC", "LED", "STO", "WEB", "INT")
+UNKNOWN_CODE = "EDOC-INT-002"
+
+_FACT = re.compile(r"\{(\w+)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One error of the catalogue; ``texts`` holds what, why, next by language."""
+
+    code: str
+    exit: int
+    retryable: bool
+    texts: Mapping[str, Mapping[str, str]]
+
+
+def fill(template: str, facts: Mapping[str, object]) -> str:
+    """Return the template with each ``{name}`` replaced by that fact, or ``-``."""
+    return _FACT.sub(lambda match: _shown(facts.get(match[1])), template)
+
+
+def _shown(value: object) -> str:
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, datetime):
+        return person_time(value)
+    if isinstance(value, date):
+        return person_date(value)
+    if isinstance(value, (tuple, list, set, frozenset)):
+        return ", ".join(_shown(item) for item in value) or "-"
+    return str(value)
+
+
+def read(name: str) -> dict[str, object]:
+    """Return a TOML file of this folder."""
+    return tomllib.loads(resources.files(__name__).joinpath(f"{name}.toml").read_text("utf-8"))
+
+
+@cache
+def area(name: str) -> Mapping[str, Entry]:
+    """Return the entries of one area by code; an area without a file has none."""
+    if name not in AREAS:
+        return {}
+    try:
+        table = read(name)
+    except FileNotFoundError:
+        return {}
+    return {code: _entry(code, value) for code, value in table.items()}
+
+
+def _entry(code: str, value: object) -> Entry:
+    if not isinstance(value, dict):
+        raise TypeError(f"catalogue entry {code} is not a table")
+    return Entry(code, int(value["exit"]), bool(value.get("retryable", False)), {"vi": value["vi"], "en": value["en"]})
+
+
+def find(code: str) -> Entry | None:
+    """Return the entry of a code ``EDOC-<AREA>-<NNN>``, or ``None``."""
+    parts = code.split("-")
+    return area(parts[1]).get(code) if len(parts) == 3 else None
+
+
+@cache
+def _reasons() -> dict[str, dict[str, str]]:
+    return read("reasons")  # type: ignore[return-value]  # the form is checked by tests/console
+
+
+@cache
+def _words() -> dict[str, dict[str, str]]:
+    return read("words")  # type: ignore[return-value]  # the form is checked by tests/console
+
+
+def reason(code: str, facts: Mapping[str, object], lang: str) -> str:
+    """Return the sentence of a reason or warning code (signing.md 8); an unknown code stands for itself."""
+    texts = _reasons().get(code)
+    return fill(texts[lang], facts) if texts else code
+
+
+def word(key: str, lang: str, **facts: object) -> str:
+    """Return a word or sentence of the console in the language asked for."""
+    return fill(_words()[key][lang], facts)
+
+
+def has_word(key: str) -> bool:
+    """Say whether the console has a text of that name."""
+    return key in _words()

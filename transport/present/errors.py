@@ -1,0 +1,134 @@
+"""Errors as a person and a program see them: four lines, or ``edoc.error/1`` (console.md 2).
+
+The exceptions of the three packages carry a code and facts; the sentences, the exit code and whether trying again
+helps come from the catalogue.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+from edoc.errors import EdocError
+from signer.errors import SignerError
+from transport.errors import TransportError
+from transport.present import catalogue
+from transport.present.text import json_time, sanitise
+
+LABELS = {"vi": ("vì sao", "làm gì", "mã"), "en": ("why", "next", "code")}
+
+_BY_ERRNO = {
+    errno.ENOSPC: "EDOC-USE-011",
+    errno.EDQUOT: "EDOC-USE-011",
+    errno.EACCES: "EDOC-USE-010",
+    errno.EPERM: "EDOC-USE-010",
+    errno.EROFS: "EDOC-USE-010",
+    errno.ENOENT: "EDOC-USE-008",
+    errno.ENOTDIR: "EDOC-USE-008",
+    errno.EISDIR: "EDOC-USE-015",
+    errno.ENAMETOOLONG: "EDOC-USE-008",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One error in words. ``detail`` holds the facts for a program; none of them is a secret."""
+
+    code: str
+    message: str
+    why: str | None
+    next: str | None
+    retryable: bool
+    exit_code: int
+    detail: Mapping[str, object] = field(default_factory=dict)
+
+
+class CommandError(Exception):
+    """A command cannot go on: a code of the catalogue and its facts."""
+
+    def __init__(self, code: str, **facts: object) -> None:
+        super().__init__(code)
+        self.code = code
+        self.facts = facts
+
+
+Known = SignerError | EdocError | TransportError | CommandError
+KNOWN = (SignerError, EdocError, TransportError, CommandError)
+
+
+def fault_of(code: str, facts: Mapping[str, object], lang: str) -> Fault:
+    """Put a code and its facts into words; a code without entry is itself an internal error that keeps its name."""
+    entry = catalogue.find(code)
+    if entry is None:
+        facts = {**facts, "missing": code}
+        entry = catalogue.find(catalogue.UNKNOWN_CODE)
+        if entry is None:
+            raise LookupError(f"the catalogue lacks {catalogue.UNKNOWN_CODE}")
+    texts = entry.texts[lang]
+    return Fault(
+        code=code,
+        message=catalogue.fill(texts["what"], facts),
+        why=catalogue.fill(texts["why"], facts) if texts.get("why") else None,
+        next=catalogue.fill(texts["next"], facts) if texts.get("next") else None,
+        retryable=entry.retryable,
+        exit_code=entry.exit,
+        detail={key: _plain(value) for key, value in facts.items()},
+    )
+
+
+def fault(error: BaseException, lang: str, **facts: object) -> Fault:
+    """Put an exception into words; ``facts`` fill what the place of the error did not know, such as the path."""
+    if isinstance(error, KNOWN):
+        return fault_of(error.code, {**facts, **error.facts}, lang)
+    if isinstance(error, OSError):
+        return fault_of(_BY_ERRNO.get(error.errno or 0, "EDOC-USE-017"), {**_os_facts(error), **facts}, lang)
+    return fault_of("EDOC-INT-001", {"kind": type(error).__name__, **facts}, lang)
+
+
+def _os_facts(error: OSError) -> dict[str, object]:
+    return {"path": error.filename or "-", "reason": error.strerror or type(error).__name__}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return json_time(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (tuple, list, set, frozenset)):
+        return [_plain(item) for item in value]
+    return str(value)
+
+
+def lines(problem: Fault, lang: str) -> list[str]:
+    """Return the four lines: what, why, what next, code."""
+    why, following, code = LABELS[lang]
+    shown = [f"edoc: {sanitise(problem.message)}"]
+    if problem.why:
+        shown.append(f"  {why}: {sanitise(problem.why)}")
+    if problem.next:
+        shown.append(f"  {following}: {sanitise(problem.next)}")
+    return [*shown, f"  {code}: {problem.code}"]
+
+
+def as_json(problem: Fault) -> dict[str, object]:
+    """Return ``Error`` of console.md 2."""
+    return {
+        "code": problem.code,
+        "message": problem.message,
+        "why": problem.why,
+        "next": problem.next,
+        "retryable": problem.retryable,
+        "exit_code": int(problem.exit_code),
+        "detail": dict(problem.detail),
+    }
+
+
+def document(problem: Fault) -> dict[str, object]:
+    """Return ``edoc.error/1``, the answer of a command that failed as a whole."""
+    return {"schema": "edoc.error/1", "error": as_json(problem)}
+
+
