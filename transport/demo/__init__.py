@@ -1,0 +1,1 @@
+"""What only the demonstration needs: sample letter, test authority over loopback HTTP."""
