@@ -1,0 +1,125 @@
+"""The numbered checks on what arrives (exchange.md 3.1 S8, 3.3): accept, refuse with one reason, or cannot judge now.
+
+The hard checks, in the order of exchange.md 3.3; each has one reason to fail and its own code:
+
+1.  ``not-edxml``, ``limits``: XML of one message, within the limits of chapter 10
+2.  ``seal-missing``, ``seal-invalid``, ``seal-algorithm``: one seal, holding, by an accepted algorithm
+3.  ``certificate-invalid``: a path to a trusted root at the time of arrival, not revoked (R62, R64)
+4.  ``seal-not-sender``: the sealing certificate is the sender's exchange certificate on that day (R66)
+5.  ``slip-mismatch``: message id, sender and kind of the slip are those of the path and of the file
+6.  ``wrong-addressee``: the recipient of the path is named in the file (M5)
+7.  ``incomplete``: manifest, attachments and their bytes agree (R5)
+8.  ``not-strict``: the rest of the strict writer's rules (M6)
+9.  ``secret-content``: no secrecy marking (R1)
+
+Steps 1 to 3 and 7 to 9 raise ``SealRefused`` in ``edoc.seal``; 4 to 6 are here, because they need the path of the request and
+the directory. Missing trust data is ``CannotJudge``: neither accepted nor refused blindly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, timezone
+
+from edoc.agencies import Directory
+from edoc.errors import SealRefused
+from edoc.seal import OpenedEnvelope, UnsealedMessage, read_unsealed, unseal
+from signer.trust import Context
+from transport.dispatch import Key
+from transport.errors import Problem
+
+VIETNAM = timezone(timedelta(hours=7))
+"""Vietnamese time, unchanged since 1975; days are counted in it (R7)."""
+
+SEAL_SKEW = timedelta(seconds=300)
+"""How far ahead of our clock a seal may be (exchange.md 10, ``clock_skew_seal``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What a request brought: the path's key, the bytes, and when the last of them arrived."""
+
+    key: Key
+    data: bytes
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why the bytes are refused: a code of exchange.md 3.3, and the field it is about."""
+
+    reason: str
+    field: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Result of the hard checks: exactly one of ``opened`` and ``refusal``; the slip's facts are kept as far as read."""
+
+    opened: OpenedEnvelope | None
+    refusal: Refusal | None
+    unsealed: UnsealedMessage | None = None
+
+
+Check = Callable[[Delivery, UnsealedMessage, Directory], Refusal | None]
+
+
+def vietnam_day(moment: datetime) -> date:
+    """Return the calendar day in Vietnam of an instant (R7)."""
+    return moment.astimezone(VIETNAM).date()
+
+
+def check_sender(delivery: Delivery, message: UnsealedMessage, directory: Directory) -> Refusal | None:
+    """4: the sealing certificate is registered as the sender's exchange certificate on the day of arrival (R66)."""
+    known = directory.certificates(delivery.key.sender, "exchange", vietnam_day(delivery.received_at))
+    if message.certificate_sha256 in {certificate.sha256 for certificate in known}:
+        return None
+    return Refusal("seal-not-sender")
+
+
+def check_slip(delivery: Delivery, message: UnsealedMessage, directory: Directory) -> Refusal | None:
+    """5: what the slip states is what the path and the file say; another id is another message (M2)."""
+    slip = message.slip
+    if slip.message_id != delivery.key.message_id:
+        return Refusal("slip-mismatch", "MessageId")
+    if not directory.same(slip.sender, delivery.key.sender) or not directory.same(
+        message.sender_code, delivery.key.sender
+    ):
+        return Refusal("slip-mismatch", "Sender")
+    if slip.kind != message.kind:
+        return Refusal("slip-mismatch", "Kind")
+    return None
+
+
+def check_addressee(delivery: Delivery, message: UnsealedMessage, directory: Directory) -> Refusal | None:
+    """6: the recipient of the path is one of the agencies the file is addressed to (M5)."""
+    if any(directory.same(code, delivery.key.recipient) for code in message.recipient_codes):
+        return None
+    return Refusal("wrong-addressee", "To" if message.kind == "edoc" else "ResponseFor")
+
+
+CHECKS: tuple[Check, ...] = (check_sender, check_slip, check_addressee)
+
+
+def judge(delivery: Delivery, *, context: Context, directory: Directory) -> Outcome:
+    """Run the hard checks on a delivery in their order.
+
+    Raises:
+        CannotJudge: trust or revocation data needed for the answer is missing (503 ``trust-unavailable``).
+        Problem: ``clock-disagreement``, the seal lies more than 300 s ahead of our clock.
+    """
+    try:
+        unsealed = unseal(delivery.data, context=context)
+    except SealRefused as refused:
+        return Outcome(None, Refusal(refused.reason))
+    if unsealed.slip.submitted_at > context.at + SEAL_SKEW:
+        raise Problem("clock-disagreement", 503, "the seal lies in the future")
+    for check in CHECKS:
+        if refusal := check(delivery, unsealed, directory):
+            return Outcome(None, refusal, unsealed)
+    try:
+        return Outcome(read_unsealed(unsealed), None, unsealed)
+    except SealRefused as refused:
+        field = refused.facts.get("field")
+        return Outcome(None, Refusal(refused.reason, str(field) if field else None), unsealed)
