@@ -8,6 +8,16 @@ from datetime import date, datetime
 from transport.dispatch import Key, State
 
 
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """A leaf on its way into the log: row number, leaf hash (32 bytes), bytes; ``index`` is known before the commit."""
+
+    id: int
+    leaf: bytes
+    data: bytes
+    index: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class LedgerRef:
     """Where a leaf stands: the log's origin, the index, the leaf hash (hexadecimal)."""
@@ -66,7 +76,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class AttemptEnd:
-    """How an attempt ended: ``outcome`` delivered, refused, problem, no-proof, unreachable; ``problem`` its short name."""
+    """How an attempt ended: ``outcome`` delivered, refused, problem, no-proof, unreachable; ``problem`` its name."""
 
     outcome: str
     status: int | None = None
@@ -132,6 +142,15 @@ class DispatchView:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedFacts:
+    """What is kept of a refused message beside its receipt: the bytes are not (exchange.md 3.3)."""
+
+    sha256: str
+    size: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
     """What the recipient knows of K: ``state`` accepted or refused, and its one receipt."""
 
@@ -164,6 +183,56 @@ class NewArrival:
     due: date | None = None
     status_code: str | None = None
     sender_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NewStatus:
+    """A status of a document's dispatch: ``direction`` in or out, ``carrier`` the id of the status message."""
+
+    direction: str
+    carrier: str
+    code: str
+    at: datetime
+    reason: str | None = None
+    note: str | None = None
+    unit: str | None = None
+    person: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StatusView:
+    """A recorded status; ``applied`` is false where the move was not in the table of S1."""
+
+    key: Key
+    status: NewStatus
+    recorded_at: datetime
+    applied: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptView:
+    """One attempt as ``dispatch why`` lists it."""
+
+    n: int
+    owner: str
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: str | None
+    status: int | None
+    problem: str | None
+    peer: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class EffectClaim:
+    """An effect handed to a worker; ``starts`` is its fence."""
+
+    effect_id: int
+    cause: str
+    kind: str
+    facts: dict[str, str]
+    owner: str
+    starts: int
 
 
 @dataclass(frozen=True, slots=True)
