@@ -1,0 +1,336 @@
+"""A private key with its certificate and chain: loaded once, held, used through one port, never shown (signing.md 2).
+
+Keys come from PEM (PKCS#8 or traditional, plain or encrypted), DER and PKCS#12. A credential checks that key and
+certificate belong together, verifies every value it makes with the public key before it hands it out (a faulty token
+must not publish a value that betrays its key), cannot be pickled, and its ``repr`` shows subject and serial only.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import NoReturn, Protocol, TypeGuard, final
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from cryptography.hazmat.primitives.serialization import pkcs12
+
+from signer.algorithms import Scheme
+from signer.errors import CredentialError
+
+PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
+
+_HASHES: dict[str, hashes.HashAlgorithm] = {
+    "sha256": hashes.SHA256(),
+    "sha384": hashes.SHA384(),
+    "sha512": hashes.SHA512(),
+}
+
+
+class Role(StrEnum):
+    """What a key is for. An exchange key never signs documents, an agency key never alone (R28, R29)."""
+
+    PERSON = "person"
+    AGENCY = "agency"
+    EXCHANGE = "exchange"
+    REQUEST = "request"
+    TLS = "tls"
+
+
+@final
+class Secret:
+    """A PIN or pass phrase: wiped after use, never printed, compared or pickled."""
+
+    __slots__ = ("_value",)
+    __hash__ = None  # type: ignore[assignment]  # no equality, so no hash
+
+    def __init__(self, value: bytes | bytearray) -> None:
+        self._value = bytearray(value)
+
+    def reveal(self) -> bytes:
+        """Return the bytes; keep them no longer than one call needs."""
+        return bytes(self._value)
+
+    def wipe(self) -> None:
+        """Overwrite the bytes."""
+        self._value[:] = bytes(len(self._value))
+
+    def __eq__(self, other: object) -> NoReturn:
+        raise TypeError("secrets are not compared")
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    __str__ = __repr__
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("secrets are not pickled")
+
+
+PassphraseSource = Callable[[str], Secret | None]
+"""Asked once with the name of what is opened; ``None`` means that there is no pass phrase."""
+
+
+class SigningPort(Protocol):
+    """The one thing asked of a key: digests in, values out, in the same order. ECDSA values are DER-encoded."""
+
+    def sign(self, digests: Sequence[bytes], scheme: Scheme) -> list[bytes]:
+        """Sign digests made with ``scheme.digest``.
+
+        Raises:
+            CredentialError: the key cannot be used.
+        """
+        ...
+
+
+@final
+class SoftwareKey:
+    """A key in memory."""
+
+    __slots__ = ("_key",)
+
+    def __init__(self, key: PrivateKey) -> None:
+        self._key = key
+
+    def sign(self, digests: Sequence[bytes], scheme: Scheme) -> list[bytes]:
+        """Sign each digest; see ``SigningPort``."""
+        return [self._one(digest, scheme) for digest in digests]
+
+    def _one(self, digest: bytes, scheme: Scheme) -> bytes:
+        key, algorithm = self._key, _HASHES[scheme.digest]
+        if isinstance(key, rsa.RSAPrivateKey) and scheme.value.startswith("rsa-"):
+            return key.sign(digest, _padding(scheme), Prehashed(algorithm))
+        if isinstance(key, ec.EllipticCurvePrivateKey) and scheme.value.startswith("ecdsa-"):
+            return key.sign(digest, ec.ECDSA(Prehashed(algorithm)))
+        raise CredentialError("EDOC-KEY-006", "the key does not serve this scheme", scheme=scheme.value)
+
+    def __repr__(self) -> str:
+        return "SoftwareKey(***)"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("keys are not pickled")
+
+
+def _padding(scheme: Scheme) -> padding.AsymmetricPadding:
+    if "-pss-" in scheme.value:
+        algorithm = _HASHES[scheme.digest]
+        return padding.PSS(padding.MGF1(algorithm), algorithm.digest_size)
+    return padding.PKCS1v15()
+
+
+def verify_value(public: PublicKey, value: bytes, digest: bytes, scheme: Scheme) -> bool:
+    """Tell whether ``value`` is a signature over ``digest`` by this key and scheme."""
+    algorithm = _HASHES[scheme.digest]
+    try:
+        if isinstance(public, rsa.RSAPublicKey) and scheme.value.startswith("rsa-"):
+            public.verify(value, digest, _padding(scheme), Prehashed(algorithm))
+        elif isinstance(public, ec.EllipticCurvePublicKey) and scheme.value.startswith("ecdsa-"):
+            public.verify(value, digest, ec.ECDSA(Prehashed(algorithm)))
+        else:
+            return False
+    except InvalidSignature:
+        return False
+    return True
+
+
+@final
+@dataclass(frozen=True)
+class Credential:
+    """A key that can be used, with its certificate (DER), the chain above it (DER, issuer first) and its role."""
+
+    certificate: bytes
+    role: Role
+    port: SigningPort
+    chain: tuple[bytes, ...] = field(default=())
+
+    @cached_property
+    def x509(self) -> x509.Certificate:
+        """The certificate, parsed."""
+        return x509.load_der_x509_certificate(self.certificate)
+
+    @cached_property
+    def public_key(self) -> PublicKey:
+        """The certificate's public key."""
+        key = self.x509.public_key()
+        if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey):
+            raise CredentialError("EDOC-KEY-006", "keys of this type do not sign here", scheme=type(key).__name__)
+        return key
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the certificate, hexadecimal."""
+        return self.x509.fingerprint(hashes.SHA256()).hex()
+
+    @property
+    def key_type(self) -> str:
+        """``RSA``, ``EC`` or ``Ed25519``."""
+        if isinstance(self.public_key, rsa.RSAPublicKey):
+            return "RSA"
+        return "EC" if isinstance(self.public_key, ec.EllipticCurvePublicKey) else "Ed25519"
+
+    @property
+    def bits(self) -> int:
+        """Size of the key in bits."""
+        return 255 if isinstance(self.public_key, ed25519.Ed25519PublicKey) else self.public_key.key_size
+
+    def sign(self, digest: bytes, scheme: Scheme) -> bytes:
+        """Sign one digest and check the value with the public key before handing it out.
+
+        Raises:
+            CredentialError: the key cannot be used, or made a value that does not verify.
+        """
+        value = self.port.sign([digest], scheme)[0]
+        if not verify_value(self.public_key, value, digest, scheme):
+            raise CredentialError("EDOC-KEY-007", "the key made a value that its certificate does not verify")
+        return value
+
+    def __repr__(self) -> str:
+        return f"Credential({self.x509.subject.rfc4514_string()!r}, serial={self.x509.serial_number:X})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("credentials are not pickled")
+
+
+def load_pem(
+    data: bytes, *, role: Role, passphrase: PassphraseSource | None = None, chain: Sequence[bytes] = ()
+) -> Credential:
+    """Load a key and its certificate from PEM; ``chain`` adds certificates (DER), the leaf is the one the key fits.
+
+    Raises:
+        CredentialError: no key or certificate, wrong pass phrase, or they do not belong together.
+    """
+    key = _private_key(data, passphrase, serialization.load_pem_private_key)
+    return _assemble(key, [*_pem_certificates(data), *chain], role)
+
+
+def load_pkcs12(data: bytes, *, role: Role, passphrase: PassphraseSource | None = None) -> Credential:
+    """Load a key and its certificates from PKCS#12; the leaf is the certificate the key fits, whatever their order.
+
+    Raises:
+        CredentialError: wrong pass phrase, no key, or no certificate for it.
+    """
+    bundle = None
+    secret = passphrase("PKCS#12") if passphrase else None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # old encryption inside a container is no reason to refuse its key
+            bundle = pkcs12.load_pkcs12(data, secret.reveal() if secret else None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        pass  # raised below, so that no traceback holds the pass phrase in a local of the library
+    finally:
+        if secret:
+            secret.wipe()
+    if bundle is None:
+        raise CredentialError("EDOC-KEY-002", "the pass phrase is wrong or the container is damaged")
+    held = [bundle.cert, *bundle.additional_certs]
+    certificates = [item.certificate.public_bytes(serialization.Encoding.DER) for item in held if item]
+    return _assemble(bundle.key, certificates, role)
+
+
+def load_credential(
+    data: bytes, *, role: Role, passphrase: PassphraseSource | None = None, chain: Sequence[bytes] = ()
+) -> Credential:
+    """Load a credential, telling PEM, DER key and PKCS#12 apart by content.
+
+    Raises:
+        CredentialError: as ``load_pem`` and ``load_pkcs12``, or the bytes are none of these.
+    """
+    if b"-----BEGIN " in data[:65536]:
+        return load_pem(data, role=role, passphrase=passphrase, chain=chain)
+    if not data.startswith(b"0"):
+        raise CredentialError("EDOC-KEY-001", "neither PEM, DER nor PKCS#12")
+    plain: object = None
+    try:
+        plain = serialization.load_der_private_key(data, None)
+    except (ValueError, UnsupportedAlgorithm):
+        return load_pkcs12(data, role=role, passphrase=passphrase)
+    except TypeError:  # an encrypted DER key
+        plain = _private_key(data, passphrase, serialization.load_der_private_key)
+    return _assemble(plain, chain, role)
+
+
+_Loader = Callable[[bytes, bytes | None], object]
+
+
+def _private_key(data: bytes, passphrase: PassphraseSource | None, load: _Loader) -> object:
+    """Load a private key, asking for the pass phrase only if the key is encrypted."""
+    try:
+        return load(data, None)
+    except TypeError:
+        pass  # encrypted
+    except (ValueError, UnsupportedAlgorithm):
+        raise CredentialError("EDOC-KEY-001", "no private key could be read") from None
+    secret = passphrase("key") if passphrase else None
+    if secret is None:
+        raise CredentialError("EDOC-KEY-003", "the key is encrypted and no pass phrase was given")
+    key: object = None
+    try:
+        key = load(data, secret.reveal())
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        pass  # raised below, without the library's frames
+    finally:
+        secret.wipe()
+    if key is None:
+        raise CredentialError("EDOC-KEY-002", "the pass phrase is wrong")
+    return key
+
+
+def _pem_certificates(data: bytes) -> list[bytes]:
+    if b"-----BEGIN CERTIFICATE-----" not in data:
+        return []
+    try:
+        found = x509.load_pem_x509_certificates(data)
+    except ValueError:
+        raise CredentialError("EDOC-KEY-001", "a certificate beside the key cannot be read") from None
+    return [certificate.public_bytes(serialization.Encoding.DER) for certificate in found]
+
+
+def _is_signing_key(key: object) -> TypeGuard[PrivateKey]:
+    return isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey)
+
+
+def _assemble(key: object, certificates: Sequence[bytes], role: Role) -> Credential:
+    if not _is_signing_key(key):
+        raise CredentialError("EDOC-KEY-001", "no private key of a supported type")
+    wanted = _spki(key.public_key())
+    parsed = [(der, _parse(der)) for der in dict.fromkeys(certificates)]
+    leaf = next((der for der, certificate in parsed if _spki(certificate.public_key()) == wanted), None)
+    if leaf is None:
+        raise CredentialError("EDOC-KEY-005", "no certificate fits the private key")
+    chain = _ordered(leaf, [der for der, _ in parsed if der != leaf])
+    return Credential(leaf, role, SoftwareKey(key), chain)
+
+
+def _parse(der: bytes) -> x509.Certificate:
+    try:
+        return x509.load_der_x509_certificate(der)
+    except ValueError:
+        raise CredentialError("EDOC-KEY-001", "a certificate cannot be read") from None
+
+
+def _spki(key: object) -> bytes:
+    assert isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey) or hasattr(
+        key, "public_bytes"
+    )
+    encoded: bytes = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return encoded
+
+
+def _ordered(leaf: bytes, others: list[bytes]) -> tuple[bytes, ...]:
+    """Return the certificates above the leaf, issuer first; those that do not belong to its path come last."""
+    left, current = list(others), _parse(leaf)
+    path: list[bytes] = []
+    while True:
+        above = next((der for der in left if _parse(der).subject == current.issuer), None)
+        if above is None:
+            return (*path, *left)
+        left.remove(above)
+        path.append(above)
+        current = _parse(above)
