@@ -70,12 +70,18 @@ def fault_of(code: str, facts: Mapping[str, object], lang: str) -> Fault:
     return Fault(
         code=code,
         message=catalogue.fill(texts["what"], facts),
-        why=catalogue.fill(texts["why"], facts) if texts.get("why") else None,
-        next=catalogue.fill(texts["next"], facts) if texts.get("next") else None,
+        why=_sentence(texts.get("why", ""), facts),
+        next=_sentence(texts.get("next", ""), facts),
         retryable=entry.retryable,
         exit_code=entry.exit,
         detail={key: _plain(value) for key, value in facts.items()},
     )
+
+
+def _sentence(template: str, facts: Mapping[str, object]) -> str | None:
+    """Return the sentence, or ``None`` where there is nothing to say (an empty template, a lone missing fact)."""
+    text = catalogue.fill(template, facts)
+    return None if text in {"", "-"} else text
 
 
 def fault(error: BaseException, lang: str, **facts: object) -> Fault:
@@ -130,5 +136,3 @@ def as_json(problem: Fault) -> dict[str, object]:
 def document(problem: Fault) -> dict[str, object]:
     """Return ``edoc.error/1``, the answer of a command that failed as a whole."""
     return {"schema": "edoc.error/1", "error": as_json(problem)}
-
-

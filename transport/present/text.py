@@ -89,10 +89,6 @@ def octets(size: int, lang: str) -> str:
     """Return a size for people: ``47,1 kB`` (1 kB = 1000 bytes)."""
     if size < 1000:
         return f"{size} B"
-    value, unit = float(size), "B"
-    for unit in ("kB", "MB", "GB"):
-        value /= 1000
-        if value < 1000:
-            break
-    text = f"{value:.1f} {unit}"
+    power = min(3, (len(str(size)) - 1) // 3)
+    text = f"{size / 1000**power:.1f} {('B', 'kB', 'MB', 'GB')[power]}"
     return text.replace(".", ",") if lang == "vi" else text

@@ -1,0 +1,285 @@
+"""The command line: declares the commands, calls one function each and prints (console.md 1 to 4).
+
+Typer is the only library loaded at start; everything else is imported inside the commands, so that help stays quick
+(dependencies.md 5). Common options are declared once and added to every command.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar, cast
+
+from transport.desk.console import Console, flush, prepare_streams
+from transport.present.exits import Exit
+
+import typer  # isort: skip  # after the language is known to be ours to choose: Typer binds its titles at import
+from typer.core import TyperCommand, TyperGroup  # isort: skip
+
+if TYPE_CHECKING:
+    from typer._click import Context, HelpFormatter, Parameter
+
+Act = TypeVar("Act", bound=Callable[..., int])
+
+ALIASES = {"ky": "sign", "kiem-tra": "verify", "gui": "send"}
+
+
+def now() -> datetime:
+    """Read the clock: once per act, here and nowhere below."""
+    return datetime.now(UTC)
+
+
+def generated_at() -> datetime:
+    """Return the time a report is made, fixed by ``SOURCE_DATE_EPOCH`` where that is set."""
+    fixed = os.environ.get("SOURCE_DATE_EPOCH", "")
+    return datetime.fromtimestamp(int(fixed), UTC) if fixed.isascii() and fixed.isdigit() else now()
+
+
+# --- common options ------------------------------------------------------------------------------------------------
+
+
+def _keep(ctx: typer.Context, param: typer.CallbackParam, value: object) -> object:
+    """Put a common option that was given into the console of this call."""
+    if value in (None, False):
+        return value
+    console = cast(Console, ctx.find_root().obj)
+    if param.name == "pin":
+        from transport.present.errors import CommandError
+
+        raise CommandError("EDOC-USE-007")
+    if param.name in {"home", "config"}:
+        value = Path(str(value))
+    setattr(console, str(param.name), value)
+    return value
+
+
+def _one_of(*choices: str) -> object:
+    """Return a callback that accepts only these words."""
+
+    def check(ctx: typer.Context, param: typer.CallbackParam, value: str | None) -> object:
+        if value is not None and value not in choices:
+            raise _bad_value(param.opts[0], value, "|".join(choices))
+        return _keep(ctx, param, value)
+
+    return check
+
+
+def _bad_value(name: str, value: object, expected: str) -> Exception:
+    from transport.present.errors import CommandError
+
+    return CommandError("EDOC-USE-004", name=name, value=value, expected=expected)
+
+
+def _common_options(
+    json: Annotated[bool, typer.Option("--json", callback=_keep, expose_value=False)] = False,
+    lang: Annotated[
+        str | None, typer.Option("--lang", metavar="vi|en", callback=_one_of("vi", "en"), expose_value=False)
+    ] = None,
+    home: Annotated[str | None, typer.Option("--home", metavar="DIR", callback=_keep, expose_value=False)] = None,
+    config: Annotated[str | None, typer.Option("--config", metavar="FILE", callback=_keep, expose_value=False)] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", callback=_keep, expose_value=False)] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", callback=_keep, expose_value=False)] = False,
+    debug: Annotated[bool, typer.Option("--debug", callback=_keep, expose_value=False)] = False,
+    color: Annotated[
+        str | None,
+        typer.Option("--color", metavar="WHEN", callback=_one_of("auto", "always", "never"), expose_value=False),
+    ] = None,
+    pin: Annotated[str | None, typer.Option("--pin", callback=_keep, expose_value=False, hidden=True)] = None,
+) -> None:
+    """Declare the options every command takes, once."""
+
+
+_declaring = typer.Typer(add_completion=False)
+_declaring.command()(_common_options)
+COMMON: "list[Parameter]" = list(typer.main.get_command(_declaring).params)
+_COMMON_NAMES = frozenset(name for option in COMMON for name in option.opts)
+
+
+def _parameters(params: "Sequence[Parameter]") -> list[object]:
+    """Return what the help page needs to know about the parameters of a command."""
+    from transport.present.help import Parameter as Shown
+
+    shown = []
+    for item in params:
+        if getattr(item, "hidden", False) or _COMMON_NAMES & set(item.opts) or item.name == "help":
+            continue
+        argument = item.param_type_name == "argument"
+        flag = getattr(item, "is_flag", False)
+        metavar = "" if flag else (item.metavar or str(item.name).upper())
+        names = (metavar,) if argument else (*item.opts, *item.secondary_opts)
+        many = item.nargs == -1 or getattr(item, "multiple", False)
+        shown.append(Shown(names, argument, metavar, item.required, many))
+    return cast("list[object]", shown)
+
+
+def _path_of(ctx: "Context") -> str:
+    """Return the name of a command without the program: ``ledger head``."""
+    return ctx.command_path.partition(" ")[2]
+
+
+class EdocCommand(TyperCommand):
+    """A command with the common options and our help page."""
+
+    def get_params(self, ctx: "Context") -> "list[Parameter]":
+        return [*super().get_params(ctx), *COMMON]
+
+    def format_help(self, ctx: "Context", formatter: "HelpFormatter") -> None:
+        from transport.present import help as pages
+
+        name = ALIASES.get(_path_of(ctx), _path_of(ctx))
+        lines = pages.page(name, cast("list[pages.Parameter]", _parameters(self.params)), console_of(ctx).lang)
+        formatter.write("\n".join(lines) + "\n")
+
+
+class EdocGroup(TyperGroup):
+    """A noun with its verbs, or the whole program."""
+
+    def get_params(self, ctx: "Context") -> "list[Parameter]":
+        return [*super().get_params(ctx), *COMMON]
+
+    def format_help(self, ctx: "Context", formatter: "HelpFormatter") -> None:
+        from edoc import __version__
+        from transport.present import help as pages
+
+        lang, group = console_of(ctx).lang, _path_of(ctx)
+        if not group:
+            lines = pages.front(lang, whole=True, version=__version__)
+        else:
+            commands = {name: pages.title(f"{group} {name}", lang) for name in self.commands}
+            lines = pages.group_page(group, commands, lang)
+        formatter.write("\n".join(lines) + "\n")
+
+    def resolve_command(self, ctx: "Context", args: list[str]) -> object:  # type: ignore[override]  # a narrower name for the same triple
+        if args and args[0] not in self.commands:
+            from transport.present.errors import CommandError
+
+            known = [name for name, command in self.commands.items() if not command.hidden]
+            raise CommandError("EDOC-USE-001", name=args[0], nearest=_nearest(args[0], known, console_of(ctx).lang))
+        return super().resolve_command(ctx, args)
+
+
+def _nearest(word: str, known: Sequence[str], lang: str) -> str:
+    from difflib import get_close_matches
+
+    found = get_close_matches(word, known, n=3, cutoff=0.5)
+    label = "gần nhất" if lang == "vi" else "nearest"
+    return f"{label}: {', '.join(found)}" if found else ""
+
+
+def console_of(ctx: "Context | typer.Context") -> Console:
+    """Return the console of this call."""
+    return cast(Console, ctx.find_root().obj)
+
+
+app = typer.Typer(
+    cls=EdocGroup,
+    add_completion=False,
+    rich_markup_mode=None,
+    invoke_without_command=True,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def start(ctx: typer.Context) -> int:
+    """Without a command: the daily verbs."""
+    if ctx.invoked_subcommand is None:
+        from edoc import __version__
+        from transport.present import help as pages
+
+        console_of(ctx).say(pages.front(console_of(ctx).lang, whole=False, version=__version__))
+    return Exit.DONE
+
+
+def command(name: str, *, group: typer.Typer = app, alias: str | None = None) -> Callable[[Act], Act]:
+    """Declare a command with the common options; its alias is hidden."""
+
+    def declare(function: Act) -> Act:
+        group.command(name, cls=EdocCommand)(function)
+        if alias:
+            group.command(alias, cls=EdocCommand, hidden=True)(function)
+        return function
+
+    return declare
+
+
+# --- help, version ---------------------------------------------------------------------------------------------------
+
+
+@command("version")
+def version(ctx: typer.Context) -> int:
+    from transport.desk import about
+
+    console, facts = console_of(ctx), about.version()
+    if console.json:
+        console.document(facts)
+    else:
+        console.say(about.version_lines(facts, console.screen()))
+    return Exit.DONE
+
+
+@command("help")
+def help_(ctx: typer.Context, topic: Annotated[list[str] | None, typer.Argument(metavar="TOPIC")] = None) -> int:
+    from transport.desk import about
+
+    console = console_of(ctx)
+    words = topic or []
+    if words and words[0] in commands():
+        return run_line([*words, "--help"], console)
+    console.say(about.topic(words, console.lang))
+    return Exit.DONE
+
+
+# --- running ---------------------------------------------------------------------------------------------------------
+
+
+def commands() -> dict[str, object]:
+    """Return the commands by name, as the program offers them."""
+    return dict(cast(EdocGroup, typer.main.get_command(app)).commands)
+
+
+def run_line(argv: Sequence[str], console: Console) -> int:
+    """Run one command line and return its exit code; errors are printed as ours, never as Typer's."""
+    from transport.present import errors
+
+    try:
+        result = typer.main.get_command(app).main(args=list(argv), prog_name="edoc", standalone_mode=False, obj=console)
+    except typer.TyperException as error:
+        from transport.desk.usage import translate
+
+        return console.fail(errors.fault(translate(error), console.lang))
+    except (typer.Abort, EOFError, KeyboardInterrupt):
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        return Exit.DONE
+    except Exception as error:
+        fault = errors.fault(error, console.lang)
+        code = console.fail(fault)
+        if console.debug or code == Exit.INTERNAL:
+            _trace(error, console)
+        return code
+    return result if isinstance(result, int) else Exit.DONE
+
+
+def _trace(error: BaseException, console: Console) -> None:
+    import traceback
+
+    if console.debug and not console.json:
+        traceback.print_exception(error)
+
+
+def _terminated(signum: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit(Exit.TERMINATED)
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line of this process and exit with its code."""
+    prepare_streams()
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    signal.signal(signal.SIGTERM, _terminated)
+    console = Console(arguments, os.environ)
+    code = run_line(arguments, console)
+    sys.exit(flush() or code)

@@ -1,0 +1,150 @@
+"""Files of the person at the desk: read whole within a limit, written whole or not at all (console.md 1, R33)."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from transport.present.errors import CommandError
+
+if TYPE_CHECKING:
+    from transport.desk.console import Console
+
+MAX_INPUT = 4 * 1024**3  # bytes; formats have smaller limits of their own
+
+
+def read_input(name: str, console: Console) -> bytes:
+    """Return the bytes of FILE; ``-`` is standard input, once and not from a terminal.
+
+    Raises:
+        CommandError: the path is missing, a folder or unreadable, or standard input cannot be used.
+    """
+    if name == "-":
+        return _read_standard_input(console)
+    try:
+        with open(name, "rb") as file:
+            if stat.S_ISDIR(os.fstat(file.fileno()).st_mode):
+                raise CommandError("EDOC-USE-015", path=name)
+            return file.read(MAX_INPUT)
+    except IsADirectoryError as error:
+        raise CommandError("EDOC-USE-015", path=name) from error
+    except (OSError, ValueError) as error:
+        raise CommandError("EDOC-USE-008", path=name, reason=_reason(error)) from error
+
+
+def _read_standard_input(console: Console) -> bytes:
+    if console.stdin_used or sys.stdin is None or sys.stdin.isatty():
+        raise CommandError("EDOC-USE-012")
+    console.stdin_used = True
+    return sys.stdin.buffer.read(MAX_INPUT)
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
+def check_target(target: Path, *, force: bool, inputs: Iterable[str] = ()) -> None:
+    """Refuse a target that exists (unless ``force``) or is one of the inputs, before any work is done.
+
+    Raises:
+        CommandError: with the code that says which.
+    """
+    for name in inputs:
+        if name != "-" and target.exists() and os.path.exists(name) and os.path.samefile(name, target):
+            raise CommandError("EDOC-USE-022", path=name)
+    if target.is_dir():
+        raise CommandError("EDOC-USE-015", path=target)
+    if target.exists() and _is_regular(target) and not force:
+        raise CommandError("EDOC-USE-009", path=target)
+    folder = target.parent
+    if not folder.is_dir():
+        raise CommandError("EDOC-USE-010", path=target, reason=os.strerror(2))
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise CommandError("EDOC-USE-010", path=target, reason=os.strerror(13))
+
+
+def _is_regular(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return False
+
+
+def write_output(target: Path, data: bytes, *, force: bool = False, mode: int = 0o644) -> None:
+    """Write the file under a temporary name beside it, flush it to disk and rename it; on failure nothing remains.
+
+    Raises:
+        CommandError: the folder cannot be written, the disk is full, or the file exists and ``force`` is false.
+    """
+    if target.exists() and not _is_regular(target):
+        _write_through(target, data)
+        return
+    try:
+        _write_whole(target, data, force=force, mode=mode)
+    except FileExistsError as error:
+        raise CommandError("EDOC-USE-009", path=target) from error
+    except OSError as error:
+        raise _not_written(target, error) from error
+
+
+def _write_whole(target: Path, data: bytes, *, force: bool, mode: int) -> None:
+    descriptor, name = tempfile.mkstemp(prefix=".edoc-", dir=target.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            os.fchmod(file.fileno(), mode & ~_umask())
+        if force:
+            os.replace(name, target)
+        else:
+            _link(name, target)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _link(name: str, target: Path) -> None:
+    """Give the file its name without replacing one that appeared meanwhile."""
+    try:
+        os.link(name, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        if target.exists():
+            raise FileExistsError(target) from None
+        os.rename(name, target)
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def _write_through(target: Path, data: bytes) -> None:
+    """Write into something that is not a file, such as a device or a named pipe."""
+    try:
+        with open(target, "wb", buffering=0) as file:
+            file.write(data)
+    except OSError as error:
+        raise _not_written(target, error) from error
+
+
+def _not_written(target: Path, error: OSError) -> CommandError:
+    import errno
+
+    full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+    return CommandError("EDOC-USE-011" if full else "EDOC-USE-010", path=target, reason=_reason(error))
+
+
+def beside(name: str, suffix: str) -> Path:
+    """Return the output beside an input: ``x.pdf`` and ``signed`` give ``x.signed.pdf``; ``-`` has no place."""
+    if name == "-":
+        raise CommandError("EDOC-USE-003", name="-o", command="edoc")
+    path = Path(name)
+    return path.with_name(f"{path.stem}.{suffix}{path.suffix}")
