@@ -241,6 +241,29 @@ def commands() -> dict[str, object]:
     return dict(cast(EdocGroup, typer.main.get_command(app)).commands)
 
 
+def command_names() -> list[str]:
+    """Return every command a person can see, in the order of declaration: ``sign``, ``ledger head`` …"""
+    names = []
+    for name, found in commands().items():
+        if isinstance(found, EdocGroup):
+            names += [f"{name} {inner}" for inner in found.commands]
+        elif name not in ALIASES:
+            names.append(name)
+    return names
+
+
+def help_lines(name: str, lang: str) -> list[str]:
+    """Return the help page of a command in a language."""
+    from transport.present import help as pages
+
+    found = commands()
+    for word in name.split():
+        command = found[word]
+        found = getattr(command, "commands", {})
+    params = _parameters(cast(EdocCommand, command).params)
+    return pages.page(name, cast("list[pages.Parameter]", params), lang)
+
+
 def run_line(argv: Sequence[str], console: Console) -> int:
     """Run one command line and return its exit code; errors are printed as ours, never as Typer's."""
     from transport.present import errors

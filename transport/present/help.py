@@ -104,7 +104,8 @@ def page(command: str, params: Sequence[Parameter], lang: str) -> list[str]:
     for title, items in (("arguments", arguments), ("options", options)):
         if items:
             lines += ["", heading(title, lang), *_pairs([(_shown(item), _text(texts, item, lang)) for item in items])]
-    lines += ["", heading("common", lang), *_pairs([(" ".join(common()["options"]), heading("see_common", lang))])]
+    shared = ", ".join(name.split(" ")[0].rstrip(",") for name in common()["options"])
+    lines += ["", heading("common", lang), *_paragraph(f"{shared}: {heading('see_common', lang)}", "  ")]
     if texts.examples:
         lines += ["", heading("examples", lang), *(f"  {example}" for example in texts.examples)]
     return [*lines, "", heading("exits", lang), *_exits(texts, lang)]
@@ -157,8 +158,8 @@ def _exits(texts: Sheet, lang: str) -> list[str]:
     return _pairs([*rows, ("0 2 6 70 130", heading("exits_common", lang))], 16)
 
 
-def _paragraph(text: str) -> list[str]:
-    return [line for part in text.split("\n") for line in (textwrap.wrap(part, 96) or [""])]
+def _paragraph(text: str, indent: str = "") -> list[str]:
+    return textwrap.wrap(text, 98, initial_indent=indent, subsequent_indent=indent)
 
 
 def _pairs(rows: Sequence[tuple[str, str]], indent: int = _INDENT) -> list[str]:
