@@ -34,7 +34,7 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """A certificate trusted because the caller says so: its own signature, dates and algorithms are not judged (R70)."""
+    """A certificate trusted because the caller says so: its own signature, dates, algorithms are not judged (R70)."""
 
     certificate: bytes  # DER
     purposes: frozenset[Purpose]
@@ -87,7 +87,7 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Budgets of one judgement: they count work, not seconds, so that reports are reproducible (signing.md 4.3, 5.1)."""
+    """Budgets of one judgement: they count work, not seconds, so reports are reproducible (signing.md 4.3, 5.1)."""
 
     xml_max_bytes: int = 150 * 10**6
     xml_depth: int = 256

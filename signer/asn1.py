@@ -1,0 +1,314 @@
+"""Structures of CMS (RFC 5652), time stamps (RFC 3161) and ESS (RFC 5035): the only module that knows asn1crypto.
+
+What is read is handed out as frozen values with slices of the original encoding: signed attributes are taken from the
+file and re-tagged, never encoded anew (signing.md 4.1, E1). What cannot be read raises ``ValueError``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from asn1crypto import algos, cms, core, tsp, x509
+
+from signer.algorithms import Scheme, scheme_for
+from signer.credential import Credential
+
+POLICY = "1.3.6.1.4.1.13762.3"
+"""Policy named in the demonstration TSA's tokens; a placeholder that grants nothing."""
+
+DIGESTS = {"sha1", "sha224", "sha256", "sha384", "sha512", "md5", "sha3_256", "sha3_384", "sha3_512"}
+
+
+@dataclass(frozen=True, slots=True)
+class SignerInfo:
+    """One signer of a SignedData. ``signed_attributes`` is the SET as it was signed, or ``None`` without attributes."""
+
+    issuer: bytes | None  # DER name
+    serial: int | None
+    key_id: bytes | None
+    digest: str  # "sha256"
+    scheme: str  # "rsassa_pkcs1v15", "rsassa_pss", "ecdsa", "ed25519", "dsa" or a dotted name
+    scheme_digest: str | None
+    salt_length: int | None
+    value: bytes
+    signed_attributes: bytes | None
+    attributes: tuple[tuple[str, tuple[bytes, ...]], ...]  # signed: name or dotted type, DER values
+    unsigned: tuple[tuple[str, tuple[bytes, ...]], ...]
+
+    def values(self, name: str) -> tuple[tuple[bytes, ...], ...]:
+        """Return the value lists of every signed attribute of this type; more than one is a fault."""
+        return tuple(values for type_, values in self.attributes if type_ == name)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedData:
+    """A SignedData: content type, embedded content if any, certificates and CRLs (DER), signers."""
+
+    content_type: str
+    content: bytes | None
+    certificates: tuple[bytes, ...]
+    crls: tuple[bytes, ...]
+    ocsps: tuple[bytes, ...]
+    signers: tuple[SignerInfo, ...]
+    encoded_length: int
+
+
+@dataclass(frozen=True, slots=True)
+class TstInfo:
+    """What a time-stamping authority states: imprint of what, when, under which policy and number."""
+
+    digest: str
+    imprint: bytes
+    time: datetime
+    policy: str
+    serial: int
+    nonce: int | None
+
+
+def read_signed_data(data: bytes) -> SignedData:
+    """Read a ContentInfo with SignedData; bytes behind it (zero padding in PDF) are the caller's to judge.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    try:
+        info = cms.ContentInfo.load(data)
+        if info["content_type"].native != "signed_data":
+            raise ValueError("not SignedData")
+        signed = info["content"]
+        return _signed_data(signed, len(info.dump()))
+    except (TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+        raise ValueError(f"damaged SignedData: {type(error).__name__}") from None
+
+
+def _signed_data(signed: cms.SignedData, length: int) -> SignedData:
+    encapsulated = signed["encap_content_info"]
+    content = encapsulated["content"]
+    octets: bytes | None = None
+    if not isinstance(content, core.Void) and content.contents is not None:
+        parsed = content.parsed if hasattr(content, "parsed") and content.tag == 4 else content
+        octets = bytes(content.contents if content.tag == 4 and content.method == 0 else parsed.native)
+    certificates = [c.chosen.dump() for c in signed["certificates"] or () if c.name == "certificate"]
+    crls, ocsps = [], []
+    for item in signed["crls"] or ():
+        if item.name == "certificate_list":
+            crls.append(item.chosen.dump())
+        elif item.name == "other" and item.chosen["other_rev_info_format"].native == "ocsp_response":
+            ocsps.append(item.chosen["other_rev_info"].dump())
+    signers = tuple(_signer_info(one) for one in signed["signer_infos"])
+    kind = encapsulated["content_type"].native
+    return SignedData(str(kind), octets, tuple(certificates), tuple(crls), tuple(ocsps), signers, length)
+
+
+def _signer_info(info: cms.SignerInfo) -> SignerInfo:
+    sid = info["sid"]
+    issuer = serial = key_id = None
+    if sid.name == "issuer_and_serial_number":
+        issuer, serial = sid.chosen["issuer"].dump(), sid.chosen["serial_number"].native
+    else:
+        key_id = sid.chosen.native
+    algorithm = info["signature_algorithm"]
+    scheme, scheme_digest, salt = _scheme(algorithm)
+    attributes = info["signed_attrs"]
+    raw: bytes | None = None
+    if not isinstance(attributes, core.Void) and attributes.contents is not None:
+        raw = b"\x31" + attributes.dump()[1:]
+    return SignerInfo(
+        issuer,
+        serial,
+        key_id,
+        str(info["digest_algorithm"]["algorithm"].native),
+        scheme,
+        scheme_digest,
+        salt,
+        bytes(info["signature"].native),
+        raw,
+        _attributes(attributes) if raw is not None else (),
+        _attributes(info["unsigned_attrs"]),
+    )
+
+
+def _scheme(algorithm: algos.SignedDigestAlgorithm) -> tuple[str, str | None, int | None]:
+    try:
+        scheme = str(algorithm.signature_algo)
+    except ValueError:
+        return str(algorithm["algorithm"].dotted), None, None
+    try:
+        digest: str | None = str(algorithm.hash_algo)
+    except ValueError:
+        digest = None
+    salt = algorithm["parameters"]["salt_length"].native if scheme == "rsassa_pss" else None
+    return scheme, digest, salt
+
+
+def _attributes(attributes: object) -> tuple[tuple[str, tuple[bytes, ...]], ...]:
+    if isinstance(attributes, core.Void) or getattr(attributes, "contents", None) is None:
+        return ()
+    assert hasattr(attributes, "__iter__")
+    return tuple((str(one["type"].native), tuple(value.dump() for value in one["values"])) for one in attributes)
+
+
+def read_tst_info(content: bytes) -> TstInfo:
+    """Read the TSTInfo of a time stamp.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    try:
+        info = tsp.TSTInfo.load(content, strict=True)
+        imprint = info["message_imprint"]
+        return TstInfo(
+            str(imprint["hash_algorithm"]["algorithm"].native),
+            bytes(imprint["hashed_message"].native),
+            info["gen_time"].native,
+            str(info["policy"].dotted),
+            int(info["serial_number"].native),
+            info["nonce"].native,
+        )
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"damaged TSTInfo: {type(error).__name__}") from None
+
+
+def ess_certificate_ids(value: bytes, *, version: int) -> tuple[tuple[str, bytes], ...]:
+    """Return (digest name, digest) of each certificate a signing-certificate attribute (version 1 or 2) names.
+
+    Raises:
+        ValueError: the attribute cannot be read.
+    """
+    try:
+        if version == 1:
+            return tuple(("sha1", bytes(i["cert_hash"].native)) for i in tsp.SigningCertificate.load(value)["certs"])
+        ids = tsp.SigningCertificateV2.load(value)["certs"]
+        return tuple((str(i["hash_algorithm"]["algorithm"].native), bytes(i["cert_hash"].native)) for i in ids)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"damaged signing-certificate attribute: {type(error).__name__}") from None
+
+
+def octet_string(value: bytes) -> bytes:
+    """Return the content of a DER OCTET STRING.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    return bytes(core.OctetString.load(value, strict=True).native)
+
+
+def object_identifier(value: bytes) -> str:
+    """Return the name (or dotted form) of a DER content-type value.
+
+    Raises:
+        ValueError: it is not an object identifier.
+    """
+    return str(cms.ContentType.load(value, strict=True).native)
+
+
+def timestamp_request(digest: bytes, *, algorithm: str, nonce: int) -> bytes:
+    """Return a TimeStampReq (DER) that asks for the TSA's certificate (RFC 3161, 2.4.1)."""
+    request = tsp.TimeStampReq(
+        {
+            "version": "v1",
+            "message_imprint": {"hash_algorithm": {"algorithm": algorithm}, "hashed_message": digest},
+            "nonce": nonce,
+            "cert_req": True,
+        }
+    )
+    return bytes(request.dump())
+
+
+def read_timestamp_response(data: bytes) -> tuple[str, bytes | None]:
+    """Return the status word and the token (DER) of a TimeStampResp.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    try:
+        response = tsp.TimeStampResp.load(data, strict=True)
+        status = str(response["status"]["status"].native)
+        token = response["time_stamp_token"]
+        return status, None if isinstance(token, core.Void) else bytes(token.dump())
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"damaged TimeStampResp: {type(error).__name__}") from None
+
+
+def timestamp_response(request: bytes, *, credential: Credential, chain: Sequence[bytes], at: datetime) -> bytes:
+    """Answer a TimeStampReq as a demonstration TSA; an imprint other than SHA-256, -384, -512 is rejected.
+
+    Raises:
+        ValueError: the request cannot be read.
+    """
+    asked = tsp.TimeStampReq.load(request, strict=True)
+    imprint = asked["message_imprint"]
+    name = imprint["hash_algorithm"]["algorithm"].native
+    if (
+        name not in {"sha256", "sha384", "sha512"}
+        or len(imprint["hashed_message"].native) != hashlib.new(name).digest_size
+    ):
+        rejected = {"status": "rejection", "fail_info": {"bad_alg"}}
+        return bytes(tsp.TimeStampResp({"status": rejected}).dump())
+    fields = {
+        "version": "v1",
+        "policy": POLICY,
+        "message_imprint": imprint,
+        "serial_number": int.from_bytes(hashlib.sha256(request + at.isoformat().encode()).digest()[:8]),
+        "gen_time": at.replace(microsecond=0),
+        "accuracy": {"seconds": 1},
+        "ordering": False,
+    }
+    if asked["nonce"].native is not None:
+        fields["nonce"] = asked["nonce"].native
+    content = tsp.TSTInfo(fields).dump()
+    token = _token(bytes(content), credential=credential, chain=chain)
+    return bytes(tsp.TimeStampResp({"status": {"status": "granted"}, "time_stamp_token": token}).dump())
+
+
+def _token(content: bytes, *, credential: Credential, chain: Sequence[bytes]) -> cms.ContentInfo:
+    scheme = scheme_for(credential.key_type, bits=credential.bits, profile="interop")
+    certificate = x509.Certificate.load(credential.certificate)
+    attributes = cms.CMSAttributes(
+        [
+            {"type": "content_type", "values": ["tst_info"]},
+            {"type": "message_digest", "values": [hashlib.new(scheme.digest, content).digest()]},
+            {"type": "signing_certificate_v2", "values": [_ess(certificate, credential.certificate)]},
+        ]
+    )
+    encoded = b"\x31" + attributes.dump()[1:] if attributes.dump()[0] != 0x31 else attributes.dump()
+    value = credential.sign(hashlib.new(scheme.digest, encoded).digest(), scheme)
+    signer = {
+        "version": "v1",
+        "sid": {"issuer_and_serial_number": {"issuer": certificate.issuer, "serial_number": certificate.serial_number}},
+        "digest_algorithm": {"algorithm": scheme.digest},
+        "signed_attrs": attributes,
+        "signature_algorithm": {"algorithm": _signature_algorithm(scheme)},
+        "signature": value,
+    }
+    ordered = sorted(chain)  # a SET OF in DER; some readers refuse unsorted ones
+    signed = {
+        "version": "v3",
+        "digest_algorithms": [{"algorithm": scheme.digest}],
+        "encap_content_info": {"content_type": "tst_info", "content": core.ParsableOctetString(content)},
+        "certificates": [x509.Certificate.load(der) for der in ordered],
+        "signer_infos": [signer],
+    }
+    return cms.ContentInfo({"content_type": "signed_data", "content": cms.SignedData(signed)})
+
+
+def _ess(certificate: x509.Certificate, der: bytes) -> tsp.SigningCertificateV2:
+    general = x509.GeneralName(name="directory_name", value=certificate.issuer)
+    identity = {
+        "cert_hash": hashlib.sha256(der).digest(),
+        "issuer_serial": {"issuer": [general], "serial_number": certificate.serial_number},
+    }
+    return tsp.SigningCertificateV2({"certs": [identity]})
+
+
+def _signature_algorithm(scheme: Scheme) -> str:
+    family = {"RSASSA-PKCS1-v1_5": "rsa", "ECDSA": "ecdsa"}[scheme.family]
+    return f"{scheme.digest}_{family}"
+
+
+def issuer_name(certificate: bytes) -> bytes:
+    """Return the issuer name (DER) of a certificate (DER), as a SignerIdentifier names it."""
+    return bytes(x509.Certificate.load(certificate).issuer.dump())

@@ -1,0 +1,62 @@
+"""Fixtures shared by all tests: one moment, one demonstration authority, the people and agencies of the specifications."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from signer.algorithms import PolicyName
+from signer.credential import Role
+from signer.devpki import DevIdentity, DevPki, DevTimestamper, Subject
+from signer.trust import Context
+
+NOW = datetime(2026, 11, 20, 2, 30, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session")
+def now() -> datetime:
+    """The moment at which tests happen."""
+    return NOW
+
+
+@pytest.fixture(scope="session")
+def pki(now: datetime) -> DevPki:
+    """An authority that is thirty days old; its certificates name no status source."""
+    return DevPki.create(at=now - timedelta(days=30))
+
+
+@pytest.fixture(scope="session")
+def person(pki: DevPki) -> DevIdentity:
+    """The leader of agency A."""
+    return pki.issue(Role.PERSON, Subject("Nguyễn Văn Mẫu", organization="Sở Mẫu A", title="Phó Giám đốc"))
+
+
+@pytest.fixture(scope="session")
+def agency(pki: DevPki) -> DevIdentity:
+    """The agency A itself: its signature on documents."""
+    return pki.issue(Role.AGENCY, Subject("Sở Mẫu A", organization="Sở Mẫu A", tax_number="0100000001"))
+
+
+@pytest.fixture(scope="session")
+def exchange_a(pki: DevPki) -> DevIdentity:
+    """The exchange key of agency A (H99.01)."""
+    return pki.issue(Role.EXCHANGE, Subject("Sở Mẫu A", organization="Sở Mẫu A", tax_number="0100000001"))
+
+
+@pytest.fixture(scope="session")
+def exchange_b(pki: DevPki) -> DevIdentity:
+    """The exchange key of agency B (H99.02)."""
+    return pki.issue(Role.EXCHANGE, Subject("Sở Mẫu B", organization="Sở Mẫu B", tax_number="0100000002"))
+
+
+@pytest.fixture(scope="session")
+def context(pki: DevPki, now: datetime) -> Context:
+    """A judgement at that moment, trusting the authority, with fresh revocation lists."""
+    return Context(trust=pki.trust(at=now), at=now, policy=PolicyName.INTEROP)
+
+
+@pytest.fixture(scope="session")
+def timestamper(pki: DevPki, now: datetime) -> DevTimestamper:
+    """The authority's time stamps, all of that moment."""
+    return DevTimestamper(pki, lambda: now)
