@@ -23,7 +23,7 @@ BODY = (
     ("Content-Digest", wire.format_digest("ab" * 32)),
 )
 VIEW = wire.RequestView("PUT", URL, BODY)
-KEYS = {
+KEYS: dict[str, signatures.PrivateKey] = {
     "p256": ec.generate_private_key(ec.SECP256R1()),
     "p384": ec.generate_private_key(ec.SECP384R1()),
     "ed25519": ed25519.Ed25519PrivateKey.generate(),
@@ -134,7 +134,7 @@ def by_library(**changes: object) -> wire.RequestView:
         "covered_component_ids": signatures.WITH_BODY,
         "use_existing_digest": True,
     } | changes
-    signer.sign(message, **facts)
+    signer.sign(message, **facts)  # type: ignore[arg-type]  # the table of wrong values is the test
     return wire.RequestView(VIEW.method, VIEW.url, tuple(message.headers.items()))
 
 

@@ -1,0 +1,391 @@
+"""What the recipient does with a request, step by step (exchange.md 3.1).
+
+S1     shape of the request: path, method, media type, length, digest field
+S2     the caller is authenticated before the first body byte is read; S3: parties
+S4     look up K: a stored receipt is answered without reading the body
+S5     node ready, partner's limits, disk reserved, K held in this process
+S6–S7  ``100 Continue`` if asked, body to the spool, digest and length equal the headers
+S8–S11 ``node.receive`` in a thread: checks, blob, receipt, one transaction
+S12    only then the answer; no answer at all when the outcome of the commit is not known
+
+Each step is one function; a step that ends the request raises ``Problem``, which states that this request committed
+nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, runtime_checkable
+
+from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from transport.dispatch import Key
+from transport.errors import Problem, StoreError
+from transport.http.answers import answer, empty, json_answer, receipt_answer
+from transport.http.limits import Buckets, Gauge, HttpLimits
+from transport.http.reporting import Reporting, k_of
+from transport.http.spool import Disk, Spool
+from transport.http.wire import (
+    MESSAGE_TYPE,
+    RECEIPT_TYPE,
+    Caller,
+    NonceMemory,
+    Proof,
+    RequestView,
+    format_ledger,
+    header,
+    key_id_of,
+    media_type,
+    parse_digest,
+    parse_ledger,
+    verify_request,
+)
+from transport.points import reached
+from transport.receiptform import REJECTION, format_time
+from transport.store.values import Known, LedgerRef
+
+TURN_TIME = 2.0  # seconds a caller waits to be authenticated
+READY_FOR = 1.0  # seconds for which the node's word that it is ready is taken
+
+# For unknown key ids: a signature is checked all the same, so that the answer takes as long (exchange.md 11, probing).
+_NOBODY = Caller(
+    "",
+    (),
+    ec.generate_private_key(ec.SECP256R1()).public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
+    "ecdsa-p256-sha256",
+)
+
+
+class Answer(Protocol):
+    """What ``node.receive`` answers: 200, 201, 202 or 422, the receipt's bytes, the place of its leaf."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def receipt(self) -> bytes: ...
+    @property
+    def ledger(self) -> LedgerRef | None: ...
+
+
+class NodePort(Protocol):
+    """What the server needs of the node; all but ``busy`` are called in worker threads."""
+
+    def partner_for(self, keyid: str) -> Caller | None: ...
+    def check_parties(self, partner: Caller, key: Key, now: datetime) -> None: ...
+    def known(self, key: Key) -> Known | None: ...
+    def ready(self) -> tuple[bool, dict[str, str]]: ...
+    def busy(self, key: Key) -> AbstractContextManager[object]: ...
+    def metadata(self, now: datetime) -> dict[str, object]: ...
+    def receive(
+        self, key: Key, data: bytes, *, sha256: str, received_at: datetime, peer: LedgerRef | None, now: datetime
+    ) -> Answer: ...
+
+
+@runtime_checkable
+class ConflictPort(Protocol):
+    """A node that keeps a leaf ``id-conflict``, once per K and digest (S4)."""
+
+    def conflict(self, key: Key, *, sha256: str, now: datetime) -> None: ...
+
+
+class OutcomeUnknown(Exception):
+    """Whether this request was committed is not known: the connection closes without an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """What the header of E1 says of the body."""
+
+    size: int
+    sha256: str
+    expect: bool
+    peer: LedgerRef | None
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """The two clocks of the edge: wall clock in UTC, and seconds that only grow."""
+
+    now: Callable[[], datetime]
+    seconds: Callable[[], float]
+
+
+class Receiving:
+    """The receiving side of one node: authentication, E1, E2, E3."""
+
+    def __init__(
+        self, node: NodePort, *, limits: HttpLimits, report: Reporting, clocks: Clocks, disk: Disk, scheme: str
+    ) -> None:
+        self.node = node
+        self.limits = limits
+        self.report = report
+        self.clocks = clocks
+        self.draining = False
+        self._disk = disk
+        self._scheme = scheme
+        self._nonces = NonceMemory()
+        self._partners = Gauge(most=limits.requests_max, each=limits.requests_per_partner)
+        self._strangers = Gauge(most=limits.requests_unauthenticated, each=limits.requests_unauthenticated_per_address)
+        self._buckets = Buckets(rate=limits.rate_per_partner, burst=limits.rate_burst)
+        self._turn = asyncio.Condition()
+        self._ready = (-READY_FOR, True)
+
+    # --- S2: who calls -------------------------------------------------------------------------------------------
+
+    async def authenticate(self, request: web.Request) -> tuple[Caller, Proof]:
+        """Return who signed the request. Raises ``Problem`` 401, 503; nothing of a body has been read."""
+        address = str(request.remote or "")
+        await self._await_turn(address)
+        try:
+            return await asyncio.to_thread(self._authenticate, request)
+        except Problem as problem:
+            self.report.auth_failures.labels("signature").inc()
+            self.report.event(logging.WARNING, "auth.failed", problem=problem.name)
+            raise
+        finally:
+            self._strangers.leave(address)
+            async with self._turn:
+                self._turn.notify_all()
+
+    async def _await_turn(self, address: str) -> None:
+        """Take a place among those not yet authenticated; honest callers of one address wait a moment for it."""
+        try:
+            async with asyncio.timeout(TURN_TIME), self._turn:
+                await self._turn.wait_for(lambda: self._strangers.enter(address))
+        except TimeoutError as error:
+            self.report.limit("requests_unauthenticated")
+            raise Problem("overloaded", 503, "too many callers not yet authenticated", retry_after=5) from error
+
+    def _authenticate(self, request: web.Request) -> tuple[Caller, Proof]:
+        lines = tuple(request.headers.items())
+        view = RequestView(request.method, f"{self._scheme}://{request.headers['Host']}{request.raw_path}", lines)
+        keyid = key_id_of(lines)
+        caller = None if keyid is None else self.node.partner_for(keyid)
+        who = caller or _NOBODY
+        proof = verify_request(view, public_key=who.public_key, alg=who.alg, now=self.clocks.now())
+        if caller is None:
+            raise Problem("unauthenticated", 401, "nobody is registered under this key")
+        reached("receive.authenticated")
+        return caller, proof
+
+    def admit(self, caller: Caller) -> AbstractContextManager[None]:
+        """Take a place among the partner's requests. Raises ``Problem`` 429 or 503."""
+        wait = self._buckets.take(caller.code, now=self.clocks.seconds())
+        if wait:
+            self.report.limit("rate_per_partner")
+            raise Problem("too-many-requests", 429, "the partner's rate", retry_after=max(1, round(wait)))
+        if self._partners.total >= self.limits.requests_max:
+            self.report.limit("requests_max")
+            return self._partners.holding(
+                caller.code, refusal=Problem("overloaded", 503, "requests at once", retry_after=5)
+            )
+        refusal = Problem("too-many-requests", 429, "the partner's requests at once", retry_after=2)
+        return self._partners.holding(caller.code, refusal=refusal)
+
+    # --- E1 ------------------------------------------------------------------------------------------------------
+
+    async def put(self, request: web.Request, key: Key) -> web.Response:
+        """Receive a message (E1)."""
+        announced = self._shape(request)
+        caller, proof = await self.authenticate(request)
+        known = await asyncio.to_thread(self._look_up, caller, key)
+        reached("receive.looked-up")
+        if known is not None:
+            return await self._repeat(known, announced.sha256, caller)
+        if not self._nonces.first(proof, now=self.clocks.now()):
+            raise Problem("unauthenticated", 401, "this request has been made before")
+        with self.admit(caller):
+            await self._check_ready()
+            self._disk.reserve(announced.size)
+            self.report.spool.set(self._disk.reserved)
+            try:
+                with self.node.busy(key):
+                    return await self._take(request, key, announced, caller)
+            finally:
+                self._disk.release(announced.size)
+                self.report.spool.set(self._disk.reserved)
+
+    def _shape(self, request: web.Request) -> Announced:
+        """S1: what can be refused by the header alone."""
+        lines = tuple(request.headers.items())
+        encoded = header(lines, "content-encoding") is not None
+        if encoded or media_type(header(lines, "content-type")) != MESSAGE_TYPE:
+            raise Problem("unsupported-media-type", 415, "not our media type", supported=[MESSAGE_TYPE])
+        length = header(lines, "content-length")
+        if length is None:
+            raise Problem("bad-request", 411, "no Content-Length")
+        size = int(length)
+        if size > self.limits.message_max_bytes:
+            self.report.limit("message_max_bytes")
+            limit = {"name": "message_max_bytes", "value": self.limits.message_max_bytes, "unit": "byte"}
+            raise Problem("too-large", 413, "more than is taken", limit=limit)
+        try:
+            digest = parse_digest(header(lines, "content-digest"))
+            peer = parse_ledger(header(lines, "edoc-ledger"))
+        except ValueError as error:
+            raise Problem("bad-request", 400, "a field is not in its form") from error
+        if digest is None or size == 0:
+            raise Problem("bad-request", 400, "no digest or no body")
+        return Announced(size, digest, _expects(header(lines, "expect")), peer)
+
+    def _look_up(self, caller: Caller, key: Key) -> Known | None:
+        """S3, S4."""
+        self.node.check_parties(caller, key, self.clocks.now())
+        return self.node.known(key)
+
+    async def _repeat(self, known: Known, sha256: str, caller: Caller) -> web.Response:
+        """S4: the stored receipt for the same bytes, a conflict for others."""
+        if known.sha256 == sha256:
+            self.report.duplicates.labels(self.report.partner(caller.code)).inc()
+            self.report.event(logging.INFO, "message.duplicate", k=k_of(known.key), digest=sha256)
+            return _stored(known)
+        self.report.conflicts.labels(self.report.partner(caller.code)).inc()
+        self.report.event(logging.WARNING, "message.conflict", k=k_of(known.key), digest=sha256)
+        if isinstance(self.node, ConflictPort):
+            await asyncio.to_thread(self.node.conflict, known.key, sha256=sha256, now=self.clocks.now())
+        raise Problem("message-id-conflict", 409, "the id is taken", receipt=known.receipt.sha256)
+
+    async def _check_ready(self) -> None:
+        """S5: not while draining, nor when the node says it cannot keep what it accepts."""
+        at, good = self._ready
+        if self.clocks.seconds() - at >= READY_FOR:
+            good, _ = await asyncio.to_thread(self.node.ready)
+            self._ready = (self.clocks.seconds(), good)
+        if self.draining or not good:
+            raise Problem("unavailable", 503, "the node is not ready", retry_after=10)
+
+    async def _take(self, request: web.Request, key: Key, announced: Announced, caller: Caller) -> web.Response:
+        """S6 to S12."""
+        label = self.report.partner(caller.code)
+        with Spool(self._disk.folder, self.limits, size=announced.size) as spool:
+            if announced.expect and request.transport is not None:
+                request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            began = self.clocks.seconds()
+            digest = await spool.fill(request.content, clock=self.clocks.seconds)
+            self.report.receive_bytes.labels(label).inc(spool.received)
+            self.report.step_seconds.labels("body").observe(self.clocks.seconds() - began)
+            if digest != announced.sha256:
+                raise Problem("digest-mismatch", 400, "the body differs from its digest")
+            received_at = self.clocks.now()
+            reached("receive.body-read")
+            data = await asyncio.to_thread(spool.data)
+        began = self.clocks.seconds()
+        made = await asyncio.to_thread(self._receive, key, data, announced, received_at)
+        self.report.step_seconds.labels("receive").observe(self.clocks.seconds() - began)
+        self._count(made.status, key, digest, label)
+        reached("receive.answering")
+        return made
+
+    def _receive(self, key: Key, data: bytes, announced: Announced, received_at: datetime) -> web.Response:
+        """S8 to S11, in a thread. A problem is passed on; anything not understood is looked at afresh."""
+        try:
+            made = self.node.receive(
+                key,
+                data,
+                sha256=announced.sha256,
+                received_at=received_at,
+                peer=announced.peer,
+                now=self.clocks.now(),
+            )
+            return receipt_answer(made.status, made.receipt, made.ledger)
+        except Problem:
+            raise
+        except StoreError as error:  # its contract: nothing was stored
+            raise _storage_problem(error) from error
+        except Exception as error:
+            # The writer may have died in the middle of COMMIT: only a fresh look at K tells (exchange.md 3.1).
+            self.report.event(logging.ERROR, "receive.failed", k=k_of(key), problem=type(error).__name__)
+            return self._look_again(key, announced.sha256, error)
+
+    def _look_again(self, key: Key, sha256: str, error: Exception) -> web.Response:
+        try:
+            known = self.node.known(key)
+        except Exception as second:
+            raise OutcomeUnknown from second
+        if known is not None and known.sha256 == sha256:
+            return _stored(known)
+        raise Problem("internal", 500, "unexpected error") from error
+
+    def _count(self, status: int, key: Key, digest: str, label: str) -> None:
+        if status == 201:
+            self.report.accepted.labels(label).inc()
+            self.report.event(logging.INFO, "message.accepted", k=k_of(key), digest=digest)
+        elif status == 422:
+            self.report.refused.labels(label, "receipt").inc()
+            self.report.event(logging.WARNING, "message.refused", k=k_of(key), digest=digest)
+
+    # --- E2, E3 --------------------------------------------------------------------------------------------------
+
+    async def state(self, request: web.Request, key: Key) -> web.Response:
+        """Say what is known of K (E2)."""
+        known = await self._known(request, key)
+        receipt = known.receipt
+        if receipt.ledger is None:
+            return empty(202, {"Retry-After": "1"})
+        members = {
+            "state": known.state,
+            "digest": known.sha256,
+            "size": known.size,
+            "received_at": format_time(known.received_at),
+            "receipt": receipt.sha256,
+            "ledger": {
+                "origin": receipt.ledger.origin,
+                "index": receipt.ledger.index,
+                "leaf": receipt.ledger.leaf,
+            },
+        }
+        return json_answer(members, {"Edoc-State": known.state, "Edoc-Ledger": format_ledger(receipt.ledger)})
+
+    async def receipt(self, request: web.Request, key: Key) -> web.Response:
+        """Give the stored receipt (E3): the same bytes for ever."""
+        known = await self._known(request, key)
+        if known.receipt.ledger is None:
+            return empty(202, {"Retry-After": "1"})
+        etag = f'"{known.receipt.sha256}"'
+        fields = {
+            "ETag": etag,
+            "Cache-Control": "private, max-age=31536000, immutable",
+            "Edoc-State": known.state,
+            "Edoc-Ledger": format_ledger(known.receipt.ledger),
+        }
+        if request.headers.get("If-None-Match") == etag:
+            return empty(304, fields)
+        return answer(200, known.receipt.data, RECEIPT_TYPE, fields)
+
+    async def _known(self, request: web.Request, key: Key) -> Known:
+        caller, _ = await self.authenticate(request)
+        with self.admit(caller):
+            known = await asyncio.to_thread(self._look_up, caller, key)
+        if known is None:
+            raise Problem("unknown-message", 404, "nothing is known of this message")
+        return known
+
+
+def _stored(known: Known) -> web.Response:
+    """Return the stored receipt of K: 422 if it refuses, else 200."""
+    status = 422 if known.state == "refused" or known.receipt.event == REJECTION else 200
+    ledger = known.receipt.ledger
+    return receipt_answer(status if ledger is not None else 202, known.receipt.data, ledger)
+
+
+def _expects(value: str | None) -> bool:
+    if value is None:
+        return False
+    if value.strip().lower() != "100-continue":
+        raise Problem("bad-request", 417, "an expectation we do not know")
+    return True
+
+
+def _storage_problem(error: StoreError) -> Problem:
+    full = error.facts.get("errno") == errno.ENOSPC or error.facts.get("cause") == "full"
+    if full:
+        return Problem("storage-low", 507, "no space left", retry_after=60)
+    return Problem("unavailable", 503, "the store did not take it", retry_after=10)
