@@ -7,6 +7,9 @@ from datetime import date, datetime
 
 from transport.dispatch import Key, State
 
+Day = date
+"""A calendar day; named apart because several values have a field called ``date``."""
+
 
 @dataclass(slots=True, eq=False)
 class Ticket:
@@ -42,12 +45,12 @@ class NewMessage:
     document_id: str
     number: str = ""
     notation: str = ""
-    date: date | None = None
+    date: Day | None = None
     type: str = ""
     subject: str = ""
     priority: int = 0
     attachments: int = 0
-    due: date | None = None
+    due: Day | None = None
     legal_class: str | None = None
     status_code: str | None = None  # of a status message
     cause: str | None = None  # message id of the document a status message is about
@@ -175,12 +178,12 @@ class NewArrival:
     document_id: str
     number: str = ""
     notation: str = ""
-    date: date | None = None
+    date: Day | None = None
     type: str = ""
     subject: str = ""
     priority: int = 0
     attachments: int = 0
-    due: date | None = None
+    due: Day | None = None
     status_code: str | None = None
     sender_name: str = ""
 
@@ -244,7 +247,7 @@ class Row:
     document_id: str
     number: str
     notation: str
-    date: date | None
+    date: Day | None
     type: str
     subject: str
     sender: str

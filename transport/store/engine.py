@@ -1,0 +1,130 @@
+"""The two engines of a SQLite store (exchange.md 9; dependencies.md 1, SQLAlchemy).
+
+The writer's engine sends ``BEGIN IMMEDIATE`` itself, because with the driver's own transaction control a savepoint
+opens no transaction and outlives the outer rollback. Readers are a second engine that cannot write and does not wait
+for the writer. Both work on the same file in WAL mode with ``synchronous=FULL``: a commit that returned is on the disk.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool, QueuePool
+
+from transport.errors import SettingsError, StoreError
+from transport.store.faults import FAILED
+
+BUSY_SECONDS = 5.0
+"""How long a statement waits for another process's transaction before it gives up (exchange.md 9)."""
+
+OLDEST_SQLITE = (3, 40, 0)
+
+_READERS = 8
+"""Connections kept for reading; more are opened when asked for and closed afterwards."""
+
+
+def database_url(url: str | None, home: Path) -> URL:
+    """Return where the database is: the setting, or ``edoc.db`` in the home.
+
+    Raises:
+        SettingsError: the setting is no URL, or names a database this version does not keep.
+    """
+    if not url:
+        return URL.create("sqlite+pysqlite", database=str(home / "edoc.db"))
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise SettingsError("EDOC-CFG-006", "database.url is not a URL", key="database.url") from error
+    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
+        raise SettingsError(
+            "EDOC-CFG-006", "only SQLite files are kept by this version", key="database.url", kind=parsed.drivername
+        )
+    return parsed.set(drivername="sqlite+pysqlite")
+
+
+def writer_engine(url: URL) -> Engine:
+    """Return the engine of the one writer: every transaction takes the write lock at its beginning."""
+    _check_version()
+    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": BUSY_SECONDS})
+    event.listen(engine, "connect", _prepare_writer)
+    event.listen(engine, "begin", _begin_immediate)
+    event.listen(engine, "before_cursor_execute", _refuse_outside)
+    return engine
+
+
+def reader_engine(url: URL) -> Engine:
+    """Return the engine of readers: snapshots, and no statement of it can change anything."""
+    _check_version()
+    engine = create_engine(
+        url,
+        poolclass=QueuePool,
+        pool_size=_READERS,
+        max_overflow=-1,
+        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
+    )
+    event.listen(engine, "connect", _prepare_reader)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def in_transaction(connection: Connection) -> bool:
+    """Say whether the database still has our transaction: disk full and I/O errors take it away as a whole."""
+    driver = connection.connection.driver_connection
+    return isinstance(driver, sqlite3.Connection) and driver.in_transaction
+
+
+def revision_of(connection: Connection) -> str | None:
+    """Return the revision the database is at, None if it has never been made."""
+    try:
+        return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one_or_none()
+    except DBAPIError as error:
+        if "no such table" in str(error.orig):
+            return None
+        raise
+
+
+def _check_version() -> None:
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        raise SettingsError(
+            "EDOC-CFG-007", "SQLite is too old", found=sqlite3.sqlite_version, wanted=".".join(map(str, OLDEST_SQLITE))
+        )
+
+
+def _prepare_writer(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "recursive_triggers=ON",  # so that INSERT OR REPLACE, too, meets the triggers that refuse deletion
+        "trusted_schema=OFF",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _prepare_reader(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None
+    connection.execute("PRAGMA query_only=ON")
+    connection.execute("PRAGMA trusted_schema=OFF")
+
+
+def _begin_immediate(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _refuse_outside(
+    connection: Connection, _cursor: object, statement: str, _parameters: object, _context: object, _many: bool
+) -> None:
+    """Stop a unit that goes on after the database took its transaction away: the statement would commit by itself."""
+    if not in_transaction(connection) and not statement.startswith("BEGIN"):
+        raise StoreError(
+            FAILED, "the transaction was taken away by the database", doing="writing", reason="rolled back"
+        )
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")

@@ -1,0 +1,200 @@
+"""The store of a node: one writer, many readers, and the blob folder (exchange.md 9; architecture.md, rule 7).
+
+    store.do(lambda unit: outbox.submit(unit, message, recipients))     # answers after the commit
+    store.read(lambda connection: outbox.dispatches(connection, message_id))
+
+Several processes may have the same store open; each has its own writer, and SQLite lets one transaction through at a
+time. The functions of ``outbox``, ``inbox``, ``statuses``, ``directory`` and ``registers`` take the unit or the
+connection.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from sqlalchemy import Connection
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
+
+from transport.errors import SettingsError
+from transport.store import blobs
+from transport.store.blobs import Blobs, Staged
+from transport.store.engine import database_url, reader_engine, revision_of, writer_engine
+from transport.store.faults import Conflict, from_disk, translated
+from transport.store.lock import ServerLock
+from transport.store.schema import check_revision, upgrade
+from transport.store.values import Ticket
+from transport.store.writer import Unit, Writer
+
+__all__ = ["Conflict", "ServerLock", "Staged", "Store", "Ticket", "Unit"]
+
+T = TypeVar("T")
+
+
+class Home(Protocol):
+    """What the store needs of the settings."""
+
+    @property
+    def home(self) -> Path: ...
+    @property
+    def database_url(self) -> str | None: ...
+
+
+class Placing(Protocol):
+    """The log, as the writer sees it."""
+
+    def place(self, connection: Connection, tickets: Sequence[Ticket]) -> object: ...
+
+
+class Store:
+    """Rows and blobs of one node, opened by one process."""
+
+    def __init__(self, home: Path, url: URL, *, log: Placing | None, read_only: bool) -> None:
+        self.home = home
+        self.blobs = Blobs(home / "blobs")
+        self._readers = reader_engine(url)
+        self._writing = None if read_only else writer_engine(url)
+        self._writer = None if self._writing is None else Writer(self._writing, None if log is None else log.place)
+
+    @classmethod
+    def create(cls, settings: Home, log: Placing | None = None) -> Store:
+        """Make home, database and tables, and open them.
+
+        Raises:
+            SettingsError: EDOC-CFG-011, there is a database already.
+            StoreError: the folder cannot be made or written.
+        """
+        url = database_url(settings.database_url, settings.home)
+        try:
+            settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (settings.home / "blobs").mkdir(mode=0o700, exist_ok=True)
+            _touch_private(Path(str(url.database)))
+        except OSError as error:
+            raise from_disk(error, "making the home", settings.home) from error
+        _make_tables(url)
+        return cls.open(settings, log=log)
+
+    @classmethod
+    def open(cls, settings: Home, *, log: Placing | None = None, read_only: bool = False) -> Store:
+        """Open the store of a home. Without ``log`` no unit can append leaves; read-only starts no writer.
+
+        Raises:
+            SettingsError: no database here (EDOC-CFG-005), not migrated (-008), of a newer program (-009).
+            StoreError: the database cannot be read.
+        """
+        url = database_url(settings.database_url, settings.home)
+        if not Path(str(url.database)).is_file():
+            raise SettingsError("EDOC-CFG-005", "there is no node in this home", home=str(settings.home))
+        store = cls(settings.home, url, log=log, read_only=read_only)
+        try:
+            store.read(check_revision)
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    def write(self, function: Callable[[Unit], T]) -> Future[T]:
+        """Queue a unit of statements; the future answers only after the commit.
+
+        The function may be run twice (see ``writer``), so it must do nothing but statements.
+
+        Raises:
+            RuntimeError: the store was opened read-only, or the call comes from inside a unit.
+            StoreError: the store is closing.
+        """
+        if self._writer is None:
+            raise RuntimeError("this store was opened for reading")
+        return self._writer.submit(function)
+
+    def do(self, function: Callable[[Unit], T]) -> T:
+        """Write and wait for the commit.
+
+        Raises:
+            Conflict: a unique key was taken.
+            StoreError: nothing was stored, or, with ``unclear`` in its facts, nobody knows; look again.
+        """
+        return self.write(function).result()
+
+    def read(self, function: Callable[[Connection], T]) -> T:
+        """Run a question on a snapshot of the database.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        try:
+            with self._readers.connect() as connection:
+                return function(connection)
+        except DBAPIError as error:
+            raise translated(error, "reading the database") from error
+
+    def stage(self, data: bytes) -> Staged:
+        """Get bytes ready for ``unit.keep``: large ones are durable in the blob folder when this returns.
+
+        Raises:
+            StoreError: the disk is full or failed; nothing was stored.
+        """
+        return blobs.stage(self.blobs, data)
+
+    def fetch(self, digest: str) -> bytes:
+        """Return the bytes of a digest from row or file, hashed again.
+
+        Raises:
+            StoreError: missing (EDOC-STO-008), damaged (EDOC-STO-006) or unreadable.
+        """
+        return self.read(lambda connection: blobs.read(connection, self.blobs, digest))
+
+    def close(self) -> None:
+        """Write what waits and let go of the database; may be called twice."""
+        if self._writer is not None:
+            self._writer.close()
+        if self._writing is not None:
+            self._writing.dispose()
+        self._readers.dispose()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def migrate(settings: Home) -> None:
+    """Bring an existing database to this program's revision.
+
+    Raises:
+        SettingsError: there is no database, or it comes from a newer program.
+        StoreError: the database cannot be written.
+    """
+    url = database_url(settings.database_url, settings.home)
+    if not Path(str(url.database)).is_file():
+        raise SettingsError("EDOC-CFG-005", "there is no node in this home", home=str(settings.home))
+    _run_schema(url, upgrade)
+
+
+def _make_tables(url: URL) -> None:
+    def make(connection: Connection) -> None:
+        if revision_of(connection) is not None:
+            raise SettingsError("EDOC-CFG-011", "there is a database already", path=str(url.database))
+        upgrade(connection)
+
+    _run_schema(url, make)
+
+
+def _run_schema(url: URL, function: Callable[[Connection], None]) -> None:
+    engine = writer_engine(url)
+    try:
+        with engine.begin() as connection:
+            function(connection)
+    except DBAPIError as error:
+        raise translated(error, "making the tables") from error
+    finally:
+        engine.dispose()
+
+
+def _touch_private(path: Path) -> None:
+    """Make the database file readable by its owner alone before SQLite makes it with wider rights."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))

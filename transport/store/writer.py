@@ -1,0 +1,300 @@
+"""The one writer of a process (exchange.md 9): what waits when a commit returns is the next batch.
+
+Each unit has its own savepoint; one that fails rolls back alone. At the end of a batch the leaves of its units get
+their places in the log, in the same transaction (ledger.md 5). A future is answered only after the commit. There is no
+timer: waiting would only add delay, the flush itself gathers the next batch.
+
+Disk full and I/O errors take the whole transaction away, not just the savepoint. So after every failed unit the writer
+looks whether the transaction is still there; if it is gone, nothing of the batch is stored and its units run again,
+each in a transaction of its own. For that reason a unit must do nothing but statements.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Generic, Protocol, TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from transport.errors import StoreError
+from transport.store import blobs
+from transport.store.engine import in_transaction
+from transport.store.faults import primary_code, translated
+from transport.store.values import Ticket
+
+T = TypeVar("T")
+
+BATCH_UNITS = 1000
+BATCH_LEAVES = 1000
+"""Leaves after which a batch takes no further unit (exchange.md 9)."""
+BATCH_BYTES = 8 * 1024 * 1024
+"""Bytes of blobs in rows after which a batch takes no further unit (exchange.md 9)."""
+
+_ROLLED_BACK = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CONSTRAINT}
+"""Failures of COMMIT after which it is certain that nothing was committed."""
+
+Place = Callable[[Connection, Sequence[Ticket]], object]
+"""What gives leaves their places in the log at the end of a batch: ``Log.place``."""
+
+
+class Unit:
+    """One act of the store: statements that are committed together or not at all."""
+
+    __slots__ = ("_appends", "bytes", "connection", "tickets")
+
+    def __init__(self, connection: Connection, *, appends: bool) -> None:
+        self.connection = connection
+        self.tickets: list[Ticket] = []
+        self.bytes = 0
+        self._appends = appends
+
+    def append(self, leaf: bytes) -> Ticket:
+        """Add a leaf (its canonical bytes, at most 4096) to the log; its index is known when the future answers.
+
+        Raises:
+            RuntimeError: the store was opened without a log.
+        """
+        if not self._appends:
+            raise RuntimeError("this store was opened without a log")
+        digest = hashlib.sha256(b"\x00" + leaf).digest()  # leaf hash of RFC 6962 2.1
+        result = self.connection.exec_driver_sql("INSERT INTO ledger_leaf (leaf, data) VALUES (?, ?)", (digest, leaf))
+        ticket = Ticket(int(result.lastrowid), digest, leaf)
+        self.tickets.append(ticket)
+        return ticket
+
+    def keep(self, blob: blobs.Staged | bytes) -> str:
+        """Record a blob and return its digest; bytes are put into the row, so they must be small or staged before.
+
+        Raises:
+            ValueError: bare bytes above 64 KiB.
+        """
+        if isinstance(blob, bytes):
+            if len(blob) > blobs.ROW_MAX:
+                raise ValueError("bytes above 64 KiB are staged before the transaction")
+            blob = blobs.Staged(hashlib.sha256(blob).hexdigest(), len(blob), blob)
+        self.bytes += blob.size if blob.data is not None else 0
+        return blobs.keep(self.connection, blob)
+
+
+class _Waiting(Protocol):
+    """A unit that waits, whatever its function returns."""
+
+    def take(self) -> bool: ...
+    def run(self, unit: Unit) -> None: ...
+    def answer(self) -> None: ...
+    def fail(self, error: BaseException) -> None: ...
+
+
+class _Job(Generic[T]):
+    __slots__ = ("_function", "_values", "future")
+
+    def __init__(self, function: Callable[[Unit], T]) -> None:
+        self._function = function
+        self._values: list[T] = []
+        self.future: Future[T] = Future()
+
+    def take(self) -> bool:
+        """Begin; false when the caller has given up before."""
+        return self.future.set_running_or_notify_cancel()
+
+    def run(self, unit: Unit) -> None:
+        self._values = [self._function(unit)]
+
+    def answer(self) -> None:
+        self.future.set_result(self._values[0])
+
+    def fail(self, error: BaseException) -> None:
+        self.future.set_exception(error)
+
+
+class _Gone(Exception):
+    """The batch's transaction is gone and nothing of it stored; ``error`` is what a unit run alone would answer."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+
+class Writer:
+    """A thread that owns the only writing connection of the process."""
+
+    def __init__(self, engine: Engine, place: Place | None) -> None:
+        self._engine = engine
+        self._place = place
+        self._queue: deque[_Waiting] = deque()
+        self._wake = threading.Condition()
+        self._closing = False
+        self._connection: Connection | None = None
+        self._thread = threading.Thread(target=self._work, name="edoc-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, function: Callable[[Unit], T]) -> Future[T]:
+        """Queue a unit; the future answers after the commit, or with the error that kept the unit from being stored.
+
+        Raises:
+            StoreError: EDOC-STO-011, the store is closing.
+            RuntimeError: called from inside a unit, which would wait for itself.
+        """
+        if threading.current_thread() is self._thread:
+            raise RuntimeError("a unit cannot wait for another unit")
+        job = _Job(function)
+        with self._wake:
+            if self._closing:
+                raise StoreError("EDOC-STO-011", "the store is closing")
+            self._queue.append(job)
+            self._wake.notify()
+        return job.future
+
+    def close(self) -> None:
+        """Write what waits, then end the thread; may be called twice."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while jobs := self._next():
+            taken = [job for job in jobs if job.take()]
+            while taken:
+                taken = self._serve(taken)
+        self._drop_connection()
+
+    def _next(self) -> list[_Waiting]:
+        """Wait for work and take all of it, up to the limit; empty when closing and nothing waits."""
+        with self._wake:
+            while not self._queue and not self._closing:
+                self._wake.wait()
+            return [self._queue.popleft() for _ in range(min(len(self._queue), BATCH_UNITS))]
+
+    def _serve(self, jobs: list[_Waiting]) -> list[_Waiting]:
+        """Commit one batch and answer its units; return those that did not fit into it."""
+        try:
+            count, failed = self._batch(jobs)
+        except _Gone as gone:
+            self._alone(jobs, gone.error)
+            return []
+        except BaseException as error:
+            self._drop_connection()
+            for job in jobs:
+                job.fail(error)
+            return []
+        for job in jobs[:count]:
+            if (problem := failed.get(id(job))) is not None:
+                job.fail(problem)
+            else:
+                job.answer()
+        return jobs[count:]
+
+    def _alone(self, jobs: list[_Waiting], error: BaseException) -> None:
+        """Answer a unit whose own transaction failed; run the units of a larger batch again, one by one."""
+        if len(jobs) == 1:
+            jobs[0].fail(error)
+            return
+        for job in jobs:
+            self._serve([job])
+
+    def _batch(self, jobs: list[_Waiting]) -> tuple[int, dict[int, BaseException]]:
+        """Run units in one transaction and commit; return how many were run, and the errors of those that failed."""
+        connection = self._connected()
+        failed: dict[int, BaseException] = {}
+        tickets: list[Ticket] = []
+        count = size = 0
+        with _begun(connection):
+            for job in jobs:
+                unit = Unit(connection, appends=self._place is not None)
+                error = _run(job, unit)
+                if not in_transaction(connection):
+                    raise _Gone(error or StoreError("EDOC-STO-004", "the transaction was taken away", doing="writing"))
+                if error is not None:
+                    failed[id(job)] = error
+                else:
+                    tickets += unit.tickets
+                    size += unit.bytes
+                count += 1
+                if len(tickets) >= BATCH_LEAVES or size >= BATCH_BYTES:
+                    break
+            self._place_all(connection, tickets)
+            _commit(connection)
+        return count, failed
+
+    def _place_all(self, connection: Connection, tickets: list[Ticket]) -> None:
+        if not tickets or self._place is None:
+            return
+        try:
+            self._place(connection, tickets)
+        except DBAPIError as error:
+            raise _Gone(translated(error, "placing leaves in the log")) from error
+        except BaseException as error:
+            raise _Gone(error) from error
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            try:
+                self._connection = self._engine.connect()
+            except DBAPIError as error:
+                raise translated(error, "opening the database") from error
+        return self._connection
+
+    def _drop_connection(self) -> None:
+        """Give the connection back; the next batch opens a new one, so no half-known state is carried on."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.invalidate()
+            connection.close()
+
+
+class _begun:  # noqa: N801 - reads as a phrase: with _begun(connection)
+    """A transaction that is rolled back unless it was committed inside."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        try:
+            self._connection.begin()
+        except DBAPIError as error:
+            self._connection.rollback()
+            raise translated(error, "beginning to write") from error
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._connection.rollback()
+
+
+def _run(job: _Waiting, unit: Unit) -> BaseException | None:
+    """Run one unit in its savepoint; return what made it fail, after taking back what it had done."""
+    connection = unit.connection
+    connection.exec_driver_sql("SAVEPOINT unit")
+    try:
+        job.run(unit)
+    except BaseException as error:
+        if in_transaction(connection):
+            connection.exec_driver_sql("ROLLBACK TO unit")
+            connection.exec_driver_sql("RELEASE unit")
+        return translated(error, "writing") if isinstance(error, DBAPIError) else error
+    if in_transaction(connection):
+        connection.exec_driver_sql("RELEASE unit")
+    return None
+
+
+def _commit(connection: Connection) -> None:
+    """Commit the batch.
+
+    Raises:
+        _Gone: it is certain that nothing was committed.
+        StoreError: with ``unclear=True`` in its facts when the outcome is unknown (exchange.md 3.1, commit unclear).
+    """
+    try:
+        connection.commit()
+    except DBAPIError as error:
+        problem = translated(error, "committing")
+        if primary_code(error) in _ROLLED_BACK:
+            raise _Gone(problem) from error
+        problem.facts["unclear"] = True
+        raise problem from error
