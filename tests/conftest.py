@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests: one moment, one demonstration authority, the people and agencies of the specifications."""
+"""Fixtures shared by all tests: one moment, one demonstration authority, the usual people and agencies."""
 
 from __future__ import annotations
 
