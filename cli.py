@@ -20,7 +20,10 @@ import typer  # isort: skip  # after the language is known to be ours to choose:
 from typer.core import TyperCommand, TyperGroup  # isort: skip
 
 if TYPE_CHECKING:
-    from typer._click import Context, HelpFormatter, Parameter
+    from typer._click import Context, Parameter
+    from typer.core import TyperOption as Option
+
+    from transport.present.help import Parameter as Shown
 
 Act = TypeVar("Act", bound=Callable[..., int])
 
@@ -95,16 +98,16 @@ def _common_options(
 _declaring = typer.Typer(add_completion=False)
 _declaring.command()(_common_options)
 COMMON: "list[Parameter]" = list(typer.main.get_command(_declaring).params)
-_COMMON_NAMES = frozenset(name for option in COMMON for name in option.opts)
+COMMON_NAMES = frozenset(name for option in COMMON for name in option.opts)
 
 
-def _parameters(params: "Sequence[Parameter]") -> list[object]:
+def _parameters(params: "Sequence[Parameter]") -> "list[Shown]":
     """Return what the help page needs to know about the parameters of a command."""
     from transport.present.help import Parameter as Shown
 
     shown = []
     for item in params:
-        if getattr(item, "hidden", False) or _COMMON_NAMES & set(item.opts) or item.name == "help":
+        if getattr(item, "hidden", False) or COMMON_NAMES & set(item.opts) or item.name == "help":
             continue
         argument = item.param_type_name == "argument"
         flag = getattr(item, "is_flag", False)
@@ -112,12 +115,33 @@ def _parameters(params: "Sequence[Parameter]") -> list[object]:
         names = (metavar,) if argument else (*item.opts, *item.secondary_opts)
         many = item.nargs == -1 or getattr(item, "multiple", False)
         shown.append(Shown(names, argument, metavar, item.required, many))
-    return cast("list[object]", shown)
+    return shown
 
 
 def _path_of(ctx: "Context") -> str:
     """Return the name of a command without the program: ``ledger head``."""
     return ctx.command_path.partition(" ")[2]
+
+
+def _print_help(ctx: "Context", param: "Parameter", value: bool) -> None:
+    """Print the page ourselves, so that a closed pipe ends the printing and nothing else."""
+    if value and not ctx.resilient_parsing:
+        console_of(ctx).say(_page_of(ctx))
+        ctx.exit()
+
+
+def _page_of(ctx: "Context") -> list[str]:
+    """Return the help page of the program, a noun or a command."""
+    from transport.present import help as pages
+
+    lang, name, declared = console_of(ctx).lang, _path_of(ctx), ctx.command
+    if not isinstance(declared, EdocGroup):
+        return pages.page(ALIASES.get(name, name), _parameters(declared.params), lang)
+    if name:
+        return pages.group_page(name, {word: pages.title(f"{name} {word}", lang) for word in declared.commands}, lang)
+    from edoc import __version__
+
+    return pages.front(lang, whole=True, version=__version__)
 
 
 class EdocCommand(TyperCommand):
@@ -126,12 +150,8 @@ class EdocCommand(TyperCommand):
     def get_params(self, ctx: "Context") -> "list[Parameter]":
         return [*super().get_params(ctx), *COMMON]
 
-    def format_help(self, ctx: "Context", formatter: "HelpFormatter") -> None:
-        from transport.present import help as pages
-
-        name = ALIASES.get(_path_of(ctx), _path_of(ctx))
-        lines = pages.page(name, cast("list[pages.Parameter]", _parameters(self.params)), console_of(ctx).lang)
-        formatter.write("\n".join(lines) + "\n")
+    def get_help_option(self, ctx: "Context") -> "Option | None":
+        return _with_our_page(super().get_help_option(ctx))
 
 
 class EdocGroup(TyperGroup):
@@ -140,17 +160,8 @@ class EdocGroup(TyperGroup):
     def get_params(self, ctx: "Context") -> "list[Parameter]":
         return [*super().get_params(ctx), *COMMON]
 
-    def format_help(self, ctx: "Context", formatter: "HelpFormatter") -> None:
-        from edoc import __version__
-        from transport.present import help as pages
-
-        lang, group = console_of(ctx).lang, _path_of(ctx)
-        if not group:
-            lines = pages.front(lang, whole=True, version=__version__)
-        else:
-            commands = {name: pages.title(f"{group} {name}", lang) for name in self.commands}
-            lines = pages.group_page(group, commands, lang)
-        formatter.write("\n".join(lines) + "\n")
+    def get_help_option(self, ctx: "Context") -> "Option | None":
+        return _with_our_page(super().get_help_option(ctx))
 
     def resolve_command(self, ctx: "Context", args: list[str]) -> object:  # type: ignore[override]  # a narrower name for the same triple
         if args and args[0] not in self.commands:
@@ -159,6 +170,12 @@ class EdocGroup(TyperGroup):
             known = [name for name, command in self.commands.items() if not command.hidden]
             raise CommandError("EDOC-USE-001", name=args[0], nearest=_nearest(args[0], known, console_of(ctx).lang))
         return super().resolve_command(ctx, args)
+
+
+def _with_our_page(option: "Option | None") -> "Option | None":
+    if option is not None:
+        option.callback = _print_help
+    return option
 
 
 def _nearest(word: str, known: Sequence[str], lang: str) -> str:
@@ -252,16 +269,20 @@ def command_names() -> list[str]:
     return names
 
 
+def help_parameters(name: str) -> "list[Shown]":
+    """Return the arguments and options of a command, without the common ones."""
+    found: dict[str, object] = commands()
+    for word in name.split():
+        declared = cast(EdocGroup, found[word])
+        found = dict(getattr(declared, "commands", {}))
+    return _parameters(declared.params)
+
+
 def help_lines(name: str, lang: str) -> list[str]:
     """Return the help page of a command in a language."""
     from transport.present import help as pages
 
-    found = commands()
-    for word in name.split():
-        command = found[word]
-        found = getattr(command, "commands", {})
-    params = _parameters(cast(EdocCommand, command).params)
-    return pages.page(name, cast("list[pages.Parameter]", params), lang)
+    return pages.page(name, help_parameters(name), lang)
 
 
 def run_line(argv: Sequence[str], console: Console) -> int:

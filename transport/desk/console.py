@@ -25,9 +25,9 @@ LANGUAGES = ("vi", "en")
 
 def language(argv: Sequence[str], environ: Mapping[str, str], configured: str | None = None) -> str:
     """Return ``vi`` or ``en``: ``--lang``, ``EDOC_LANG``, the setting, then a locale beginning with ``en``."""
-    asked = option_value(argv, "--lang") or environ.get("EDOC_LANG") or configured
-    if asked in LANGUAGES:
-        return asked
+    for asked in (option_value(argv, "--lang"), environ.get("EDOC_LANG"), configured):
+        if asked in LANGUAGES:
+            return asked
     locale = environ.get("LC_ALL") or environ.get("LC_MESSAGES") or environ.get("LANG") or ""
     return "en" if locale.lower().startswith("en") else "vi"
 
