@@ -16,7 +16,6 @@ from transport.present.errors import CommandError
 
 if TYPE_CHECKING:
     from signer.credential import Secret
-
     from transport.desk.console import Console
 
 CREDENTIAL = "edoc-pin"

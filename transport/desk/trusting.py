@@ -1,0 +1,141 @@
+"""Whom the person at the desk trusts: from paths, or from the node's own tables (console.md 4.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from signer.errors import SignerError
+from transport.desk.console import Console
+from transport.desk.files import read_input
+from transport.present.errors import CommandError
+
+if TYPE_CHECKING:
+    from edoc.agencies import Directory
+
+    from signer.trust import Context, Purpose, TrustStore
+
+PATTERNS = ("*.pem", "*.crt", "*.cer", "*.der", "*.p7b", "*.p7c")
+STATUS_PATTERNS = ("*.crl", "*.ors", "*.ocsp", "*.pem", "*.der")
+DATABASE = "edoc.db"
+
+Loaded = TypeVar("Loaded")
+
+
+def load_each(
+    paths: Iterable[str], patterns: Sequence[str], load: Callable[[bytes], Loaded], console: Console
+) -> list[Loaded]:
+    """Load every file named, and of a folder those that match the patterns, not deeper; all or none.
+
+    Raises:
+        CommandError: a path is unreadable, or a folder holds nothing of the kind.
+        SignerError: a file is not what it should be; ``facts`` name it.
+    """
+    return [_load(name, load, console) for path in paths for name in _files(path, patterns)]
+
+
+def _files(path: str, patterns: Sequence[str]) -> list[str]:
+    folder = Path(path)
+    if path == "-" or not folder.is_dir():
+        return [path]
+    found = sorted({str(item) for pattern in patterns for item in folder.glob(pattern) if item.is_file()})
+    if not found:
+        raise CommandError("EDOC-USE-037", path=path, patterns=" ".join(patterns))
+    return found
+
+
+def _load(name: str, load: Callable[[bytes], Loaded], console: Console) -> Loaded:
+    data = read_input(name, console)
+    try:
+        return load(data)
+    except SignerError as error:
+        error.facts.setdefault("path", name)
+        raise
+
+
+def store_of(
+    console: Console,
+    *,
+    trust: Sequence[str] = (),
+    trust_tsa: Sequence[str] = (),
+    chain: Sequence[str] = (),
+    revocation: Sequence[str] = (),
+) -> TrustStore:
+    """Return the trust of this call: ``--trust`` replaces the node's store; without ``--trust-tsa`` it serves both."""
+    from signer.trust import Purpose, TrustStore, anchors_from, load_certificates, load_status
+
+    both = (Purpose.SIGNERS,) if trust_tsa else (Purpose.SIGNERS, Purpose.TSA)
+    stores = load_each(trust, PATTERNS, lambda data: anchors_from(data, *both), console)
+    stores += load_each(trust_tsa, PATTERNS, lambda data: anchors_from(data, Purpose.TSA), console)
+    if not trust:
+        stores.append(configured(console))
+    stores += load_each(revocation, STATUS_PATTERNS, load_status, console)
+    given = [der for ders in load_each(chain, PATTERNS, load_certificates, console) for der in ders]
+    found = TrustStore(intermediates=tuple(given))
+    for store in stores:
+        found = found.merged(store)
+    return found
+
+
+def configured(console: Console) -> TrustStore:
+    """Return the anchors and status answers the node keeps; without a node nothing is trusted."""
+    from signer.trust import TrustStore, anchored
+
+    home = node_home(console)
+    if home is None:
+        return TrustStore()
+    from transport.store import quick
+
+    found = TrustStore()
+    for der, use in quick.anchors(home):
+        found = found.merged(anchored([der], *_purposes(use)))
+    return found
+
+
+def _purposes(use: str) -> tuple[Purpose, ...]:
+    from signer.trust import Purpose
+
+    return tuple(Purpose(word) for word in use.split(",") if word in {purpose.value for purpose in Purpose})
+
+
+def directory_of(console: Console) -> Directory | None:
+    """Return the node's agency directory, or ``None`` without a node."""
+    home = node_home(console)
+    if home is None:
+        return None
+    from transport.store import quick
+
+    return quick.directory(home)
+
+
+def node_home(console: Console) -> Path | None:
+    """Return the folder of the node, if there is one with a database."""
+    home = home_of(console)
+    return home if (home / DATABASE).is_file() else None
+
+
+def home_of(console: Console) -> Path:
+    """Return ``--home``, ``EDOC_HOME``, else the user data folder."""
+    if console.home is not None:
+        return console.home
+    if named := console.environ.get("EDOC_HOME"):
+        return Path(named)
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("edoc", appauthor=False))
+
+
+def context_of(store: TrustStore, *, at: datetime, policy: str) -> Context:
+    """Return the context of one judgement."""
+    from signer.algorithms import PolicyName
+    from signer.trust import Context
+
+    try:
+        name = PolicyName(policy)
+    except ValueError as error:
+        raise CommandError(
+            "EDOC-USE-004", name="--policy", value=policy, expected="strict|interop|integrity-only"
+        ) from error
+    return Context(trust=store, at=at, policy=name)

@@ -1,0 +1,57 @@
+"""Values of the command line: times, days, choices (console.md 3)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import date, datetime, time
+from typing import TYPE_CHECKING
+
+from transport.present.errors import CommandError
+from transport.present.text import VIETNAM
+
+if TYPE_CHECKING:
+    from transport.desk.console import Console
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+def moment(text: str, console: Console) -> datetime:
+    """Return the time a person wrote: ISO 8601; a bare day is its end, without offset +07:00 is assumed aloud.
+
+    Raises:
+        CommandError: it is neither.
+    """
+    try:
+        if _DAY.fullmatch(text):
+            return datetime.combine(date.fromisoformat(text), time(23, 59, 59), VIETNAM)
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise CommandError("EDOC-USE-027", value=text) from error
+    if found.tzinfo is None:
+        console.warn("giờ không ghi múi, hiểu là +07:00" if console.lang == "vi" else "no offset given, +07:00 assumed")
+        return found.replace(tzinfo=VIETNAM)
+    return found
+
+
+def day(text: str, name: str) -> date:
+    """Return a day written as ``2026-11-20``.
+
+    Raises:
+        CommandError: it is not.
+    """
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise CommandError("EDOC-USE-004", name=name, value=text, expected="YYYY-MM-DD") from error
+
+
+def choice(text: str, name: str, allowed: Sequence[str]) -> str:
+    """Return the word if it is one of those allowed.
+
+    Raises:
+        CommandError: it is not; the words are named.
+    """
+    if text not in allowed:
+        raise CommandError("EDOC-USE-004", name=name, value=text, expected="|".join(allowed))
+    return text
