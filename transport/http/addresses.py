@@ -33,6 +33,10 @@ class Reach:
         """Read the networks of the settings. Raises ``ValueError`` for one that is not in CIDR form."""
         return cls(tuple(ipaddress.ip_network(one) for one in private), demo, tuple(ports))
 
+    def open(self, ports: Sequence[int]) -> Reach:
+        """Return the same reach over http as well, at these ports and 80: for services whose answers are signed."""
+        return Reach(self.private, self.demo, (*ports, 80), plain=True)
+
     def allows(self, address: Address) -> bool:
         """Tell whether a connection to this address may be made."""
         mapped = getattr(address, "ipv4_mapped", None)

@@ -13,9 +13,10 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
+from typing import Literal
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -43,6 +44,7 @@ from transport.http.wire import (
     read_problem,
     sign_request,
 )
+from transport.store.values import LedgerRef
 
 CHUNK = 256 * 1024
 NO_CONTINUE_FOR = timedelta(hours=24)
@@ -233,8 +235,7 @@ class HttpCarrier:
                 method, url, progress=progress, fields=self._signed(method, url, fields), body=body
             )
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError, TransportError):
-            kind = "nothing" if progress.exposed else "unreachable"
-            return Reply(kind, None, b"", None, None, None, progress.exposed)
+            return _made("nothing" if progress.exposed else "unreachable", exposed=progress.exposed)
         return _reply(found, exposed=progress.exposed, limits=self._limits)
 
     async def _call(self, method: str, endpoint: str, path: str, *, signed: bool) -> _Answer:
@@ -348,14 +349,35 @@ def _reply(found: _Answer, *, exposed: bool, limits: HttpLimits) -> Reply:
     with suppress(ValueError):
         ledger = parse_ledger(found.get("edoc-ledger"))
     if found.whole and kind == RECEIPT_TYPE and found.status in (200, 201, 422) and found.body and _digest_fits(found):
-        return Reply("receipt", found.status, found.body, None, after, ledger, exposed)
+        return _made("receipt", found, after=after, ledger=ledger, exposed=exposed)
     if found.whole and kind == PROBLEM_TYPE and len(found.body) <= limits.problem_max_bytes:
         problem = read_problem(found.body, found.status)
         if problem is not None:
             later = max((one for one in (after, problem.retry_after) if one is not None), default=None)
-            return Reply("problem", found.status, found.body, problem.name, later, ledger, exposed)
-    kept = found.body[:KEPT_OF_A_FOREIGN_ANSWER] if kind != RECEIPT_TYPE else found.body
-    return Reply("nothing", found.status, kept, None, after, ledger, exposed)
+            return _made("problem", found, problem=problem.name, after=later, exposed=exposed)
+    if kind != RECEIPT_TYPE:
+        found = replace(found, body=found.body[:KEPT_OF_A_FOREIGN_ANSWER])
+    return _made("nothing", found, after=after, ledger=ledger, exposed=exposed)
+
+
+def _made(
+    kind: Literal["receipt", "problem", "nothing", "unreachable"],
+    found: _Answer | None = None,
+    *,
+    problem: str | None = None,
+    after: int | None = None,
+    ledger: LedgerRef | None = None,
+    exposed: bool,
+) -> Reply:
+    return Reply(
+        kind=kind,
+        status=None if found is None else found.status,
+        body=b"" if found is None else found.body,
+        problem=problem,
+        retry_after=after,
+        ledger=ledger,
+        exposed=exposed,
+    )
 
 
 def _digest_fits(found: _Answer) -> bool:

@@ -1,0 +1,152 @@
+"""Services of certificates over HTTP: time stamps (RFC 3161), OCSP (RFC 6960), CRLs: what ``signer`` never fetches.
+
+Promises: what comes back is bytes for ``signer`` to judge, never a verdict; addresses out of certificates are judged
+before connecting (``addresses``); sizes and times are bounded. A stamp waits at least 180 s in all (R32).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp
+
+from signer.errors import TimestampError, TrustError
+from signer.report import Need
+from signer.trust import TrustStore, load_status
+from transport.errors import Refused, TransportError, TryLater
+from transport.http.addresses import Reach
+from transport.http.fetch import Ask, Fetched, fetch
+
+STAMP_TIME = 180.0
+"""Seconds a time stamp is waited for at least, retries included (R32)."""
+
+STATUS_TIME = 20.0
+STAMP_MAX_BYTES = 64 * 1024
+OCSP_MAX_BYTES = 64 * 1024
+CRL_MAX_BYTES = 64 * 1024 * 1024
+PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
+ANYWHERE = Reach(plain=True, ports=(80, 443, 8080, 8443, 2560))
+
+
+def reach_of(reach: Reach | None, *, allow_private: bool) -> Reach:
+    """Return where status services and TSAs may be: over http too, since their answers are signed."""
+    base = reach or ANYWHERE
+    if allow_private:
+        base = Reach.of(PRIVATE, demo=True, ports=base.ports)
+    return base.open(base.ports)
+
+
+@dataclass(frozen=True)
+class HttpTimestamper:
+    """A ``signer.timestamp.Timestamper`` over HTTP: synchronous, used in worker threads."""
+
+    url: str
+    timeout: float = STAMP_TIME
+    allow_private: bool = False
+    attempts: int = 3
+    reach: Reach | None = None
+    pause: Callable[[float], None] = field(default=time.sleep, repr=False)
+
+    def stamp(self, request: bytes) -> bytes:
+        """Send a TimeStampReq (DER), return the TimeStampResp (DER). Raises ``TimestampError``.
+
+        Failures of the network and 5xx are tried again within the time; a definite no is not.
+        """
+        deadline = time.monotonic() + self.timeout
+        headers = {"Content-Type": "application/timestamp-query", "Accept": "application/timestamp-reply"}
+        ask = Ask("POST", self.url, headers, request)
+        for attempt in range(1, self.attempts + 1):
+            left = deadline - time.monotonic()
+            try:
+                return self._answer(self._fetch(ask, within=left))
+            except TryLater as error:
+                if attempt == self.attempts or left <= 0:
+                    raise TimestampError("EDOC-PKI-103", "the TSA did not answer", url=self.url) from error
+            except Refused as error:
+                raise TimestampError(
+                    "EDOC-PKI-104", "the TSA cannot be used", url=self.url, cause=error.code
+                ) from error
+            self.pause(min(2.0**attempt / 2, max(0.0, deadline - time.monotonic())))
+        raise TimestampError("EDOC-PKI-103", "the TSA did not answer", url=self.url)
+
+    def _fetch(self, ask: Ask, *, within: float) -> Fetched:
+        reach = reach_of(self.reach, allow_private=self.allow_private)
+        return fetch(ask, reach=reach, most=STAMP_MAX_BYTES, timeout=max(1.0, within))
+
+    def _answer(self, got: Fetched) -> bytes:
+        if got.status in (408, 429) or got.status >= 500:
+            raise TryLater("EDOC-PKI-101", "the TSA is not able now", status=got.status)
+        if got.status != 200 or got.content_type != "application/timestamp-reply":
+            raise Refused("EDOC-PKI-104", "the TSA answered something else", status=got.status)
+        return got.body
+
+
+def fetch_status(
+    needs: Sequence[Need], *, allow_private: bool = False, reach: Reach | None = None, timeout: float = STATUS_TIME
+) -> TrustStore:
+    """Fetch what a judgement needed: for each certificate OCSP first, then its CRLs; what could not be had is left out.
+
+    The store holds status answers only. Nothing is raised for a service that fails: the next judgement says what is
+    still missing.
+    """
+    where = reach_of(reach, allow_private=allow_private)
+    found = TrustStore()
+    for need in needs:
+        got = _by_ocsp(need, where, timeout) or _by_crl(need, where, timeout)
+        if got is not None:
+            found = found.merged(got)
+    return found
+
+
+def _by_ocsp(need: Need, reach: Reach, timeout: float) -> TrustStore | None:
+    if need.issuer is None or not need.ocsp_urls:
+        return None
+    try:
+        request = _ocsp_request(need.certificate, need.issuer)
+    except ValueError:
+        return None
+    for url in need.ocsp_urls:
+        ask = Ask("POST", url, {"Content-Type": "application/ocsp-request"}, request)
+        got = _status(ask, reach=reach, most=OCSP_MAX_BYTES, timeout=timeout)
+        if got is not None and got.ocsps and _answers(got.ocsps[0]):
+            return got
+    return None
+
+
+def _by_crl(need: Need, reach: Reach, timeout: float) -> TrustStore | None:
+    for url in need.crl_urls:
+        got = _status(Ask("GET", url, {}), reach=reach, most=CRL_MAX_BYTES, timeout=timeout)
+        if got is not None and got.crls:
+            return got
+    return None
+
+
+def _status(ask: Ask, *, reach: Reach, most: int, timeout: float) -> TrustStore | None:
+    """Return a service's answer as status values, or ``None``: unreachable, refused, unreadable are all "not had"."""
+    try:
+        got = fetch(ask, reach=reach, most=most, timeout=timeout)
+        if got.status != 200:
+            return None
+        store = load_status(got.body)
+    except (TransportError, TrustError):
+        return None
+    return TrustStore(crls=store.crls, ocsps=store.ocsps)
+
+
+def _ocsp_request(certificate: bytes, issuer: bytes) -> bytes:
+    """Return an OCSP request. SHA-1 here names a certificate and is no signature; every responder knows it."""
+    leaf, ca = x509.load_der_x509_certificate(certificate), x509.load_der_x509_certificate(issuer)
+    builder = ocsp.OCSPRequestBuilder().add_certificate(leaf, ca, SHA1())  # noqa: S303  # an identifier (RFC 6960)
+    return builder.build().public_bytes(Encoding.DER)
+
+
+def _answers(response: bytes) -> bool:
+    try:
+        return ocsp.load_der_ocsp_response(response).response_status is ocsp.OCSPResponseStatus.SUCCESSFUL
+    except ValueError:
+        return False
