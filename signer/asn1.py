@@ -312,3 +312,8 @@ def _signature_algorithm(scheme: Scheme) -> str:
 def issuer_name(certificate: bytes) -> bytes:
     """Return the issuer name (DER) of a certificate (DER), as a SignerIdentifier names it."""
     return bytes(x509.Certificate.load(certificate).issuer.dump())
+
+
+def certificate(der: bytes) -> x509.Certificate:
+    """Return a certificate as the structure the path engine takes."""
+    return x509.Certificate.load(der)

@@ -1,0 +1,428 @@
+"""Is this certificate good, for this purpose, at this time? (signing.md 7.1, RFC 5280 chapter 6)
+
+The only importer of pyhanko-certvalidator, which builds and checks the paths: always with explicit roots, never
+fetching, and driven without an event loop. Dates, key purpose, algorithms and revocation are judged here, because the
+report must tell them apart. Candidates are tried in a fixed order; the first path without objection wins, else the one
+whose first objection is the least grave.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import TypeVar
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
+from pyhanko_certvalidator.authority import CertTrustAnchor
+from pyhanko_certvalidator.context import ValidationContext
+from pyhanko_certvalidator.errors import PathBuildingError, PathError, ValidationError
+from pyhanko_certvalidator.path import ValidationPath
+from pyhanko_certvalidator.policy_decl import AcceptAllAlgorithms
+from pyhanko_certvalidator.validate import async_validate_path
+
+from signer import asn1, status
+from signer.algorithms import PolicyName, judge
+from signer.cms import DIGEST_NAMES, describe
+from signer.report import SUB_INDICATIONS, ChainLink, Code, Evidence, Need, Reason, Revocation
+from signer.trust import Context, Purpose, TrustStore
+
+PATHS_MAX, LENGTH_MAX = 64, 10
+DATES_APART = timedelta(days=365 * 200)
+"""Tolerance given to the path engine, so that it leaves dates to us and checks everything else in any case."""
+T = TypeVar("T")
+
+_SIGNER_PURPOSES = {
+    ObjectIdentifier("1.3.6.1.5.5.7.3.36"),  # id-kp-documentSigning, RFC 9336
+    ObjectIdentifier("1.3.6.1.4.1.311.10.3.12"),  # document signing as Microsoft names it
+    ExtendedKeyUsageOID.EMAIL_PROTECTION,
+    ExtendedKeyUsageOID.CLIENT_AUTH,
+    ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PathResult:
+    """What was found about a certificate's path; no sub-indication means that it is good."""
+
+    sub_indications: tuple[Code, ...]
+    chain: tuple[ChainLink, ...] = ()
+    revocation: tuple[Revocation, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    warnings: tuple[Reason, ...] = ()
+    needs: tuple[Need, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question about a path: purpose, moment, whether that moment is proved, and all that may be used."""
+
+    purpose: Purpose
+    time: datetime
+    proved: bool
+    context: Context
+    candidates: tuple[bytes, ...]
+    embedded: TrustStore
+
+
+def judge_path(
+    certificate: bytes,
+    *,
+    purpose: Purpose,
+    time: datetime,
+    proved: bool,
+    context: Context,
+    candidates: Sequence[bytes] = (),
+    embedded: TrustStore | None = None,
+) -> PathResult:
+    """Judge a certificate (DER) for a purpose at ``time``, the best-signature-time.
+
+    ``proved`` says whether that time comes from a proof of existence. ``candidates`` are certificates found beside the
+    signature, ``embedded`` the status answers found there; neither is trusted.
+    """
+    question = Question(purpose, time, proved, context, tuple(candidates), embedded or TrustStore())
+    try:
+        leaf = x509.load_der_x509_certificate(certificate)
+        leaf.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        return _refused(Code.CERTIFICATE_CHAIN_GENERAL_FAILURE, {"detail": "certificate"})
+    wanted = {Purpose.TSA} if purpose is Purpose.TSA else {Purpose.SIGNERS, Purpose.PUBLIC}
+    anchors = context.trust.for_purpose(*wanted)
+    if certificate in anchors:
+        return _judge_one((certificate,), question)
+    paths = _build(certificate, anchors, question) if anchors else []
+    if not paths:
+        lonely = ChainBuilder(question, ()).link(leaf, certificate)
+        return PathResult(
+            (Code.NO_CERTIFICATE_CHAIN_FOUND,), (lonely,), reasons=(Reason(Code.NO_CERTIFICATE_CHAIN_FOUND),)
+        )
+    results = []
+    for path in paths:
+        result = _judge_one(path, question)
+        if not result.sub_indications:
+            return result
+        results.append(result)
+    return max(results, key=_mildness)
+
+
+def _mildness(result: PathResult) -> int:
+    return SUB_INDICATIONS.index(result.sub_indications[0])
+
+
+def _refused(code: Code, facts: dict[str, str]) -> PathResult:
+    return PathResult((code,), reasons=(Reason(code, facts),))
+
+
+def _drive(work: Coroutine[object, None, T]) -> T:
+    """Run a coroutine that never waits: without fetching the path engine does no input or output."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        value: T = done.value
+        return value
+    work.close()
+    raise RuntimeError("the path engine waited for something")
+
+
+def _engine(anchors: Sequence[bytes], others: Sequence[bytes], moment: datetime) -> ValidationContext:
+    return ValidationContext(
+        trust_roots=[asn1.certificate(der) for der in anchors],
+        other_certs=[asn1.certificate(der) for der in others],
+        moment=moment,
+        allow_fetching=False,
+        revocation_mode="soft-fail",  # revocation is judged here, not there
+        time_tolerance=DATES_APART,
+        algorithm_usage_policy=AcceptAllAlgorithms(),
+    )
+
+
+def _build(certificate: bytes, anchors: Sequence[bytes], question: Question) -> list[tuple[bytes, ...]]:
+    """Return the structurally good paths (DER, leaf first, anchor last), or all found when none is good."""
+    others = _usable(dict.fromkeys((*question.candidates, *question.context.trust.intermediates)))
+    engine = _engine(anchors, others, question.time)
+
+    async def collect() -> list[ValidationPath]:
+        found: list[ValidationPath] = []
+        walk = engine.path_builder.async_build_paths_lazy(asn1.certificate(certificate))
+        try:
+            async for path in walk:
+                if len(path) <= LENGTH_MAX:
+                    found.append(path)
+                if len(found) == PATHS_MAX:
+                    break
+        finally:
+            await walk.cancel()  # type: ignore[no-untyped-call]  # the library gives it no types
+        return found
+
+    try:
+        paths = _drive(collect())
+    except (PathBuildingError, PathError, ValueError, TypeError):
+        return []
+    found = [tuple(bytes(one.dump()) for one in path.iter_certs(include_root=True))[::-1] for path in paths]
+    return [path for path in found if _is_signed_throughout(path)]
+
+
+def _is_signed_throughout(path: tuple[bytes, ...]) -> bool:
+    """Tell whether each certificate is signed by the next: authorities of one name may have different keys."""
+    parsed = [x509.load_der_x509_certificate(der) for der in path]
+    for certificate, issuer in pairwise(parsed):
+        try:
+            certificate.verify_directly_issued_by(issuer)
+        except (InvalidSignature, ValueError, TypeError):
+            return False
+        except UnsupportedAlgorithm:
+            continue  # the engine and the algorithm policy judge it
+    return True
+
+
+def _usable(certificates: dict[bytes, None]) -> list[bytes]:
+    """Leave out what is no certificate: a stranger's file may carry anything beside its signature."""
+    kept = []
+    for der in certificates:
+        try:
+            x509.load_der_x509_certificate(der)
+        except ValueError:
+            continue
+        kept.append(der)
+    return kept
+
+
+def _judge_one(path: tuple[bytes, ...], question: Question) -> PathResult:
+    """Judge one path, leaf first and anchor last."""
+    parsed = [x509.load_der_x509_certificate(der) for der in path]
+    building = ChainBuilder(question, path)
+    if len(path) > 1:
+        building.check_structure()
+    building.check_purpose(parsed[0])
+    for position, certificate in enumerate(parsed[:-1]):
+        building.check_algorithms(certificate, parsed[position + 1])
+    answers = [building.check_status(position, parsed) for position in range(len(parsed) - 1)]
+    for position, certificate in enumerate(parsed[:-1]):
+        building.check_dates(certificate, answers[position])
+    if question.time > parsed[-1].not_valid_after_utc:
+        building.warn(Code.ANCHOR_EXPIRED, date=_day(parsed[-1].not_valid_after_utc))
+    links = tuple(building.link(certificate, der) for certificate, der in zip(parsed, path, strict=True))
+    return building.result(links)
+
+
+def _day(moment: datetime) -> str:
+    return moment.isoformat()
+
+
+class ChainBuilder:
+    """Collects what holds against one path."""
+
+    def __init__(self, question: Question, path: tuple[bytes, ...]) -> None:
+        self.question, self.path = question, path
+        self.reasons: list[Reason] = []
+        self.warnings: list[Reason] = []
+        self.revocation: list[Revocation] = []
+        self.needs: list[Need] = []
+        self.evidence = [Evidence("certificate", der, self.source(der)) for der in path]
+
+    def object(self, code: Code, **facts: str) -> None:
+        """Note a reason against the path."""
+        self.reasons.append(Reason(code, facts))
+
+    def warn(self, code: Code, **facts: str) -> None:
+        """Note something without effect on the answer."""
+        self.warnings.append(Reason(code, facts))
+
+    def check_structure(self) -> None:
+        """Signatures, names, basic and name constraints, policies, critical extensions (RFC 5280 6.1)."""
+        engine = _engine([self.path[-1]], self.path[:-1], self.question.time)
+        try:
+            _drive(_validate(engine, self.path))
+        except (ValidationError, PathError, ValueError, TypeError, KeyError) as error:
+            self.object(Code.CHAIN_CONSTRAINTS_FAILURE, detail=type(error).__name__)
+
+    def check_purpose(self, leaf: x509.Certificate) -> None:
+        """K4 for signers; a critical ``timeStamping`` alone for time-stamping authorities."""
+        try:
+            fault = _purpose_fault(leaf, self.question.purpose)
+        except ValueError:
+            fault = "extensions"
+        if fault:
+            self.object(Code.CHAIN_CONSTRAINTS_FAILURE, detail=fault)
+
+    def check_algorithms(self, certificate: x509.Certificate, issuer: x509.Certificate) -> None:
+        """The algorithm each certificate below the anchor is signed with, and the size of its own key."""
+        digest = certificate.signature_hash_algorithm
+        name = DIGEST_NAMES.get(digest.name.replace("-", "_") if digest else "", digest.name if digest else "")
+        scheme = certificate.signature_algorithm_oid._name.lower()
+        kind = "rsassa_pss" if "pss" in scheme else "ecdsa" if "ecdsa" in scheme else "rsassa_pkcs1v15"
+        for key, used in ((issuer.public_key(), True), (certificate.public_key(), False)):
+            found = describe(key, kind if used else _scheme_of(key), "sha256")
+            if used and found.key == "Ed25519":
+                name, kind = "SHA-512", "ed25519"
+                found = describe(key, kind, "sha512")
+            verdict = judge(
+                policy=self.question.context.policy,
+                signature=found.signature,
+                digest=name if used else "SHA-256",
+                bits=found.bits,
+                at=self.question.time,
+                table=self.question.context.algorithms,
+            )
+            if verdict.code:
+                self.object(verdict.code, algorithm=verdict.algorithm, date=_day(verdict.ended or self.question.time))
+
+    def check_status(self, position: int, parsed: Sequence[x509.Certificate]) -> status.Answer | None:
+        """Revocation of one certificate by the answers at hand."""
+        context, certificate, issuer = self.question.context, parsed[position], parsed[position + 1]
+        if context.policy is PolicyName.INTEGRITY_ONLY or status.needs_no_status(certificate):
+            self._note(position, None, "not-checked")
+            return None
+        grace = timedelta() if context.policy is PolicyName.STRICT else status.GRACE
+        trust, embedded = context.trust, self.question.embedded
+        found = status.answers(
+            certificate, issuer, crls=(*trust.crls, *embedded.crls), ocsps=(*trust.ocsps, *embedded.ocsps)
+        )
+        known = [a for a in found if a.this_update <= context.at + status.SKEW]
+        revoked = [a for a in known if a.revoked_at is not None]
+        if revoked:
+            self._revoked(position, min(revoked, key=lambda a: a.revoked_at or a.this_update), certificate)
+            return None
+        good = [a for a in known if not a.unknown and a.serves(self.question.time, grace=grace)]
+        if good:
+            self._note(position, good[0], "good")
+            return good[0]
+        self._no_answer(position, certificate, stale=bool(known))
+        return None
+
+    def _revoked(self, position: int, answer: status.Answer, certificate: x509.Certificate) -> None:
+        self._note(position, answer, "revoked")
+        assert answer.revoked_at is not None
+        if self.question.proved and self.question.time < answer.revoked_at:
+            return
+        code = Code.REVOKED if self.question.proved else Code.REVOKED_NO_POE
+        if position > 0:
+            code = Code.REVOKED_CA_NO_POE
+        self.object(code, time=answer.revoked_at.isoformat(), subject=common_name(certificate.subject))
+
+    def _no_answer(self, position: int, certificate: x509.Certificate, *, stale: bool) -> None:
+        self._note(position, None, "unknown")
+        ocsp_urls, crl_urls = status.sources(certificate)
+        subject = common_name(certificate.subject)
+        if ocsp_urls or crl_urls:
+            self.needs.append(Need(self.path[position], self.path[position + 1], ocsp_urls, crl_urls))
+        if ocsp_urls or crl_urls or self.question.context.policy is PolicyName.STRICT:
+            self.object(Code.TRY_LATER, subject=subject, url=(ocsp_urls + crl_urls + ("-",))[0])
+        else:
+            self.warn(Code.REVOCATION_NOT_AVAILABLE, subject=subject)
+
+    def _note(self, position: int, answer: status.Answer | None, word: str) -> None:
+        digest = hashlib.sha256(self.path[position]).hexdigest()
+        if answer is None:
+            self.revocation.append(Revocation(digest, word, "none", None))
+            return
+        embedded = (*self.question.embedded.crls, *self.question.embedded.ocsps)
+        source = "embedded" if answer.data in embedded else "given"
+        self.revocation.append(
+            Revocation(
+                digest,
+                word,
+                answer.method,
+                source,
+                answer.this_update,
+                answer.next_update,
+                answer.revoked_at,
+                answer.reason if answer.revoked_at else None,
+            )
+        )
+        self.evidence.append(Evidence(answer.method, answer.data, source))
+
+    def check_dates(self, certificate: x509.Certificate, answer: status.Answer | None) -> None:
+        """Validity of one certificate below the anchor at the moment (shell model, R62)."""
+        time, proved = self.question.time, self.question.proved
+        if time > certificate.not_valid_after_utc:
+            late = Code.EXPIRED if proved else Code.OUT_OF_BOUNDS_NO_POE
+            if not proved and answer and answer.this_update >= certificate.not_valid_after_utc:
+                late = Code.OUT_OF_BOUNDS_NOT_REVOKED
+            self.object(late, date=_day(certificate.not_valid_after_utc))
+        elif time < certificate.not_valid_before_utc:
+            early = Code.NOT_YET_VALID if proved else Code.OUT_OF_BOUNDS_NO_POE
+            self.object(early, date=_day(certificate.not_valid_before_utc))
+
+    def source(self, der: bytes) -> str:
+        """Say where a certificate came from."""
+        anchors = {anchor.certificate for anchor in self.question.context.trust.anchors}
+        if der in anchors:
+            return "store"
+        return "given" if der in self.question.context.trust.intermediates else "signature"
+
+    def link(self, certificate: x509.Certificate, der: bytes) -> ChainLink:
+        """Return the line of the report for one certificate."""
+        return ChainLink(
+            subject=certificate.subject.rfc4514_string(),
+            issuer=certificate.issuer.rfc4514_string(),
+            serial=f"{certificate.serial_number:X}",
+            not_before=certificate.not_valid_before_utc,
+            not_after=certificate.not_valid_after_utc,
+            sha256=hashlib.sha256(der).hexdigest(),
+            source=self.source(der),
+            anchor=bool(self.path) and der == self.path[-1],
+        )
+
+    def result(self, links: tuple[ChainLink, ...]) -> PathResult:
+        """Return what was collected, the gravest objection first."""
+        codes = sorted({reason.code for reason in self.reasons}, key=SUB_INDICATIONS.index)
+        reasons = sorted(self.reasons, key=lambda reason: SUB_INDICATIONS.index(reason.code))
+        return PathResult(
+            tuple(codes),
+            links,
+            tuple(self.revocation),
+            tuple(reasons),
+            tuple(self.warnings),
+            tuple(self.needs),
+            tuple(self.evidence),
+        )
+
+
+async def _validate(engine: ValidationContext, path: tuple[bytes, ...]) -> None:
+    certificates = [asn1.certificate(der) for der in path]
+    whole = ValidationPath(CertTrustAnchor(certificates[-1]), list(reversed(certificates[1:-1])), certificates[0])
+    await async_validate_path(engine, whole)
+
+
+def _scheme_of(key: object) -> str:
+    kind = describe(key, "", "sha256").key
+    return {"RSA": "rsassa_pss", "EC": "ecdsa", "Ed25519": "ed25519", "Ed448": "ed448", "DSA": "dsa"}.get(kind, kind)
+
+
+def _purpose_fault(leaf: x509.Certificate, purpose: Purpose) -> str | None:
+    usage = extended = None
+    critical = False
+    for extension in leaf.extensions:
+        if isinstance(extension.value, x509.KeyUsage):
+            usage = extension.value
+        elif isinstance(extension.value, x509.ExtendedKeyUsage):
+            extended, critical = set(extension.value), extension.critical
+    if usage is not None and not (usage.digital_signature or usage.content_commitment):
+        return "keyUsage"
+    if purpose is Purpose.TSA:
+        return None if extended == {ExtendedKeyUsageOID.TIME_STAMPING} and critical else "extendedKeyUsage"
+    return None if extended is None or extended & _SIGNER_PURPOSES else "extendedKeyUsage"
+
+
+def common_name(name: x509.Name) -> str:
+    """Return the common name of a subject, else the whole subject."""
+    for attribute in name.get_attributes_for_oid(x509.NameOID.COMMON_NAME):
+        return str(attribute.value)
+    return name.rfc4514_string()
+
+
+def public_key_der(certificate: bytes) -> bytes:
+    """Return the SubjectPublicKeyInfo (DER) of a certificate (DER).
+
+    Raises:
+        ValueError: the certificate cannot be read.
+    """
+    key = x509.load_der_x509_certificate(certificate).public_key()
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)

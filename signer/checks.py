@@ -1,0 +1,88 @@
+"""May this key be used now? The checks before a signature, K2 to K7 (signing.md 2; R27, R34, R108).
+
+They run before a PIN is asked, in a fixed order, and each refusal has its own code: dates, key usage, path, status,
+size and scheme. K1 (is the file signable) belongs to the format, K8 (agency after person) to ``signer.pdf.sign``.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from signer.algorithms import scheme_for
+from signer.chain import PathResult, judge_path
+from signer.credential import Credential
+from signer.errors import SigningRefused
+from signer.report import Code, Reason
+from signer.trust import Context, Purpose
+
+WARN_BEFORE_END = timedelta(days=60)
+"""How long before its end a certificate is warned of (R108)."""
+
+_REFUSALS = {
+    Code.NO_CERTIFICATE_CHAIN_FOUND: "EDOC-KEY-012",
+    Code.CERTIFICATE_CHAIN_GENERAL_FAILURE: "EDOC-KEY-012",
+    Code.CHAIN_CONSTRAINTS_FAILURE: "EDOC-KEY-011",
+    Code.CRYPTO_CONSTRAINTS_FAILURE: "EDOC-KEY-015",
+    Code.CRYPTO_CONSTRAINTS_FAILURE_NO_POE: "EDOC-KEY-015",
+    Code.REVOKED_NO_POE: "EDOC-KEY-013",
+    Code.REVOKED_CA_NO_POE: "EDOC-KEY-013",
+    Code.REVOKED: "EDOC-KEY-013",
+    Code.TRY_LATER: "EDOC-KEY-014",
+}
+
+
+def check_credential(
+    credential: Credential, *, context: Context, profile: str, unknown_status_allowed: bool = False
+) -> tuple[Reason, ...]:
+    """Check a credential before its key is used, at ``context.at``.
+
+    Returns:
+        Warnings: the certificate ends within 60 days.
+
+    Raises:
+        SigningRefused: outside validity, wrong usage, no path to an anchor, revoked, status unknown, too weak. With
+            ``needs`` among the facts the status answers that were missing may be fetched and the check repeated.
+    """
+    certificate, facts = credential.x509, _facts(credential)
+    if context.at > certificate.not_valid_after_utc:
+        raise SigningRefused("EDOC-KEY-004", "the certificate has expired", **facts)
+    if context.at < certificate.not_valid_before_utc:
+        raise SigningRefused("EDOC-KEY-010", "the certificate is not valid yet", **facts)
+    if isinstance(credential.public_key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
+        try:
+            scheme_for(credential.key_type, bits=credential.bits, profile=profile)
+        except ValueError:
+            raise SigningRefused("EDOC-KEY-015", "the key is too weak for the profile", **facts) from None
+    path = judge_path(
+        credential.certificate,
+        purpose=Purpose.SIGNERS,
+        time=context.at,
+        proved=False,
+        context=context,
+        candidates=credential.chain,
+    )
+    _refuse(path, facts, unknown_status_allowed=unknown_status_allowed)
+    left = certificate.not_valid_after_utc - context.at
+    if left <= WARN_BEFORE_END:
+        return (Reason(Code.OUT_OF_BOUNDS_NO_POE, {"date": certificate.not_valid_after_utc.isoformat()}),)
+    return ()
+
+
+def _facts(credential: Credential) -> dict[str, object]:
+    certificate = credential.x509
+    return {
+        "subject": certificate.subject.rfc4514_string(),
+        "not_before": certificate.not_valid_before_utc,
+        "not_after": certificate.not_valid_after_utc,
+    }
+
+
+def _refuse(path: PathResult, facts: dict[str, object], *, unknown_status_allowed: bool) -> None:
+    for reason in path.reasons:
+        if reason.code is Code.TRY_LATER and unknown_status_allowed:
+            continue
+        code = _REFUSALS.get(reason.code, "EDOC-KEY-012")
+        details = {name: value for name, value in reason.facts.items() if name not in facts}
+        raise SigningRefused(code, f"the key may not be used: {reason.code}", needs=path.needs, **facts, **details)
