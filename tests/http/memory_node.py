@@ -117,7 +117,8 @@ class MemoryNode:
         with self.lock:
             self.made += 1
             self.peers.append(peer)
-            receipt = f"<Receipt n='{self.made}'/>".encode()
+            reason = '<Reason Code="wrong-addressee"/>' if refused else ""
+            receipt = f"<Receipt n='{self.made}'>{reason}</Receipt>".encode()
             ref = LedgerRef(ORIGIN, self.made, hashlib.sha256(receipt).hexdigest()) if self.place() else None
             view = ReceiptView(
                 "0b0c7f0e-3b0e-4a51-9a53-2f4c6d0b7a11",

@@ -10,10 +10,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-
-from tests.http.conftest import K, Clock, Office, Serve, small
-from tests.http.memory_node import NODE_KEY, SENDER_KEY, MemoryNode, spki
 from transport.courier import Parcel
+
+from tests.http.conftest import Clock, K, Office, Serve, small
+from tests.http.memory_node import NODE_KEY, SENDER_KEY, MemoryNode, spki
 from transport.errors import Refused, TryLater
 from transport.http import wire
 from transport.http.addresses import Reach

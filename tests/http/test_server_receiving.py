@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import threading
 from datetime import timedelta
 
@@ -35,7 +36,7 @@ async def test_a_message_is_answered_with_its_receipt_and_the_place_of_its_leaf(
     assert wire.parse_ledger(got.headers["edoc-ledger"]) == known.receipt.ledger
     assert wire.parse_digest(got.headers["content-digest"]) == hashlib.sha256(got.body).hexdigest()
     assert (known.size, known.received_at) == (len(LETTER), MOMENT)
-    assert list(office.spool.iterdir()) == []
+    assert os.listdir(office.spool) == []
 
 
 async def test_a_repeat_brings_the_stored_receipt_without_reading_the_body(office: Office) -> None:
@@ -148,7 +149,7 @@ async def test_shapes_are_refused_by_the_head_alone(
     ("method", "path", "status", "allow"),
     [
         ("DELETE", wire.path_of(K), 405, "GET, HEAD, PUT"),
-        ("PUT", wire.path_of(K, "/receipt"), 405, "GET, HEAD"),
+        ("PUT", wire.path_of(K, "/receipt"), 405, "GET"),
         ("GET", wire.PING, 405, "POST"),
         ("POST", wire.METADATA, 405, "GET"),
         ("GET", wire.path_of(K, "/content"), 404, None),
@@ -169,7 +170,7 @@ async def test_a_body_that_differs_from_its_digest_commits_nothing(office: Offic
     got = await office.ask(office.head(body=LETTER), LETTER[:-1] + b"?")
     assert (got.status, problem(got.body)) == (400, "digest-mismatch")
     assert office.node.made == 0
-    assert list(office.spool.iterdir()) == []
+    assert os.listdir(office.spool) == []
 
 
 @pytest.mark.parametrize("cut", [0, 1, 50, len(LETTER) - 1])
@@ -184,7 +185,7 @@ async def test_a_cut_body_commits_nothing_and_leaves_nothing(office: Office, cut
         got = await office.put(LETTER)
     assert got.status == 201
     assert office.node.made == 1
-    assert list(office.spool.iterdir()) == []
+    assert os.listdir(office.spool) == []
 
 
 async def test_a_large_body_goes_through_a_file_that_does_not_stay(office: Office) -> None:
@@ -192,7 +193,7 @@ async def test_a_large_body_goes_through_a_file_that_does_not_stay(office: Offic
     got = await office.put(body)
     assert got.status == 201
     assert office.node.rows[K].size == len(body)
-    assert list(office.spool.iterdir()) == []
+    assert os.listdir(office.spool) == []
 
 
 async def test_the_senders_leaf_reaches_the_node_as_peer(office: Office) -> None:

@@ -29,7 +29,7 @@ class PkiServer:
         self._pki: DevPki | None = None
         self._server = _Listener(("127.0.0.1", port), _Handler)
         self._server.pki_server = self
-        self._thread = threading.Thread(target=self._server.serve_forever, name="demo-pki", daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="demo-pki", daemon=True)
 
     @property
     def url(self) -> str:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -54,6 +55,8 @@ from transport.store.values import Known, LedgerRef
 
 TURN_TIME = 2.0  # seconds a caller waits to be authenticated
 READY_FOR = 1.0  # seconds for which the node's word that it is ready is taken
+
+_REASON = re.compile(rb'<Reason Code="([a-z-]{1,40})"')
 
 # For unknown key ids: a signature is checked all the same, so that the answer takes as long (exchange.md 11, probing).
 _NOBODY = Caller(
@@ -280,7 +283,7 @@ class Receiving:
         began = self.clocks.seconds()
         made = await asyncio.to_thread(self._receive, key, data, announced, received_at)
         self.report.step_seconds.labels("receive").observe(self.clocks.seconds() - began)
-        self._count(made.status, key, digest, label)
+        self._count(made, key, digest, label)
         reached("receive.answering")
         return made
 
@@ -314,13 +317,14 @@ class Receiving:
             return _stored(known)
         raise Problem("internal", 500, "unexpected error") from error
 
-    def _count(self, status: int, key: Key, digest: str, label: str) -> None:
-        if status == 201:
+    def _count(self, made: web.Response, key: Key, digest: str, label: str) -> None:
+        if made.status == 201:
             self.report.accepted.labels(label).inc()
             self.report.event(logging.INFO, "message.accepted", k=k_of(key), digest=digest)
-        elif status == 422:
-            self.report.refused.labels(label, "receipt").inc()
-            self.report.event(logging.WARNING, "message.refused", k=k_of(key), digest=digest)
+        elif made.status == 422:
+            reason = _reason(made.body)
+            self.report.refused.labels(label, reason).inc()
+            self.report.event(logging.WARNING, "message.refused", k=k_of(key), digest=digest, problem=reason)
 
     # --- E2, E3 --------------------------------------------------------------------------------------------------
 
@@ -374,6 +378,12 @@ def _stored(known: Known) -> web.Response:
     status = 422 if known.state == "refused" or known.receipt.event == REJECTION else 200
     ledger = known.receipt.ledger
     return receipt_answer(status if ledger is not None else 202, known.receipt.data, ledger)
+
+
+def _reason(receipt: object) -> str:
+    """Return the first reason of a refusal, a code of exchange.md 3.3, for metrics and log."""
+    found = _REASON.search(receipt) if isinstance(receipt, bytes) else None
+    return "other" if found is None else found.group(1).decode("ascii")
 
 
 def _expects(value: str | None) -> bool:

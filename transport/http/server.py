@@ -181,9 +181,9 @@ class Exchange:
 
     async def _message(self, request: web.Request, key: Key, suffix: str) -> web.Response:
         if suffix:
-            if request.method in ("GET", "HEAD"):
+            if request.method == "GET":
                 return await self.receiving.receipt(request, key)
-            raise Problem("bad-request", 405, "method", allow="GET, HEAD")
+            raise Problem("bad-request", 405, "method", allow="GET")
         if request.method == "PUT":
             return await self.receiving.put(request, key)
         if request.method in ("GET", "HEAD"):
