@@ -223,6 +223,173 @@ def command(name: str, *, group: typer.Typer = app, alias: str | None = None) ->
     return declare
 
 
+# --- options that several commands take ------------------------------------------------------------------------------
+
+Texts = list[str] | None
+Files = Annotated[list[str], typer.Argument(metavar="FILE")]
+TrustOption = Annotated[Texts, typer.Option("--trust", metavar="PATH")]
+RevocationOption = Annotated[Texts, typer.Option("--revocation", metavar="PATH")]
+AtOption = Annotated[str | None, typer.Option("--at", metavar="TIME")]
+PinFd = Annotated[int | None, typer.Option("--pin-fd", metavar="N")]
+PinFile = Annotated[str | None, typer.Option("--pin-file", metavar="FILE")]
+Output = Annotated[str | None, typer.Option("-o", "--output", metavar="FILE")]
+Force = Annotated[bool, typer.Option("--force")]
+DryRun = Annotated[bool, typer.Option("--dry-run")]
+Yes = Annotated[bool, typer.Option("--yes")]
+
+
+def _moment(text: str | None, console: Console) -> datetime:
+    """Return ``--at``, or now."""
+    if text is None:
+        return now()
+    from transport.desk.values import moment
+
+    return moment(text, console)
+
+
+# --- documents -------------------------------------------------------------------------------------------------------
+
+
+@command("sign", alias="ky")
+def sign(
+    ctx: typer.Context,
+    files: Files,
+    as_: Annotated[str, typer.Option("--as", metavar="person|agency")] = "person",
+    key: Annotated[str | None, typer.Option("--key", metavar="KEY")] = None,
+    cert: Annotated[Texts, typer.Option("--cert", metavar="FILE")] = None,
+    trust: TrustOption = None,
+    revocation: RevocationOption = None,
+    format_: Annotated[str, typer.Option("--format", metavar="auto|pades|xades")] = "auto",
+    level: Annotated[str | None, typer.Option("--level", metavar="b|t")] = None,
+    profile: Annotated[str | None, typer.Option("--profile", metavar="interop|strict")] = None,
+    tsa: Annotated[str | None, typer.Option("--tsa", metavar="URL")] = None,
+    reason: Annotated[str | None, typer.Option("--reason", metavar="TEXT")] = None,
+    visible: Annotated[str, typer.Option("--visible", metavar="FORM")] = "auto",
+    text: Annotated[str | None, typer.Option("--text", metavar="TEXT")] = None,
+    image: Annotated[str | None, typer.Option("--image", metavar="PNG")] = None,
+    page: Annotated[str | None, typer.Option("--page", metavar="N|last")] = None,
+    box: Annotated[str | None, typer.Option("--box", metavar="X,Y,W,H")] = None,
+    field: Annotated[str | None, typer.Option("--field", metavar="NAME")] = None,
+    attachment: Annotated[bool, typer.Option("--attachment")] = False,
+    of: Annotated[str | None, typer.Option("--of", metavar="FILE")] = None,
+    pin_fd: PinFd = None,
+    pin_file: PinFile = None,
+    output: Output = None,
+    out_dir: Annotated[str | None, typer.Option("--out-dir", metavar="DIR")] = None,
+    force: Force = False,
+    dry_run: DryRun = False,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast")] = False,
+) -> int:
+    from transport.desk import signing
+    from transport.desk.values import box_of, choice, page_of
+    from transport.present import documents
+    from transport.present.exits import worst
+
+    console = console_of(ctx)
+    if attachment != (of is not None):
+        raise _bad_value("--attachment", of or "-", "--attachment --of FILE")
+    look = signing.Look(choice(visible, "--visible", signing.FORMS), text, image, page_of(page), box_of(box), field)
+    request = signing.Request(
+        files=tuple(files),
+        at=now(),
+        role=choice(as_, "--as", ("person", "agency")),
+        key=key,
+        certs=tuple(cert or ()),
+        pin_fd=pin_fd,
+        pin_file=pin_file,
+        trust=tuple(trust or ()),
+        revocation=tuple(revocation or ()),
+        format=choice(format_, "--format", signing.FORMATS),
+        level=choice(level, "--level", ("b", "t")) if level else None,
+        profile=choice(profile, "--profile", ("interop", "strict")) if profile else None,
+        tsa=tsa,
+        reason=reason,
+        look=look,
+        attachment_of=of,
+        output=output,
+        out_dir=out_dir,
+        force=force,
+        dry_run=dry_run,
+        fail_fast=fail_fast,
+    )
+    desk, outcomes = signing.sign(console, request)
+    signer, done = signing.signer_of(desk), []
+    for outcome in outcomes:
+        done.append(outcome)
+        if console.json:
+            continue
+        if outcome.fault:
+            console.fail(outcome.fault)
+        elif outcome.output != "-":
+            console.say(documents.sign_line(outcome, signer=signer, at=request.at, screen=console.screen()))
+    if console.json:
+        console.document(
+            documents.sign_document(
+                done, signer=signer, profile=desk.profile, at=request.at, dry_run=dry_run, lang=console.lang
+            )
+        )
+    elif len(files) > 1:
+        console.note(documents.sign_summary(done, console.lang))
+    return worst(outcome.fault.exit_code if outcome.fault else Exit.DONE for outcome in done)
+
+
+@command("verify", alias="kiem-tra")
+def verify(
+    ctx: typer.Context,
+    files: Files,
+    trust: TrustOption = None,
+    trust_tsa: Annotated[Texts, typer.Option("--trust-tsa", metavar="PATH")] = None,
+    chain: Annotated[Texts, typer.Option("--chain", metavar="PATH")] = None,
+    revocation: RevocationOption = None,
+    at: AtOption = None,
+    policy: Annotated[str, typer.Option("--policy", metavar="POLICY")] = "interop",
+    offline: Annotated[bool, typer.Option("--offline")] = False,
+    agency: Annotated[str | None, typer.Option("--agency", metavar="AGENCY")] = None,
+    require: Annotated[str | None, typer.Option("--require", metavar="original|copy")] = None,
+) -> int:
+    from transport.desk import checking
+    from transport.desk.values import choice
+    from transport.present import verdicts
+    from transport.present import verify as present
+
+    console = console_of(ctx)
+    request = checking.Request(
+        files=tuple(files),
+        at=_moment(at, console),
+        policy=choice(policy, "--policy", ("strict", "interop", "integrity-only")),
+        trust=tuple(trust or ()),
+        trust_tsa=tuple(trust_tsa or ()),
+        chain=tuple(chain or ()),
+        revocation=tuple(revocation or ()),
+        agency=agency,
+        require=choice(require, "--require", ("original", "copy")) if require else None,
+    )
+    checked, how = checking.check(console, request, generated_at=generated_at())
+    if console.json:
+        console.document(present.document(checked, how, console.lang))
+    else:
+        console.say(verdicts.blocks(checked, console.screen(), policy=how.policy))
+    return present.exit_code(checked)
+
+
+# --- the installation ------------------------------------------------------------------------------------------------
+
+
+@command("doctor")
+def doctor(ctx: typer.Context, quick: Annotated[bool, typer.Option("--quick")] = False) -> int:
+    from transport.desk.trusting import node_home
+    from transport.doctor import examine
+    from transport.present import office
+
+    console = console_of(ctx)
+    findings = examine(home=node_home(console), now=now(), quick=quick)
+    if console.json:
+        console.document(office.doctor_document(findings, console.lang))
+    else:
+        console.say(office.doctor_lines(findings, console.screen()))
+    return Exit.REFUSED if any(finding.status == "fail" for finding in findings) else Exit.DONE
+
+
 # --- help, version ---------------------------------------------------------------------------------------------------
 
 

@@ -17,7 +17,6 @@ from transport.present.verify import Checked, Judgement
 
 if TYPE_CHECKING:
     from edoc.agencies import Directory
-
     from signer.trust import Context, Expectation
     from transport.desk.console import Console
 
@@ -86,8 +85,9 @@ def judged(data: bytes, *, context: Context, directory: Directory | None) -> Rep
 
 def _with_parts(data: bytes, report: Report, *, context: Context, directory: Directory | None) -> Report:
     """Judge the attachments of a message too; the worst verdict counts, and the main part must be signed."""
-    from edoc.envelopes import Envelope
     from edoc.seal import peek
+
+    from edoc.envelopes import Envelope
 
     if not any(signature.integrity is Integrity.INTACT for signature in report.signatures):
         return report

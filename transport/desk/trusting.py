@@ -14,7 +14,6 @@ from transport.present.errors import CommandError
 
 if TYPE_CHECKING:
     from edoc.agencies import Directory
-
     from signer.trust import Context, Purpose, TrustStore
 
 PATTERNS = ("*.pem", "*.crt", "*.cer", "*.der", "*.p7b", "*.p7c")

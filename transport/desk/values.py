@@ -55,3 +55,33 @@ def choice(text: str, name: str, allowed: Sequence[str]) -> str:
     if text not in allowed:
         raise CommandError("EDOC-USE-004", name=name, value=text, expected="|".join(allowed))
     return text
+
+
+def page_of(text: str | None) -> int | None:
+    """Return a page number, ``last`` as -1.
+
+    Raises:
+        CommandError: it is neither.
+    """
+    if text is None or text == "last":
+        return -1 if text else None
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise CommandError("EDOC-USE-004", name="--page", value=text, expected="1…n|last")
+    return int(text)
+
+
+def box_of(text: str | None) -> tuple[float, float, float, float] | None:
+    """Return ``X,Y,W,H`` in millimetres from the upper left corner of the page.
+
+    Raises:
+        CommandError: it is not four numbers, or has no size.
+    """
+    if text is None:
+        return None
+    try:
+        x, y, w, h = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise CommandError("EDOC-USE-004", name="--box", value=text, expected="X,Y,W,H (mm)") from error
+    if not (0 < w < 10_000 and 0 < h < 10_000 and -10_000 < x < 10_000 and -10_000 < y < 10_000):
+        raise CommandError("EDOC-USE-004", name="--box", value=text, expected="X,Y,W,H (mm)")
+    return x, y, w, h
