@@ -8,6 +8,7 @@ for the writer. Both work on the same file in WAL mode with ``synchronous=FULL``
 from __future__ import annotations
 
 import sqlite3
+import unicodedata
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -108,8 +109,14 @@ def _prepare_writer(connection: sqlite3.Connection, _entry: ConnectionPoolEntry)
 
 def _prepare_reader(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
     connection.isolation_level = None
+    connection.create_function("folded", 1, _folded, deterministic=True)
     connection.execute("PRAGMA query_only=ON")
     connection.execute("PRAGMA trusted_schema=OFF")
+
+
+def _folded(text: str | None) -> str:
+    """Search without regard to letter case; SQLite by itself knows only the case of A to Z."""
+    return unicodedata.normalize("NFC", text or "").casefold()
 
 
 def _begin_immediate(connection: Connection) -> None:

@@ -26,7 +26,7 @@ Identity = BigInteger().with_variant(Integer, "sqlite")
 """Row numbers: SQLite numbers rows by itself only in a column called INTEGER."""
 
 UNDELIVERED = "state IN ('queued', 'unknown', 'carrying')"
-"""States of a dispatch that the courier looks at; the partial index on due rows is over these."""
+"""States of a dispatch that the courier still works on."""
 
 
 def _identity() -> Column[int]:
@@ -55,7 +55,7 @@ class Message(SQLModel, table=True):
 
     __table_args__ = (
         UniqueConstraint("sender", "message_id", name="message_key"),
-        Index("message_newest", "submitted_at", "id"),
+        Index("message_newest", "kind", "priority", "submitted_at", "id"),
     )
 
     id: int | None = Field(default=None, sa_column=_identity())
@@ -91,7 +91,9 @@ class Dispatch(SQLModel, table=True):
             "state IN ('queued', 'carrying', 'unknown', 'delivered', 'refused', 'expired', 'recalled')",
             name="dispatch_state",
         ),
-        Index("dispatch_due", "recipient", "lane", "next_at", sqlite_where=text(UNDELIVERED)),
+        Index("dispatch_due", "recipient", "lane", "next_at", sqlite_where=text("state IN ('queued', 'unknown')")),
+        Index("dispatch_leased", "recipient", "lease_until", sqlite_where=text("state = 'carrying'")),
+        Index("dispatch_ahead", "last_at", sqlite_where=text(UNDELIVERED)),
         Index("dispatch_deadline", "deadline", sqlite_where=text("state IN ('queued', 'unknown')")),
     )
 
@@ -233,7 +235,7 @@ class Inbox(SQLModel, table=True):
             "'recall-asked', 'recalled', 'deleted')",
             name="inbox_state",
         ),
-        Index("inbox_newest", "arrived_at", "id"),
+        Index("inbox_newest", "kind", "priority", "arrived_at", "id"),
     )
 
     id: int | None = Field(default=None, sa_column=_identity())
@@ -277,6 +279,7 @@ class Effect(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("cause", "kind", name="effect_key"),
         Index("effect_due", "next_at", sqlite_where=text("state = 'waiting'")),
+        Index("effect_leased", "lease_until", sqlite_where=text("state = 'running'")),
     )
 
     id: int | None = Field(default=None, sa_column=_identity())

@@ -75,6 +75,7 @@ class Claim:
     deadline: datetime
     trace: str
     sent: LedgerRef | None  # leaf ``sent`` of this dispatch
+    failures: int = 1  # attempts since submit or requeue, this one included: the n of the back-off
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +288,7 @@ class RowFilter:
     overdue: bool = False
     limit: int = 50
     after: str | None = None
+    now: datetime | None = None  # without it nothing is shown as overdue
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +307,10 @@ class ArrivalView:
     accepted_at: datetime | None
     decided_by: str | None
     note: str | None
+    kind: str = "edoc"
+    received_at: datetime | None = None
+    arrival_year: int | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,3 +321,21 @@ class Partner:
     url: str | None
     request_keys: tuple[tuple[str, bytes], ...] = ()
     delivery: str = "push"
+
+
+@dataclass(frozen=True, slots=True)
+class SentMessage:
+    """A message of ours with its dispatches; ``sha256`` names the sealed bytes."""
+
+    row: Row
+    sha256: str
+    size: int
+    kind: str
+    lane: int
+    source_sha256: str | None
+    dispatches: tuple[DispatchView, ...]
+
+    @property
+    def message_id(self) -> str:
+        """The message's id."""
+        return self.row.message_id

@@ -105,6 +105,7 @@ def _effect() -> None:
         sa.UniqueConstraint("cause", "kind", name="effect_key"),
     )
     op.create_index("effect_due", "effect", ["next_at"], unique=False, sqlite_where=sa.text("state = 'waiting'"))
+    op.create_index("effect_leased", "effect", ["lease_until"], unique=False, sqlite_where=sa.text("state = 'running'"))
 
 
 def _key() -> None:
@@ -451,7 +452,7 @@ def _message() -> None:
     op.create_index(op.f("ix_message_document_id"), "message", ["document_id"], unique=False)
     op.create_index(op.f("ix_message_message_id"), "message", ["message_id"], unique=False)
     op.create_index(op.f("ix_message_source_sha256"), "message", ["source_sha256"], unique=False)
-    op.create_index("message_newest", "message", ["submitted_at", "id"], unique=False)
+    op.create_index("message_newest", "message", ["kind", "priority", "submitted_at", "id"], unique=False)
 
 
 def _receipt() -> None:
@@ -533,6 +534,13 @@ def _dispatch() -> None:
         sa.UniqueConstraint("message", "recipient", name="dispatch_key"),
     )
     op.create_index(
+        "dispatch_ahead",
+        "dispatch",
+        ["last_at"],
+        unique=False,
+        sqlite_where=sa.text("state IN ('queued', 'unknown', 'carrying')"),
+    )
+    op.create_index(
         "dispatch_deadline",
         "dispatch",
         ["deadline"],
@@ -544,7 +552,14 @@ def _dispatch() -> None:
         "dispatch",
         ["recipient", "lane", "next_at"],
         unique=False,
-        sqlite_where=sa.text("state IN ('queued', 'unknown', 'carrying')"),
+        sqlite_where=sa.text("state IN ('queued', 'unknown')"),
+    )
+    op.create_index(
+        "dispatch_leased",
+        "dispatch",
+        ["recipient", "lease_until"],
+        unique=False,
+        sqlite_where=sa.text("state = 'carrying'"),
     )
 
 
@@ -601,7 +616,7 @@ def _inbox() -> None:
         sa.UniqueConstraint("recipient", "arrival_year", "arrival_number", name="inbox_arrival"),
         sa.UniqueConstraint("sender", "recipient", "message_id", name="inbox_key"),
     )
-    op.create_index("inbox_newest", "inbox", ["arrived_at", "id"], unique=False)
+    op.create_index("inbox_newest", "inbox", ["kind", "priority", "arrived_at", "id"], unique=False)
     op.create_index(op.f("ix_inbox_document_id"), "inbox", ["document_id"], unique=False)
     op.create_index(op.f("ix_inbox_message_id"), "inbox", ["message_id"], unique=False)
 

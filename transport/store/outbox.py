@@ -1,0 +1,525 @@
+"""Dispatches: submit, claim, outcome, settlement (exchange.md 6, T1 to T7), each one compare-and-set statement.
+
+A claim is a lease of 30 seconds with the attempt's number as fence; a worker that lost its lease changes nothing.
+Nothing here is recovery: a row whose lease has lapsed is simply claimable. A verified receipt needs no fence, it is
+true whoever brings it; the compare-and-set on the state applies it once.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from transport.dispatch import (
+    AGEING,
+    ALARM,
+    GRACE,
+    LEASE,
+    Event,
+    Key,
+    Lane,
+    NotAllowed,
+    Situation,
+    State,
+    Transition,
+    apply,
+)
+from transport.errors import TransportError
+from transport.store import circuit as circuits
+from transport.store.outlist import attempts, by_source, dispatches, find, rows, view_of
+from transport.store.records import Record, number, text
+from transport.store.times import day_text, millis, moment
+from transport.store.values import (
+    AttemptEnd,
+    Claim,
+    LedgerRef,
+    NewMessage,
+    NewReceipt,
+    Settled,
+    Ticket,
+)
+from transport.store.writer import Unit
+
+__all__ = [
+    "attempts",
+    "by_source",
+    "claim_due",
+    "dispatches",
+    "expire_due",
+    "find",
+    "outcome",
+    "renew",
+    "rows",
+    "settle",
+    "situation",
+    "submit",
+    "view_of",
+]
+
+ANSWER_MAX = 16 * 1024
+"""Bytes kept of an answer that proved nothing, for the person who looks into it."""
+
+EXPIRE_AT_ONCE = 500
+
+
+def submit(
+    unit: Unit, message: NewMessage, recipients: Sequence[str], tickets: Sequence[Ticket] = ()
+) -> tuple[int, ...]:
+    """T1: record a message and one queued dispatch per recipient; return the dispatches' numbers (M3, M5).
+
+    ``tickets`` are the leaves ``sent``, one per recipient in the same order; a claim then carries the leaf's place.
+
+    Raises:
+        Conflict: this message id has been submitted before.
+    """
+    connection = unit.connection
+    connection.exec_driver_sql(
+        "INSERT INTO blob (digest, size, place) VALUES (?, ?, 'file') ON CONFLICT (digest) DO NOTHING",
+        (message.sha256, message.size),
+    )
+    message_row = connection.exec_driver_sql(_INSERT_MESSAGE, _message_row(message)).lastrowid
+    trace = secrets.token_hex(16)
+    made = []
+    for position, recipient in enumerate(recipients):
+        connection.exec_driver_sql(
+            "INSERT INTO partner (agency, delivery, auth, cap, served_at, failures, open_for, updated_at) "
+            "VALUES (?, 'push', 'signature', 4, 0, 0, 0, 0) ON CONFLICT (agency) DO NOTHING",
+            (recipient,),
+        )
+        made.append(
+            connection.exec_driver_sql(
+                _INSERT_DISPATCH,
+                {
+                    "message": message_row,
+                    "recipient": recipient,
+                    "lane": message.lane,
+                    "at": millis(message.submitted_at),
+                    "deadline": millis(message.deadline),
+                    "ticket": tickets[position].id if tickets else None,
+                    "trace": trace,
+                },
+            ).lastrowid
+        )
+    return tuple(made)
+
+
+_INSERT_MESSAGE = """
+    INSERT INTO message (sender, message_id, kind, sha256, size, lane, submitted_at, deadline, document_id, number,
+        notation, date, type, subject, priority, attachments, due, legal_class, status_code, cause, source_sha256)
+    VALUES (:sender, :message_id, :kind, :sha256, :size, :lane, :submitted_at, :deadline, :document_id, :number,
+        :notation, :date, :type, :subject, :priority, :attachments, :due, :legal_class, :status_code, :cause,
+        :source_sha256)
+"""
+_INSERT_DISPATCH = """
+    INSERT INTO dispatch (message, recipient, state, lane, exposed, recall_requested, attempt, failures, final_try,
+        next_at, deadline, submitted_at, by_receipt, sent_ticket, trace)
+    VALUES (:message, :recipient, 'queued', :lane, 0, 0, 0, 0, 0, :at, :deadline, :at, 0, :ticket, :trace)
+"""
+
+
+def _message_row(message: NewMessage) -> dict[str, object]:
+    return {
+        "sender": message.sender,
+        "message_id": message.message_id,
+        "kind": message.kind,
+        "sha256": message.sha256,
+        "size": message.size,
+        "lane": message.lane,
+        "submitted_at": millis(message.submitted_at),
+        "deadline": millis(message.deadline),
+        "document_id": message.document_id,
+        "number": message.number,
+        "notation": message.notation,
+        "date": day_text(message.date),
+        "type": message.type,
+        "subject": message.subject,
+        "priority": message.priority,
+        "attachments": message.attachments,
+        "due": day_text(message.due),
+        "legal_class": message.legal_class,
+        "status_code": message.status_code,
+        "cause": message.cause,
+        "source_sha256": message.source_sha256,
+    }
+
+
+def claim_due(unit: Unit, *, now: datetime, owner: str, limit: int = 1) -> list[Claim]:
+    """T2: lease up to ``limit`` due dispatches to a worker; ``owner`` is a token random per worker.
+
+    The partner served longest ago comes first; within it the lane, then the time it is due. An open circuit lets
+    nothing through, a half-open one a single dispatch; one slot of each partner is kept for lane 1. Past its deadline a
+    dispatch is claimed exactly once more.
+    """
+    claims: list[Claim] = []
+    _heal_clock(unit.connection, now)
+    while len(claims) < limit:
+        claim = _claim_one(unit.connection, now, owner)
+        if claim is None:
+            break
+        claims.append(claim)
+    return claims
+
+
+def _heal_clock(connection: Connection, now: datetime) -> None:
+    """Make due what was last touched in the future: the clock was set back, and waiting for it could take for ever."""
+    at = millis(now)
+    connection.exec_driver_sql(
+        "UPDATE dispatch SET next_at = min(next_at, :at), lease_until = min(lease_until, :at), last_at = :at "
+        "WHERE state IN ('queued', 'unknown', 'carrying') AND last_at > :ahead",
+        {"at": at, "ahead": at + _AHEAD_MS},
+    )
+
+
+_AHEAD_MS = 60_000
+"""Milliseconds the clocks of processes writing to one store may differ before it counts as set back."""
+
+
+def _claim_one(connection: Connection, now: datetime, owner: str) -> Claim | None:
+    for partner in circuits.circuits(connection):
+        if not partner.lets(now):
+            continue
+        lowest = circuits.free_lanes(connection, partner, now)
+        if lowest is None:
+            continue
+        found = _best(connection, partner, lowest=lowest, now=now)
+        if found is not None:
+            claim = _lease(connection, found, now, owner)
+            circuits.note_served(connection, partner.agency, now)
+            return claim
+    return None
+
+
+_DUE = {
+    # whoever held these lost the lease: found by the index on leases
+    "lapsed": (
+        "state = 'carrying' AND lease_until <= :now AND lane <= :lowest",
+        "lane, next_at",
+    ),
+    "lane": ("state IN ('queued', 'unknown') AND lane = :lane AND next_at <= :now", "next_at"),
+    "aged": (
+        "state IN ('queued', 'unknown') AND lane = 3 AND next_at <= :now AND submitted_at <= :aged",
+        "next_at",
+    ),
+}
+_FIND = "SELECT id, state, attempt, lane, next_at FROM dispatch WHERE recipient = :agency AND {due}"
+_NOT_SPENT = " AND NOT (final_try AND deadline <= :now AND state IN ('queued', 'unknown')) ORDER BY {order} LIMIT 1"
+_SMALLEST = """
+    SELECT d.id, d.state, d.attempt, d.lane, d.next_at FROM dispatch d JOIN message m ON m.id = d.message
+    WHERE d.recipient = :agency AND d.state IN ('queued', 'unknown') AND d.lane = :lane AND d.next_at <= :now
+        AND NOT (d.final_try AND d.deadline <= :now)
+    ORDER BY m.size LIMIT 1
+"""
+
+
+def _best(connection: Connection, partner: circuits.Circuit, *, lowest: Lane, now: datetime) -> Record | None:
+    """Return the dispatch of one partner that comes first, or None when nothing is due."""
+    at = millis(now)
+    values: dict[str, object] = {
+        "agency": partner.agency,
+        "now": at,
+        "aged": millis(now - AGEING),
+        "lowest": int(lowest),
+    }
+    if (found := _first(connection, "lapsed", values)) is not None:
+        return found
+    for lane in Lane:
+        if lane > lowest:
+            break
+        values["lane"] = int(lane)
+        if not partner.closed:
+            found = connection.exec_driver_sql(_SMALLEST, values).first()
+        else:
+            found = _first(connection, "lane", values)
+            if lane is Lane.URGENT:
+                found = _earlier(found, _first(connection, "aged", values))
+        if found is not None:
+            return found
+    return None
+
+
+def _first(connection: Connection, name: str, values: dict[str, object]) -> Record | None:
+    due, order = _DUE[name]
+    return connection.exec_driver_sql((_FIND + _NOT_SPENT).format(due=due, order=order), values).first()
+
+
+def _earlier(one: Record | None, other: Record | None) -> Record | None:
+    if one is None or other is None:
+        return one if other is None else other
+    return one if number(one[4]) <= number(other[4]) else other
+
+
+def _lease(connection: Connection, found: Record, now: datetime, owner: str) -> Claim | None:
+    row_id, state, attempt = number(found[0]), State(text(found[1])), number(found[2])
+    apply(Situation(state), Event.CLAIM)
+    at = millis(now)
+    changed = connection.exec_driver_sql(
+        "UPDATE dispatch SET state = 'carrying', attempt = attempt + 1, failures = failures + 1, owner = :owner, "
+        "lease_until = :lease, exposed = exposed OR state = 'carrying', last_at = :now, "
+        "first_at = coalesce(first_at, :now), final_try = final_try OR deadline <= :now "
+        "WHERE id = :id AND state = :state AND attempt = :attempt",
+        {
+            "owner": owner,
+            "lease": millis(now + LEASE),
+            "now": at,
+            "id": row_id,
+            "state": state.value,
+            "attempt": attempt,
+        },
+    ).rowcount
+    if changed != 1:
+        return None
+    if state is State.CARRYING:
+        _end_attempt(connection, (row_id, attempt), at, AttemptEnd("lease-lost"))
+    connection.exec_driver_sql(
+        "INSERT INTO attempt (dispatch, n, owner, started_at) VALUES (?, ?, ?, ?)", (row_id, attempt + 1, owner, at)
+    )
+    return _claim(connection, row_id, came_from=state)
+
+
+_CLAIM = """
+    SELECT m.sender, d.recipient, m.message_id, d.owner, d.attempt, d.lane, m.sha256, m.size, d.exposed,
+        d.recall_requested, d.submitted_at, d.deadline, d.trace, l.origin, e.idx, f.leaf, d.failures
+    FROM dispatch d JOIN message m ON m.id = d.message
+    LEFT JOIN ledger_leaf f ON f.ticket = d.sent_ticket LEFT JOIN ledger_entry e ON e.ticket = d.sent_ticket
+    LEFT JOIN ledger_log l ON l.id = e.log
+    WHERE d.id = ?
+"""
+
+
+def _claim(connection: Connection, number: int, *, came_from: State) -> Claim:
+    row = connection.exec_driver_sql(_CLAIM, (number,)).one()
+    return Claim(
+        dispatch_id=number,
+        key=Key(row[0], row[1], row[2]),
+        owner=row[3],
+        attempt=row[4],
+        lane=row[5],
+        sha256=row[6],
+        size=row[7],
+        exposed=bool(row[8]),
+        recall_requested=bool(row[9]),
+        came_from=came_from,
+        submitted_at=moment(row[10]),
+        deadline=moment(row[11]),
+        trace=row[12],
+        sent=None if row[14] is None else LedgerRef(row[13], row[14], bytes(row[15]).hex()),
+        failures=row[16],
+    )
+
+
+def renew(unit: Unit, claim: Claim, *, now: datetime) -> bool:
+    """Prolong a lease by 30 seconds; false when the claim has been replaced, and its worker should stop."""
+    return (
+        unit.connection.exec_driver_sql(
+            "UPDATE dispatch SET lease_until = max(lease_until, ?), last_at = ? "
+            "WHERE id = ? AND state = 'carrying' AND owner = ? AND attempt = ?",
+            (millis(now + LEASE), millis(now), claim.dispatch_id, claim.owner, claim.attempt),
+        ).rowcount
+        == 1
+    )
+
+
+def outcome(unit: Unit, claim: Claim, transition: Transition, *, now: datetime, end: AttemptEnd) -> bool:
+    """T3, T4, T5: record how an attempt ended without a receipt; false when the claim had been replaced.
+
+    Fenced: compare-and-set on carrying, owner and attempt, so a late worker changes nothing (its answer is dropped).
+
+    Raises:
+        ValueError: the transition is one of those a receipt makes; use ``settle``.
+    """
+    if transition.event not in (Event.SETBACK, Event.NO_PROOF, Event.FINAL_PROBLEM):
+        raise ValueError(f"{transition.event} is not the outcome of an attempt without receipt")
+    connection = unit.connection
+    at = millis(now)
+    changed = connection.exec_driver_sql(
+        "UPDATE dispatch SET state = :state, owner = NULL, lease_until = NULL, exposed = exposed OR :exposed, "
+        "next_at = CASE WHEN :final THEN NULL ELSE max(:now, min(:next, deadline)) END, last_at = :now, "
+        "problem = :problem, problem_status = :status, settled_at = CASE WHEN :final THEN :now END "
+        "WHERE id = :id AND state = 'carrying' AND owner = :owner AND attempt = :attempt",
+        {
+            "state": transition.to.value,
+            "exposed": transition.exposed,
+            "final": transition.to is State.REFUSED,
+            "now": at,
+            "next": millis(now + (transition.pause or timedelta(0))),
+            "problem": transition.problem or end.problem,
+            "status": end.status,
+            "id": claim.dispatch_id,
+            "owner": claim.owner,
+            "attempt": claim.attempt,
+        },
+    ).rowcount
+    if changed != 1:
+        return False
+    _end_attempt(connection, (claim.dispatch_id, claim.attempt), at, end)
+    _note_circuit(connection, claim.key.recipient, transition, now)
+    return True
+
+
+def _note_circuit(connection: Connection, agency: str, transition: Transition, now: datetime) -> None:
+    if transition.opens_circuit is not None:
+        circuits.open_circuit(connection, agency, now, transition.opens_circuit)
+    elif transition.transport_failure:
+        circuits.note_failure(connection, agency, now)
+    elif transition.answered:
+        circuits.note_answer(connection, agency, success=False)
+
+
+def _end_attempt(connection: Connection, attempt: tuple[int, int], at: int, end: AttemptEnd) -> None:
+    connection.exec_driver_sql(
+        "UPDATE attempt SET ended_at = ?, outcome = ?, status = ?, problem = ?, body = ?, peer = ? "
+        "WHERE dispatch = ? AND n = ? AND ended_at IS NULL",
+        (at, end.outcome, end.status, end.problem, end.body[:ANSWER_MAX] or None, end.peer, *attempt),
+    )
+
+
+_SITUATION = """
+    SELECT d.id, d.state, d.exposed, d.by_receipt, d.recall_requested, d.attempt, m.sha256, m.size
+    FROM dispatch d JOIN message m ON m.id = d.message
+    WHERE m.sender = ? AND m.message_id = ? AND d.recipient = ?
+"""
+
+
+def situation(connection: Connection, key: Key) -> Situation | None:
+    """Return what the table of transitions looks at, None when there is no such dispatch."""
+    row = connection.exec_driver_sql(_SITUATION, (key.sender, key.message_id, key.recipient)).one_or_none()
+    return None if row is None else _situation(row)
+
+
+def _situation(row: Record) -> Situation:
+    return Situation(State(text(row[1])), bool(row[2]), bool(row[3]), bool(row[4]))
+
+
+def settle(
+    unit: Unit,
+    key: Key,
+    *,
+    state: State,
+    receipt: NewReceipt,
+    ticket: Ticket,
+    now: datetime,
+    end: AttemptEnd | None = None,
+) -> Settled:
+    """T7: apply a verified receipt, once. ``state`` is delivered or refused, as the receipt says.
+
+    The answer's ``first`` is false when the table has no such move (a receipt had settled it before): then nothing is
+    written but the caller's leaf, which it takes back by raising. Look at ``situation`` before appending leaves.
+
+    Raises:
+        TransportError: EDOC-STO-013, there is no such dispatch.
+    """
+    connection = unit.connection
+    row = connection.exec_driver_sql(_SITUATION, (key.sender, key.message_id, key.recipient)).one_or_none()
+    if row is None:
+        raise TransportError("EDOC-STO-013", "there is no such dispatch", ref=f"msg:{key.message_id}")
+    before = _situation(row)
+    assert before.state is not None
+    event = Event.ACCEPTANCE if state is State.DELIVERED else Event.REJECTION
+    try:
+        after = apply(before, event)
+    except NotAllowed:
+        return Settled(False, before.state)
+    receipt_row = insert_receipt(connection, receipt, ticket, message=(row[6], row[7]))
+    assert after.state is state
+    connection.exec_driver_sql(
+        "UPDATE dispatch SET state = :state, owner = NULL, lease_until = NULL, next_at = NULL, settled_at = :now, "
+        "last_at = :now, sent_at = :sent, receipt = :receipt, by_receipt = :refused "
+        "WHERE id = :id AND state = :before AND NOT by_receipt",
+        {
+            "state": state.value,
+            "now": millis(now),
+            "sent": millis(receipt.received_at),
+            "receipt": receipt_row,
+            "refused": state is State.REFUSED,
+            "id": row[0],
+            "before": before.state.value,
+        },
+    )
+    default = AttemptEnd("delivered" if state is State.DELIVERED else "refused")
+    _end_attempt(connection, (row[0], row[5]), millis(now), end or default)
+    circuits.note_answer(connection, key.recipient, success=True)
+    return Settled(True, before.state)
+
+
+def insert_receipt(
+    connection: Connection, receipt: NewReceipt, ticket: Ticket, *, message: tuple[str, int], reason: str | None = None
+) -> int:
+    """Write a receipt row; ``message`` is the digest and size of the message it is about.
+
+    Raises:
+        Conflict: K has its receipt already, found when the unit is committed or a statement fails.
+    """
+    key = receipt.key
+    return int(
+        connection.exec_driver_sql(
+            "INSERT INTO receipt (direction, sender, recipient, message_id, receipt_id, event, sha256, data, "
+            "message_sha256, message_size, received_at, issued_at, reason, ticket) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                receipt.direction,
+                key.sender,
+                key.recipient,
+                key.message_id,
+                receipt.receipt_id,
+                receipt.event,
+                receipt.sha256,
+                receipt.data,
+                *message,
+                millis(receipt.received_at),
+                millis(receipt.issued_at),
+                reason,
+                ticket.id,
+            ),
+        ).lastrowid
+    )
+
+
+def expire_due(unit: Unit, *, now: datetime) -> list[Key]:
+    """T6: end dispatches whose deadline has passed and whose attempt at it was made; return their keys.
+
+    Where no attempt can be made because the partner's circuit is open, the 30 seconds of grace are enough.
+    """
+    rows = unit.connection.exec_driver_sql(
+        "SELECT d.id, m.sender, d.recipient, m.message_id FROM dispatch d JOIN message m ON m.id = d.message "
+        "LEFT JOIN partner p ON p.agency = d.recipient "
+        "WHERE d.state IN ('queued', 'unknown') AND d.deadline <= :now "
+        "AND (d.final_try OR (p.open_until > :now AND d.deadline <= :grace)) ORDER BY d.deadline LIMIT :limit",
+        {"now": millis(now), "grace": millis(now - GRACE), "limit": EXPIRE_AT_ONCE},
+    ).all()
+    expired = []
+    for row_id, *key in rows:
+        changed = unit.connection.exec_driver_sql(
+            "UPDATE dispatch SET state = 'expired', next_at = NULL, settled_at = :now, "
+            "problem = coalesce(problem, 'no-answer') WHERE id = :id AND state IN ('queued', 'unknown')",
+            {"now": millis(now), "id": row_id},
+        ).rowcount
+        if changed == 1:
+            expired.append(Key(*key))
+    return expired
+
+
+def alarms_due(unit: Unit, *, now: datetime) -> list[tuple[Key, Lane]]:
+    """Return, once each, the dispatches that have gone without receipt for their lane's alarm time."""
+    found = []
+    for lane, after in ALARM.items():
+        rows = unit.connection.exec_driver_sql(
+            "UPDATE dispatch SET alarmed_at = :now WHERE state IN ('queued', 'unknown', 'carrying') "
+            "AND lane = :lane AND alarmed_at IS NULL AND submitted_at <= :since RETURNING message, recipient",
+            {"now": millis(now), "lane": int(lane), "since": millis(now - after)},
+        ).all()
+        for message, recipient in rows:
+            sender, message_id = unit.connection.exec_driver_sql(
+                "SELECT sender, message_id FROM message WHERE id = ?", (message,)
+            ).one()
+            found.append((Key(sender, recipient, message_id), lane))
+    return found
+
+
+def note_sent(unit: Unit, dispatch_id: int, ticket: Ticket) -> None:
+    """Name the leaf ``sent`` of a dispatch after the fact of its submit, in the same unit."""
+    unit.connection.exec_driver_sql(
+        "UPDATE dispatch SET sent_ticket = ? WHERE id = ? AND sent_ticket IS NULL", (ticket.id, dispatch_id)
+    )
