@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from transport.dispatch import CLASS_OF_PROBLEM
 from transport.errors import Problem
 from transport.http import wire
 
@@ -41,6 +42,10 @@ def test_a_problem_body_shows_no_inner_facts() -> None:
     problem = Problem("internal", 500, "secret place", path="/var/lib", note="inner")
     body = json.loads(wire.problem_json(problem, instance="0b0c7f0e-3b0e-4a51-9a53-2f4c6d0b7a11"))
     assert set(body) == {"type", "title", "status", "retryable", "instance"}
+
+
+def test_each_registered_problem_has_its_class_and_the_other_way_round() -> None:
+    assert set(CLASS_OF_PROBLEM) == set(wire.PROBLEMS)
 
 
 def test_the_classes_are_those_of_the_specification() -> None:

@@ -52,7 +52,7 @@ def fetch(ask: Ask, *, reach: Reach, most: int, timeout: float, tls: ssl.SSLCont
         body = _read(response, connection, most=most, deadline=deadline)
         return Fetched(response.status, response.headers.get_content_type(), body)
     except (OSError, http.client.HTTPException) as error:
-        raise TryLater("EDOC-PKI-101", "the service did not answer", url=ask.url) from error
+        raise TryLater("EDOC-EXC-024", "the service did not answer", url=ask.url) from error
     finally:
         connection.close()
 
@@ -102,7 +102,7 @@ def _read(response: http.client.HTTPResponse, connection: _Connection, *, most: 
             return bytes(body)
         body += chunk
         if len(body) > most:
-            raise Refused("EDOC-PKI-102", "the answer is longer than is read", most=most)
+            raise Refused("EDOC-EXC-025", "the answer is longer than is read", most=most)
 
 
 def _left(deadline: float) -> float:

@@ -66,13 +66,11 @@ class HttpTimestamper:
                 return self._answer(self._fetch(ask, within=left))
             except TryLater as error:
                 if attempt == self.attempts or left <= 0:
-                    raise TimestampError("EDOC-PKI-103", "the TSA did not answer", url=self.url) from error
+                    raise TimestampError("EDOC-PKI-001", "the TSA did not answer", url=self.url) from error
             except Refused as error:
-                raise TimestampError(
-                    "EDOC-PKI-104", "the TSA cannot be used", url=self.url, cause=error.code
-                ) from error
+                raise TimestampError("EDOC-PKI-003", "the TSA refused", url=self.url, status=_said(error)) from error
             self.pause(min(2.0**attempt / 2, max(0.0, deadline - time.monotonic())))
-        raise TimestampError("EDOC-PKI-103", "the TSA did not answer", url=self.url)
+        raise TimestampError("EDOC-PKI-001", "the TSA did not answer", url=self.url)
 
     def _fetch(self, ask: Ask, *, within: float) -> Fetched:
         reach = reach_of(self.reach, allow_private=self.allow_private)
@@ -80,10 +78,15 @@ class HttpTimestamper:
 
     def _answer(self, got: Fetched) -> bytes:
         if got.status in (408, 429) or got.status >= 500:
-            raise TryLater("EDOC-PKI-101", "the TSA is not able now", status=got.status)
+            raise TryLater("EDOC-EXC-024", "the TSA is not able now", status=got.status)
         if got.status != 200 or got.content_type != "application/timestamp-reply":
-            raise Refused("EDOC-PKI-104", "the TSA answered something else", status=got.status)
+            raise Refused("EDOC-EXC-026", "the TSA answered something else", status=got.status)
         return got.body
+
+
+def _said(error: Refused) -> str:
+    """Return what a person is told of a refusal: the HTTP status, else why the address is not used."""
+    return str(error.facts.get("status") or error.facts.get("cause") or error.code)
 
 
 def fetch_status(

@@ -1,7 +1,7 @@
 """Registered problems (exchange.md 3.2, RFC 9457): one table, its writer and its reader.
 
 Promises: what is not in the table is nobody's final word; a problem body carries no trace, no path and no echo of the
-request. Class ``R``: retry with back-off; ``S``: retry slowly and alarm; ``F``: final; ``-``: not an error of a send.
+request. What the sender does with a problem (its class R, S or F) is decided by ``transport.dispatch``.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from transport.dispatch import CLASS_OF_PROBLEM, Class
 from transport.errors import Problem
 
 PREFIX = "urn:edoc:problem:"
@@ -18,40 +19,39 @@ VERSIONS = ("v1",)
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """One registered problem: its statuses, class, titles."""
+    """One registered problem: its statuses and titles; its class is in ``transport.dispatch``."""
 
     name: str
     statuses: frozenset[int]
-    kind: str  # R, S, F, -
     vi: str
     en: str
 
 
-def _row(name: str, statuses: tuple[int, ...], kind: str, vi: str, en: str) -> Registered:
-    return Registered(name, frozenset(statuses), kind, vi, en)
+def _row(name: str, statuses: tuple[int, ...], vi: str, en: str) -> Registered:
+    return Registered(name, frozenset(statuses), vi, en)
 
 
 _ROWS = (
-    _row("bad-request", (400, 404, 405, 406, 411, 414, 417, 431), "S", "yêu cầu không đúng dạng", "malformed request"),
-    _row("unsupported-media-type", (415,), "S", "kiểu dữ liệu không được hỗ trợ", "unsupported media type"),
-    _row("unauthenticated", (401,), "S", "chưa xác thực được nút gửi", "the calling node is not authenticated"),
-    _row("forbidden", (403,), "S", "nút gửi không đại diện cho cơ quan này", "the caller may not act for this agency"),
-    _row("digest-mismatch", (400,), "R", "nội dung khác giá trị băm đã nêu", "content differs from its digest"),
-    _row("timeout", (408,), "R", "quá thời hạn truyền", "a time or rate limit passed"),
-    _row("unknown-recipient", (404,), "F", "không có cơ quan nhận này ở đây", "the recipient is not served here"),
-    _row("recipient-moved", (410,), "F", "mã cơ quan nhận đã đóng", "the recipient's code is closed"),
-    _row("unknown-message", (404,), "-", "chưa biết gói tin này", "nothing is known of this message"),
-    _row("message-id-conflict", (409,), "F", "mã gói tin đã dùng cho nội dung khác", "the id is taken by other bytes"),
-    _row("too-large", (413,), "F", "gói tin quá lớn", "the message is too large"),
-    _row("in-progress", (409,), "R", "gói tin đang được nhận trong yêu cầu khác", "the message is being received"),
-    _row("too-many-requests", (429,), "R", "quá nhiều yêu cầu", "too many requests"),
-    _row("overloaded", (503,), "R", "máy chủ quá tải", "the server is overloaded"),
-    _row("unavailable", (503,), "R", "dịch vụ tạm ngừng", "the service is not available now"),
-    _row("storage-low", (507,), "R", "không đủ chỗ lưu trữ", "not enough storage"),
-    _row("internal", (500,), "R", "lỗi bên trong", "unexpected error"),
-    _row("trust-unavailable", (503,), "R", "thiếu dữ liệu tin cậy để kết luận", "trust data is missing or too old"),
-    _row("receipt-unavailable", (503,), "R", "chưa lập được biên nhận", "no receipt can be made now"),
-    _row("clock-disagreement", (503,), "S", "đồng hồ hai bên lệch nhau", "the clocks disagree"),
+    _row("bad-request", (400, 404, 405, 406, 411, 414, 417, 431), "yêu cầu không đúng dạng", "malformed request"),
+    _row("unsupported-media-type", (415,), "kiểu dữ liệu không được hỗ trợ", "unsupported media type"),
+    _row("unauthenticated", (401,), "chưa xác thực được nút gửi", "the calling node is not authenticated"),
+    _row("forbidden", (403,), "nút gửi không đại diện cho cơ quan này", "the caller may not act for this agency"),
+    _row("digest-mismatch", (400,), "nội dung khác giá trị băm đã nêu", "content differs from its digest"),
+    _row("timeout", (408,), "quá thời hạn truyền", "a time or rate limit passed"),
+    _row("unknown-recipient", (404,), "không có cơ quan nhận này ở đây", "the recipient is not served here"),
+    _row("recipient-moved", (410,), "mã cơ quan nhận đã đóng", "the recipient's code is closed"),
+    _row("unknown-message", (404,), "chưa biết gói tin này", "nothing is known of this message"),
+    _row("message-id-conflict", (409,), "mã gói tin đã dùng cho nội dung khác", "the id is taken by other bytes"),
+    _row("too-large", (413,), "gói tin quá lớn", "the message is too large"),
+    _row("in-progress", (409,), "gói tin đang được nhận trong yêu cầu khác", "the message is being received"),
+    _row("too-many-requests", (429,), "quá nhiều yêu cầu", "too many requests"),
+    _row("overloaded", (503,), "máy chủ quá tải", "the server is overloaded"),
+    _row("unavailable", (503,), "dịch vụ tạm ngừng", "the service is not available now"),
+    _row("storage-low", (507,), "không đủ chỗ lưu trữ", "not enough storage"),
+    _row("internal", (500,), "lỗi bên trong", "unexpected error"),
+    _row("trust-unavailable", (503,), "thiếu dữ liệu tin cậy để kết luận", "trust data is missing or too old"),
+    _row("receipt-unavailable", (503,), "chưa lập được biên nhận", "no receipt can be made now"),
+    _row("clock-disagreement", (503,), "đồng hồ hai bên lệch nhau", "the clocks disagree"),
 )
 PROBLEMS: dict[str, Registered] = {row.name: row for row in _ROWS}
 
@@ -61,8 +61,8 @@ _SHOWN = ("limit", "receipt", "successor", "supported")
 
 def problem_class(name: str) -> str | None:
     """Return ``R``, ``S``, ``F`` or ``-`` of a registered problem, ``None`` for any other name."""
-    row = PROBLEMS.get(name)
-    return None if row is None else row.kind
+    found = CLASS_OF_PROBLEM.get(name)
+    return None if found is None else found.value
 
 
 def problem_json(problem: Problem, *, instance: str | None = None, lang: str = "vi") -> bytes:
@@ -72,7 +72,7 @@ def problem_json(problem: Problem, *, instance: str | None = None, lang: str = "
         "type": PREFIX + row.name,
         "title": row.en if lang == "en" else row.vi,
         "status": problem.status,
-        "retryable": row.kind in "RS",
+        "retryable": CLASS_OF_PROBLEM[row.name] in (Class.RETRY, Class.SLOW),
     }
     detail = problem.facts.get("detail")
     if isinstance(detail, str):
