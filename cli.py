@@ -372,6 +372,109 @@ def verify(
     return present.exit_code(checked)
 
 
+@command("pack")
+def pack(
+    ctx: typer.Context,
+    main_file: Annotated[str, typer.Argument(metavar="MAIN")],
+    attach: Annotated[Texts, typer.Argument(metavar="ATTACH")] = None,
+    from_: Annotated[str | None, typer.Option("--from", metavar="AGENCY")] = None,
+    from_name: Annotated[str | None, typer.Option("--from-name", metavar="TEXT")] = None,
+    number: Annotated[str | None, typer.Option("--number", metavar="N")] = None,
+    notation: Annotated[str | None, typer.Option("--notation", metavar="TEXT")] = None,
+    date: Annotated[str | None, typer.Option("--date", metavar="DATE")] = None,
+    place: Annotated[str | None, typer.Option("--place", metavar="TEXT")] = None,
+    type_: Annotated[str | None, typer.Option("--type", metavar="TYPE")] = None,
+    subject: Annotated[str | None, typer.Option("--subject", metavar="TEXT")] = None,
+    to: Annotated[Texts, typer.Option("--to", metavar="AGENCY")] = None,
+    priority: Annotated[str | None, typer.Option("--priority", metavar="LEVEL")] = None,
+    due: Annotated[str | None, typer.Option("--due", metavar="DATE")] = None,
+    reply_to: Annotated[str | None, typer.Option("--reply-to", metavar="ID")] = None,
+    signer: Annotated[str | None, typer.Option("--signer", metavar="TEXT")] = None,
+    paper: Annotated[bool, typer.Option("--paper")] = False,
+    meta: Annotated[str | None, typer.Option("--meta", metavar="FILE")] = None,
+    trust: TrustOption = None,
+    output: Output = None,
+    force: Force = False,
+    allow: Annotated[bool, typer.Option("--allow-information-only")] = False,
+) -> int:
+    from transport.desk import packing
+    from transport.present import documents
+
+    console = console_of(ctx)
+    given = packing.Facts(
+        from_, from_name, number, notation, date, place, type_, subject, tuple(to or ()), priority, due, reply_to,
+        signer, paper,
+    )  # fmt: skip
+    facts = packing.merged(given, packing.read_meta(meta, console)) if meta else given
+    made = packing.pack(
+        console,
+        [main_file, *(attach or ())],
+        facts,
+        at=now(),
+        trust=trust or (),
+        output=output,
+        force=force,
+        allow_information_only=allow,
+    )
+    if console.json:
+        console.document(documents.pack_document(made, [packing.entry(*item) for item in made.files]))
+    elif made.path != "-":
+        console.say(made.path)
+    return Exit.DONE
+
+
+@command("inspect")
+def inspect_(ctx: typer.Context, file: Annotated[str, typer.Argument(metavar="FILE")]) -> int:
+    from transport.desk import packing
+    from transport.present import documents
+
+    console = console_of(ctx)
+    looked = packing.inspect(console, file, at=now())
+    found = documents.inspect_document(
+        path=looked.path,
+        report=looked.report,
+        document=looked.document,
+        files=[packing.entry(*item) for item in looked.files],
+        pdf=looked.pdf,
+        warnings=looked.warnings,
+    )
+    if console.json:
+        console.document(found)
+    else:
+        console.say(documents.inspect_lines(found, console.screen()))
+    return Exit.DONE
+
+
+@command("unpack")
+def unpack(
+    ctx: typer.Context,
+    file: Annotated[str, typer.Argument(metavar="FILE")],
+    folder: Annotated[str | None, typer.Option("-d", "--dir", metavar="DIR")] = None,
+    only: Annotated[int | None, typer.Option("--only", metavar="N")] = None,
+    names: Annotated[str, typer.Option("--names", metavar="original|transport")] = "original",
+) -> int:
+    from transport.desk import packing
+    from transport.desk.values import choice
+    from transport.present import documents
+
+    console = console_of(ctx)
+    transport = choice(names, "--names", ("original", "transport")) == "transport"
+    taken = packing.unpack(console, file, folder=folder, only=only, transport_names=transport)
+    if console.json:
+        console.document(
+            documents.unpack_document(
+                [packing.entry(item.name, item.data, item.content_type, item.path) for item in taken],
+                [item.name for item in taken if item.renamed],
+            )
+        )
+        return Exit.DONE
+    for item in taken:
+        if item.renamed:
+            console.warn(documents.renamed(item.name, str(item.path), console.lang))
+        console.say(documents.shown_path(item.path))
+    return Exit.DONE
+
+
 # --- the installation ------------------------------------------------------------------------------------------------
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from signer.report import Reason, Signer
+from signer.report import Reason, Report, SignatureReport, Signer
 from transport.present import catalogue, errors
-from transport.present.screen import Screen
+from transport.present.screen import Screen, facts, table
 from transport.present.text import clock, json_time, octets, sanitise
 
 STATUSES = ("signed", "skipped", "refused", "failed")
@@ -112,3 +113,114 @@ def file_lines(files: Sequence[Mapping[str, object]], screen: Screen) -> list[li
         ]
         for file in files
     ]
+
+
+def inspect_document(
+    *,
+    path: str,
+    report: Report,
+    document: Mapping[str, str] | None,
+    files: Sequence[Mapping[str, object]],
+    pdf: Mapping[str, object] | None,
+    warnings: Sequence[str],
+) -> dict[str, object]:
+    """Return ``edoc.inspect/1``: what a file says of itself."""
+    return {
+        "schema": "edoc.inspect/1",
+        "path": path,
+        "kind": report.kind,
+        "format": report.format,
+        "verified": False,
+        "document": dict(document) if document is not None else None,
+        "attachments": [dict(file) for file in files],
+        "signatures": [_claimed(signature) for signature in report.signatures],
+        "pdf": dict(pdf) if pdf is not None else None,
+        "warnings": list(warnings),
+    }
+
+
+def _claimed(signature: SignatureReport) -> dict[str, object]:
+    return {
+        "id": signature.id,
+        "signer_claimed": signature.name or signature.signer.name or signature.signer.organization,
+        "signing_time_claimed": json_time(signature.signing_time) if signature.signing_time else None,
+        "level_claimed": signature.level,
+        "covers": signature.covers.value,
+    }
+
+
+def inspect_lines(found: Mapping[str, object], screen: Screen) -> list[str]:
+    """Return what a person reads, beginning with the warning that nothing was checked."""
+    lines = [screen.paint(catalogue.word("inspect.unverified", screen.lang), "open")]
+    lines += [f"{sanitise(str(found['path']))} · {found['format'] or found['kind']}"]
+    document, pdf = found["document"], found["pdf"]
+    if isinstance(document, dict):
+        lines += facts({str(name): str(value) for name, value in document.items()}, screen)
+    if isinstance(pdf, dict):
+        lines += facts({str(name): str(value) for name, value in pdf.items()}, screen)
+    signatures, attachments = found["signatures"], found["attachments"]
+    assert isinstance(signatures, list)
+    assert isinstance(attachments, list)
+    for item in signatures:
+        parts = (
+            item["id"],
+            item["signer_claimed"],
+            item["signing_time_claimed"],
+            item["level_claimed"],
+            item["covers"],
+        )
+        lines.append("  ? " + " · ".join(sanitise(str(part)) for part in parts if part))
+    headings = [catalogue.word(f"column.{name}", screen.lang) for name in ("name", "size", "type", "sha256")]
+    return [*lines, *table(headings, file_lines(attachments, screen), screen)]
+
+
+class PackedFile(Protocol):
+    """An envelope made by ``pack``."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def data(self) -> bytes: ...
+    @property
+    def document_id(self) -> str: ...
+    @property
+    def recipients(self) -> tuple[tuple[str, str], ...]: ...
+    @property
+    def legal_class(self) -> str | None: ...
+    @property
+    def warnings(self) -> tuple[str, ...]: ...
+
+
+def pack_document(made: PackedFile, files: Sequence[Mapping[str, object]]) -> dict[str, object]:
+    """Return ``edoc.pack/1``."""
+    return {
+        "schema": "edoc.pack/1",
+        "path": made.path,
+        "sha256": hashlib.sha256(made.data).hexdigest(),
+        "size": len(made.data),
+        "document_id": made.document_id,
+        "to": [{"code": code, "name": name} for code, name in made.recipients],
+        "attachments": [dict(file) for file in files],
+        "legal_class": made.legal_class,
+        "warnings": list(made.warnings),
+    }
+
+
+def unpack_document(files: Sequence[Mapping[str, object]], renamed_names: Sequence[str]) -> dict[str, object]:
+    """Return ``edoc.unpack/1``; ``warnings`` names the files whose name was replaced."""
+    return {
+        "schema": "edoc.unpack/1",
+        "verified": False,
+        "files": [dict(file) for file in files],
+        "warnings": [f"NAME_REPLACED: {name}" for name in renamed_names],
+    }
+
+
+def renamed(name: str, path: str, lang: str) -> str:
+    """Return the note about a name that was replaced."""
+    return catalogue.word("unpack.renamed", lang, name=sanitise(name), path=sanitise(path))
+
+
+def shown_path(path: object) -> str:
+    """Return a path fit for a terminal."""
+    return sanitise(str(path))
