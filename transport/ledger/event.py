@@ -1,8 +1,8 @@
 """Leaves: what the ledger records of one act (ledger.md 4).
 
 Promises: :func:`build` writes canonical bytes of at most 4096, in the closed schema of their kind; :func:`parse`
-accepts only canonical bytes and keeps what a newer partner may know. Persons, accounts, addresses and free text never stand in
-a leaf: :func:`commit` turns them into salted digests whose opening is stored elsewhere.
+accepts only canonical bytes and keeps what a newer partner may know. Persons, accounts, addresses and free text never
+stand in a leaf: :func:`commit` turns them into salted digests whose opening is stored elsewhere.
 """
 
 from __future__ import annotations

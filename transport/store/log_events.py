@@ -1,0 +1,250 @@
+"""The query table of the ledger: what leaves say, derived in sorted batches (ledger.md 12, ``ledger_event``).
+
+The append path never touches it, so that appending stays as fast in a large log as in a small one. A question reads the
+derived rows and, beyond them, the newest leaves themselves: its answer is always complete.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, and_, insert, select
+
+from transport.ledger import event
+from transport.ledger.canonical import Json
+from transport.ledger.event import Leaf
+from transport.store import tables
+from transport.store.log_rows import OpenLog
+from transport.store.times import millis
+
+TAIL = 2_000
+"""Leaves that may wait before a writer that looks for ``prev`` derives them itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedEvent:
+    """A leaf in its place: origin of the log, index, the leaf."""
+
+    origin: str
+    index: int
+    leaf: Leaf
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """What is asked for; every condition that is given must hold. ``after`` is an index, ``limit`` a number of rows."""
+
+    msg: str | None = None
+    doc: str | None = None
+    kind: str | None = None
+    sender: str | None = None
+    recipient: str | None = None
+    side: str | None = None
+    env: str | None = None
+    receipt: str | None = None
+    leaf: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    after: int = -1
+    limit: int | None = None
+
+    def fits(self, index: int, leaf: Leaf) -> bool:
+        """Tell whether a leaf fits the conditions (``limit`` apart)."""
+        wanted = {
+            "msg": self.msg,
+            "doc": self.doc,
+            "kind": self.kind,
+            "from": self.sender,
+            "to": self.recipient,
+            "side": self.side,
+            "env": self.env,
+            "receipt": self.receipt,
+        }
+        if index <= self.after or self.leaf not in (None, leaf.sha256):
+            return False
+        if any(value is not None and leaf.text(name) != value for name, value in wanted.items()):
+            return False
+        return (self.since is None or leaf.at >= self.since) and (self.until is None or leaf.at < self.until)
+
+
+def query(connection: Connection, log: OpenLog, wanted: EventFilter) -> tuple[LoggedEvent, ...]:
+    """Return the leaves of a log that fit, in order."""
+    found = [LoggedEvent(log.origin, index, event.parse(data)) for index, data in _derived(connection, log, wanted)]
+    for index, data in _tail(connection, log, _derived_to(connection, log)):
+        if wanted.limit is not None and len(found) >= wanted.limit:
+            break
+        leaf = event.parse(data)
+        if wanted.fits(index, leaf):
+            found.append(LoggedEvent(log.origin, index, leaf))
+    return tuple(found)
+
+
+def derive(connection: Connection, log: OpenLog, *, limit: int) -> int:
+    """Add up to ``limit`` leaves that are not yet in the query table; return how many."""
+    start = _derived_to(connection, log)
+    rows = [row_of(log.id, index, data) for index, data in _tail(connection, log, start, limit=limit)]
+    if rows:
+        connection.execute(insert(tables.ledger_event), rows)
+    return len(rows)
+
+
+def last_of(connection: Connection, chain: tuple[str, str, str, str]) -> str | None:
+    """Return the hash of the newest leaf of a dispatch and side, unplaced leaves of this transaction included."""
+    ticket = _last_derived_ticket(connection)
+    waiting = connection.exec_driver_sql("SELECT count(*) FROM ledger_leaf WHERE ticket > ?", (ticket,)).scalar_one()
+    if waiting > TAIL:
+        _catch_up(connection)
+        ticket = _last_derived_ticket(connection)
+    message = json.dumps(chain[2]).encode("ascii")
+    rows = connection.exec_driver_sql(
+        "SELECT data FROM ledger_leaf WHERE ticket > ? AND instr(data, ?) > 0 ORDER BY ticket DESC", (ticket, message)
+    )
+    for (data,) in rows:
+        leaf = event.parse(bytes(data))
+        if leaf.chain == chain:
+            return leaf.sha256
+    return _last_derived(connection, chain)
+
+
+def row_of(log: int, index: int, data: bytes) -> dict[str, object]:
+    """Return the row of the query table for a leaf."""
+    leaf = event.parse(data)
+    peer, ref, cited, target = (leaf.member(name) for name in ("peer", "ref", "log", "target"))
+    return {
+        "log": log,
+        "idx": index,
+        "leaf": bytes.fromhex(leaf.sha256),
+        "at": millis(leaf.at),
+        "kind": leaf.kind,
+        "auto": leaf.fields.get("auto") is True,
+        "from_org": leaf.text("from"),
+        "to_org": leaf.text("to"),
+        "legal_class": leaf.text("class"),
+        "prio": leaf.number("prio"),
+        "clock": _time(leaf, "clock"),
+        "due": _time(leaf, "due"),
+        "peer_origin": _member(peer, "origin"),
+        "peer_index": _member(peer, "index"),
+        "peer_leaf": _member(peer, "leaf"),
+        "ref_rel": _member(ref, "rel"),
+        "ref_doc": _member(ref, "doc"),
+        "ref_msg": _member(ref, "msg"),
+        "log_origin": _member(cited, "origin"),
+        "log_size": _member(cited, "size"),
+        "log_root": _member(cited, "root"),
+        "target_leaf": _member(target, "leaf"),
+        "target_field": _member(target, "field"),
+        **{name: leaf.text(name) for name in _PLAIN},
+    }
+
+
+_PLAIN = (
+    "side",
+    "msg",
+    "doc",
+    "env",
+    "receipt",
+    "rtype",
+    "prev",
+    "status",
+    "reason",
+    "medium",
+    "dtype",
+    "unit",
+    "basis",
+    "action",
+    "result",
+)
+
+
+def _member(value: Mapping[str, Json], name: str) -> Json | None:
+    return value.get(name)
+
+
+def _time(leaf: Leaf, name: str) -> int | None:
+    text = leaf.text(name)
+    return None if text is None else millis(event.read_time(text))
+
+
+# --- rows ------------------------------------------------------------------------------------------------------------
+
+
+def _derived_to(connection: Connection, log: OpenLog) -> int:
+    """Return the first index that is not in the query table."""
+    top = connection.exec_driver_sql("SELECT max(idx) FROM ledger_event WHERE log = ?", (log.id,)).scalar_one()
+    return 0 if top is None else int(top) + 1
+
+
+def _tail(connection: Connection, log: OpenLog, start: int, *, limit: int | None = None) -> Iterator[tuple[int, bytes]]:
+    rows = connection.exec_driver_sql(
+        "SELECT e.idx, f.data FROM ledger_entry e JOIN ledger_leaf f ON f.ticket = e.ticket"
+        " WHERE e.log = ? AND e.idx >= ? AND f.data IS NOT NULL ORDER BY e.idx LIMIT ?",
+        (log.id, start, -1 if limit is None else limit),
+    )
+    return ((int(index), bytes(data)) for index, data in rows)
+
+
+def _derived(connection: Connection, log: OpenLog, wanted: EventFilter) -> Iterator[tuple[int, bytes]]:
+    rows, entry, leaf = tables.ledger_event, tables.ledger_entry, tables.ledger_leaf
+    joined = rows.join(entry, and_(entry.c.log == rows.c.log, entry.c.idx == rows.c.idx))
+    statement = (
+        select(rows.c.idx, leaf.c.data)
+        .select_from(joined.join(leaf, leaf.c.ticket == entry.c.ticket))
+        .where(rows.c.log == log.id, leaf.c.data.is_not(None), *_conditions(wanted))
+        .order_by(rows.c.idx)
+    )
+    if wanted.limit is not None:
+        statement = statement.limit(wanted.limit)
+    return ((int(index), bytes(data)) for index, data in connection.execute(statement))
+
+
+def _conditions(wanted: EventFilter) -> list[ColumnElement[bool]]:
+    row = tables.ledger_event.c
+    pairs = (
+        (row.msg, wanted.msg),
+        (row.doc, wanted.doc),
+        (row.kind, wanted.kind),
+        (row.from_org, wanted.sender),
+        (row.to_org, wanted.recipient),
+        (row.side, wanted.side),
+        (row.env, wanted.env),
+        (row.receipt, wanted.receipt),
+        (row.leaf, None if wanted.leaf is None else bytes.fromhex(wanted.leaf)),
+    )
+    conditions = [column == value for column, value in pairs if value is not None]
+    if wanted.after >= 0:
+        conditions.append(row.idx > wanted.after)
+    if wanted.since is not None:
+        conditions.append(row.at >= millis(wanted.since))
+    if wanted.until is not None:
+        conditions.append(row.at < millis(wanted.until))
+    return conditions
+
+
+def _last_derived_ticket(connection: Connection) -> int:
+    row = connection.exec_driver_sql(
+        "SELECT e.ticket FROM ledger_entry e WHERE (e.log, e.idx) ="
+        " (SELECT v.log, v.idx FROM ledger_event v ORDER BY v.log DESC, v.idx DESC LIMIT 1)"
+    ).one_or_none()
+    return 0 if row is None else int(row[0])
+
+
+def _last_derived(connection: Connection, chain: tuple[str, str, str, str]) -> str | None:
+    sender, recipient, message, side = chain
+    row = connection.exec_driver_sql(
+        "SELECT leaf FROM ledger_event WHERE msg = ? AND from_org = ? AND to_org = ? AND side = ?"
+        " ORDER BY log DESC, idx DESC LIMIT 1",
+        (message, sender, recipient, side),
+    ).one_or_none()
+    return None if row is None else bytes(row[0]).hex()
+
+
+def _catch_up(connection: Connection) -> None:
+    from transport.store.log_rows import open_log
+
+    log = open_log(connection)
+    while log is not None and derive(connection, log, limit=TAIL):
+        pass

@@ -1,0 +1,372 @@
+"""The check of a whole log (ledger.md 11, ``verify``; R88): recompute everything, name the first wrong index.
+
+What is compared: each leaf's bytes with its hash, its place with the order of indices, its ``prev`` with the chain of
+its dispatch, hashes with the tiles of every level, tiles and leaves with the edge and root of the head, the head with
+its signature, its time with the newest leaf, and the query table with the leaves it was derived from. On demand the
+bytes behind ``receipt``, and a checkpoint that somebody else kept.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from sqlalchemy import Connection
+
+from transport.errors import LedgerError
+from transport.ledger import checkpoint, event
+from transport.ledger.merkle import Edge, leaf_hash, root_of, verify_consistency
+from transport.ledger.note import read_vkey
+from transport.ledger.tiles import WIDTH, TileTree, split_hashes
+from transport.store.log_events import row_of
+from transport.store.log_rows import OpenLog, read_tile
+from transport.store.times import millis
+
+Receipts = Callable[[str], bytes | None]
+"""Gives the bytes behind a digest (hexadecimal), or ``None`` when they are not kept here."""
+
+MAX_PROBLEMS = 100
+BROKEN = "broken"
+NOT_PROVED = "not-proved"
+PROVED = "proved"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that does not hold: a code, the index of the leaf if there is one, words for developers."""
+
+    code: str
+    index: int | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyResult:
+    """``edoc.ledger.verify/1``: ``result`` is proved, not-proved (a part is missing) or broken."""
+
+    origin: str
+    result: str
+    size: int
+    checked: int
+    first_bad_index: int | None
+    reason: str | None
+    problems: tuple[Problem, ...]
+    seconds: float
+    unmatched: tuple[tuple[int, str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to check: a range of indices, or a random sample, and what to compare with."""
+
+    first: int = 0
+    last: int | None = None
+    sample: int | None = None
+    against: bytes | None = None
+    receipts: Receipts | None = None
+
+
+@dataclass(slots=True)
+class _Findings:
+    """What was found so far, and what is carried from leaf to leaf."""
+
+    problems: list[Problem] = field(default_factory=list)
+    missing: bool = False
+    checked: int = 0
+    newest: int = 0
+    chains: dict[tuple[str, str, str, str], str] = field(default_factory=dict)
+
+    def add(self, code: str, index: int | None, text: str) -> None:
+        if len(self.problems) < MAX_PROBLEMS:
+            self.problems.append(Problem(code, index, text))
+
+
+def verify(connection: Connection, log: OpenLog, wanted: Wanted) -> VerifyResult:
+    """Check a log and say what does not hold; nothing is changed."""
+    started = time.perf_counter()
+    found = _Findings()
+    last = log.size - 1 if wanted.last is None else min(wanted.last, log.size - 1)
+    whole = wanted.first <= 0 and last == log.size - 1 and wanted.sample is None
+    if wanted.sample is not None:
+        _check_sample(connection, log, wanted, found)
+    elif whole:
+        _check_whole(connection, log, wanted, found)
+    else:
+        _check_range(connection, log, (max(wanted.first, 0), last), wanted.receipts, found)
+    _check_tiles(connection, log, found)
+    if not whole:
+        _check_root(connection, log, found)
+    _check_head(connection, log, found)
+    if wanted.against is not None:
+        _check_against(connection, log, wanted.against, found)
+    return _result(log, found, time.perf_counter() - started)
+
+
+def _result(log: OpenLog, found: _Findings, seconds: float) -> VerifyResult:
+    problems = tuple(sorted(found.problems, key=lambda one: (one.index is None, one.index or 0)))
+    bad = [one for one in problems if one.code != "receipt-missing"]
+    first = next((one.index for one in bad if one.index is not None), None)
+    result = BROKEN if bad else NOT_PROVED if found.missing else PROVED
+    reason = (bad or list(problems) or [Problem("", None, "")])[0].code or None
+    return VerifyResult(log.origin, result, log.size, found.checked, first, reason, problems, seconds)
+
+
+# --- leaves ----------------------------------------------------------------------------------------------------------
+
+_Row = tuple[int, bytes, bytes | None]
+
+
+def _rows(connection: Connection, log: OpenLog, first: int, last: int) -> Iterator[_Row]:
+    rows = connection.exec_driver_sql(
+        "SELECT e.idx, f.leaf, f.data FROM ledger_entry e JOIN ledger_leaf f ON f.ticket = e.ticket"
+        " WHERE e.log = ? AND e.idx >= ? AND e.idx <= ? ORDER BY e.idx",
+        (log.id, first, last),
+    )
+    return ((int(i), bytes(leaf), None if data is None else bytes(data)) for i, leaf, data in rows)
+
+
+def _check_whole(connection: Connection, log: OpenLog, wanted: Wanted, found: _Findings) -> None:
+    edge = Edge()
+    subtrees = _subtrees(log)
+    events = _events(connection, log)
+    for index, leaf, data in _rows(connection, log, 0, 2**62):
+        if index != edge.size:
+            found.add("gap", edge.size, "a leaf is missing")
+            break
+        computed = _check_leaf(log, (index, leaf, data), found)
+        edge.append(computed)
+        _check_chain(log, index, data, computed, found)
+        _check_receipt(index, data, wanted.receipts, found)
+        _check_event(log, index, data, next(events, None), found)
+        if index + 1 in subtrees and not found.problems:
+            _check_subtree(edge, index + 1, subtrees[index + 1], found)
+    if next(events, None) is not None:
+        found.add("event", None, "the query table holds more than the log")
+    if edge.size != log.size:
+        found.add("size", min(edge.size, log.size), "the head counts another number of leaves")
+    elif edge.root() != log.root:
+        found.add("root", None, "the leaves lead to another root than the head's")
+    elif edge.to_bytes() != log.edge:
+        found.add("edge", None, "the stored edge is not that of the leaves")
+    if found.newest != log.at and log.size:
+        found.add("head-time", None, "the head's time is not that of the newest leaf")
+
+
+def _check_range(
+    connection: Connection, log: OpenLog, bounds: tuple[int, int], receipts: Receipts | None, found: _Findings
+) -> None:
+    first, last = bounds
+    expected = first
+    for index, leaf, data in _rows(connection, log, first, last):
+        if index != expected:
+            found.add("gap", expected, "a leaf is missing")
+            return
+        computed = _check_leaf(log, (index, leaf, data), found)
+        _check_receipt(index, data, receipts, found)
+        _check_in_tree(connection, log, index, computed, found)
+        expected += 1
+    if expected <= last:
+        found.add("gap", expected, "a leaf is missing")
+
+
+def _check_sample(connection: Connection, log: OpenLog, wanted: Wanted, found: _Findings) -> None:
+    for _ in range(min(wanted.sample or 0, log.size)):
+        index = secrets.randbelow(log.size)
+        _check_range(connection, log, (index, index), wanted.receipts, found)
+
+
+def _check_leaf(log: OpenLog, row: _Row, found: _Findings) -> bytes:
+    """Return the leaf's hash, computed from its bytes while they are kept."""
+    index, leaf, data = row
+    found.checked += 1
+    if data is None:
+        if index >= log.min_index:
+            found.add("data-missing", index, "the leaf's bytes are gone")
+        return leaf
+    computed = leaf_hash(data)
+    if computed != leaf:
+        found.add("leaf", index, "the leaf's bytes have another hash")
+    return computed
+
+
+def _check_chain(log: OpenLog, index: int, data: bytes | None, computed: bytes, found: _Findings) -> None:
+    if data is None:
+        return
+    try:
+        fields = json.loads(data)
+        found.newest = max(found.newest, millis(event.read_time(fields["at"])))
+    except (ValueError, KeyError, TypeError):
+        found.add("form", index, "the leaf cannot be read")
+        return
+    if "side" not in fields:
+        return
+    chain = (fields.get("from"), fields.get("to"), fields.get("msg"), fields["side"])
+    before = found.chains.get(chain)
+    continued = before is None and log.id > 1  # a later shard: the event before may stand in an earlier one
+    if fields.get("prev") != before and not continued:
+        found.add("prev", index, "prev does not name the event before")
+    found.chains[chain] = computed.hex()
+
+
+def _check_receipt(index: int, data: bytes | None, receipts: Receipts | None, found: _Findings) -> None:
+    if receipts is None or data is None:
+        return
+    digest = str(json.loads(data).get("receipt"))
+    kept = receipts(digest)
+    if kept is None:
+        found.missing = True
+        found.add("receipt-missing", index, "the evidence bytes are not kept here")
+    elif sha256(kept).hexdigest() != digest:
+        found.add("receipt", index, "the evidence bytes have another digest")
+
+
+def _check_in_tree(connection: Connection, log: OpenLog, index: int, computed: bytes, found: _Findings) -> None:
+    hashes = read_tile(connection, log.id, 0, index // WIDTH, min(WIDTH, log.size - index // WIDTH * WIDTH))
+    if index % WIDTH >= len(hashes) or hashes[index % WIDTH] != computed:
+        found.add("tile", index, "the tile holds another hash for this leaf")
+
+
+# --- the query table -------------------------------------------------------------------------------------------------
+
+
+def _events(connection: Connection, log: OpenLog) -> Iterator[dict[str, object]]:
+    rows = connection.exec_driver_sql("SELECT * FROM ledger_event WHERE log = ? ORDER BY idx", (log.id,))
+    return (dict(row) for row in rows.mappings())
+
+
+def _check_event(
+    log: OpenLog, index: int, data: bytes | None, derived: dict[str, object] | None, found: _Findings
+) -> None:
+    if data is None or derived is None:
+        return
+    try:
+        same = {**derived, "auto": bool(derived["auto"])} == row_of(log.id, index, data)
+    except (LedgerError, ValueError):
+        found.add("form", index, "the leaf is not in the form of its kind")
+        return
+    if not same:
+        found.add("event", index, "the query table says something else than the leaf")
+
+
+# --- tree ------------------------------------------------------------------------------------------------------------
+
+
+def _subtrees(log: OpenLog) -> dict[int, tuple[int, bytes]]:
+    """Return, by the size at which it ends, the start and root of each complete subtree of the stored edge."""
+    try:
+        hashes = Edge.from_bytes(log.size, log.edge).hashes
+    except ValueError:
+        return {}
+    found, at = {}, 0
+    for one in hashes:
+        width = 1 << ((log.size - at).bit_length() - 1)
+        found[at + width] = (at, one)
+        at += width
+    return found
+
+
+def _check_subtree(edge: Edge, end: int, stored: tuple[int, bytes], found: _Findings) -> None:
+    start, root = stored
+    if edge.hashes[-1] != root:
+        found.add("edge", start, f"the leaves from here to {end - 1} have another root than the head's edge")
+
+
+def _check_tiles(connection: Connection, log: OpenLog, found: _Findings) -> None:
+    count, level = log.size // WIDTH, 0
+    while count:
+        for n in range(count):
+            _check_tile(connection, log, level, n, found)
+        count, level = count // WIDTH, level + 1
+    extra = connection.exec_driver_sql("SELECT count(*) FROM ledger_tile WHERE log = ?", (log.id,)).scalar_one()
+    if extra != _tile_count(log.size):
+        found.add("tile", None, "there are more or fewer tiles than the log has")
+
+
+def _tile_count(size: int) -> int:
+    total = 0
+    while size := size // WIDTH:
+        total += size
+    return total
+
+
+def _check_tile(connection: Connection, log: OpenLog, level: int, n: int, found: _Findings) -> None:
+    start = n * WIDTH ** (level + 1)
+    row = connection.exec_driver_sql(
+        "SELECT root, data FROM ledger_tile WHERE log = ? AND level = ? AND n = ?", (log.id, level, n)
+    ).one_or_none()
+    if row is None:
+        found.add("tile", start, f"tile {level}/{n} is missing")
+        return
+    below = _below(connection, log, level, n)
+    hashes = split_hashes(row[1])
+    for place, (kept, made) in enumerate(zip(hashes, below, strict=False)):
+        if kept != made:
+            found.add("tile", start + place * WIDTH**level, f"tile {level}/{n} holds another hash")
+            return
+    if len(below) != WIDTH or root_of(hashes) != row[0]:
+        found.add("tile", start, f"the root of tile {level}/{n} is wrong")
+
+
+def _below(connection: Connection, log: OpenLog, level: int, n: int) -> list[bytes]:
+    bounds = (log.id, n * WIDTH, (n + 1) * WIDTH)
+    if level == 0:
+        rows = connection.exec_driver_sql(
+            "SELECT f.leaf FROM ledger_entry e JOIN ledger_leaf f ON f.ticket = e.ticket"
+            " WHERE e.log = ? AND e.idx >= ? AND e.idx < ? ORDER BY e.idx",
+            bounds,
+        )
+    else:
+        rows = connection.exec_driver_sql(
+            "SELECT root FROM ledger_tile WHERE log = ? AND n >= ? AND n < ? AND level = ? ORDER BY n",
+            (*bounds, level - 1),
+        )
+    return [bytes(row[0]) for row in rows]
+
+
+def _tree(connection: Connection, log: OpenLog, size: int) -> TileTree:
+    return TileTree(size, lambda level, n, width: read_tile(connection, log.id, level, n, width))
+
+
+def _check_root(connection: Connection, log: OpenLog, found: _Findings) -> None:
+    try:
+        if _tree(connection, log, log.size).root() != log.root:
+            found.add("root", None, "the tiles lead to another root than the head's")
+    except LedgerError:
+        found.add("root", None, "the tiles do not make a tree of this size")
+
+
+# --- head ------------------------------------------------------------------------------------------------------------
+
+
+def _check_head(connection: Connection, log: OpenLog, found: _Findings) -> None:
+    try:
+        key = read_vkey(log.vkey)
+        signed = checkpoint.open_checkpoint(log.note, log=key).checkpoint
+        if (signed.origin, signed.size, signed.root) != (log.origin, log.size, log.root):
+            found.add("head", None, "the signed checkpoint states another head")
+    except LedgerError as error:
+        found.add("head", None, f"the checkpoint does not verify: {error}")
+    anchors = connection.exec_driver_sql("SELECT size, note FROM ledger_anchor WHERE log = ?", (log.id,))
+    for _, note in anchors.all():
+        _check_against(connection, log, str(note).encode(), found)
+
+
+def _check_against(connection: Connection, log: OpenLog, note: bytes, found: _Findings) -> None:
+    """Compare with a checkpoint kept elsewhere: our log must extend it, and it must be signed by our log key."""
+    try:
+        other = checkpoint.open_checkpoint(note, log=read_vkey(log.vkey)).checkpoint
+        if other.size > log.size:
+            found.add("against", log.size, "a signed checkpoint is ahead of this log")
+            return
+        root = _tree(connection, log, other.size).root() if other.size else other.root
+        if root != other.root:
+            found.add("against", None, f"the log had another root at size {other.size}")
+            return
+        path = _tree(connection, log, log.size).consistency(other.size)
+        verify_consistency(other.size, log.size, path, old_root=other.root, new_root=log.root)
+    except LedgerError as error:
+        found.add("against", None, f"the checkpoint does not fit this log: {error}")
