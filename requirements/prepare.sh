@@ -32,14 +32,6 @@ find_python() {
     return 1
 }
 
-python=$(find_python) || fail \
-    "cần Python 3.11 trở lên: cài gói python3 (ví dụ: apt-get install python3 python3-venv), hoặc chỉ rõ: make PYTHON=/duong/dan/python3" \
-    "Python 3.11 or newer is needed: install the package python3 (for example: apt-get install python3 python3-venv), or name it: make PYTHON=/path/to/python3"
-if [ "$set_name" = none ]; then
-    printf '%s\n' "$python"
-    exit 0
-fi
-
 fingerprint() {
     "$VENV_PYTHON" - "$requirements" requirements/build.txt pyproject.toml <<'PY'
 import hashlib
@@ -55,7 +47,15 @@ PY
 }
 
 stamp=$venv/.edoc-$set_name
-if works "$VENV_PYTHON" && [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(fingerprint)" ]; then
+if { [ -z "${PYTHON:-}" ] || works "$PYTHON"; } && [ -x "$VENV_PYTHON" ] && [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(fingerprint)" ]; then
+    exit 0
+fi
+
+python=$(find_python) || fail \
+    "cần Python 3.11 trở lên: cài gói python3 (ví dụ: apt-get install python3 python3-venv), hoặc chỉ rõ: make PYTHON=/duong/dan/python3" \
+    "Python 3.11 or newer is needed: install the package python3 (for example: apt-get install python3 python3-venv), or name it: make PYTHON=/path/to/python3"
+if [ "$set_name" = none ]; then
+    printf '%s\n' "$python"
     exit 0
 fi
 

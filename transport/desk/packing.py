@@ -1,4 +1,4 @@
-"""``edoc pack``, ``inspect``, ``unpack``: envelopes made, looked into, taken apart; trust is not asked (console.md 4.3)."""
+"""``edoc pack``, ``inspect``, ``unpack``: envelopes made, looked into and taken apart (console.md 4.3)."""
 
 from __future__ import annotations
 
