@@ -16,7 +16,7 @@ from tests.http.memory_node import MOMENT, NODE_KEY, SENDER_KEY, MemoryNode
 from transport.dispatch import Key
 from transport.http import wire
 from transport.http.limits import HttpLimits
-from transport.http.receiving import Clocks
+from transport.http.ports import Clocks
 from transport.http.server import ServeConfig, serve
 
 K = Key("H99.01", "H99.02", "6f1d2c9a-8f57-4f0e-b0a5-90d3c1b7e2f4")

@@ -6,7 +6,10 @@ import asyncio
 import json
 import logging
 import os
+import signal
 import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +30,7 @@ from transport.http.reporting import JsonLines
 from transport.http.server import ServeConfig, serve
 from transport.http.tls import client_context, server_context
 
+ROOT = Path(__file__).parents[2]
 LETTER = b"<edXML>" + b"x" * 100 + b"</edXML>"
 
 
@@ -412,3 +416,27 @@ async def test_what_an_earlier_process_left_in_the_spool_goes(serving: Serve, tm
     (tmp_path / "spool" / "body-old").write_bytes(b"half a message")
     async with serving() as office:
         assert os.listdir(office.spool) == []
+
+
+PROGRAM = """
+import asyncio, json, sys
+from pathlib import Path
+from tests.http.memory_node import MemoryNode
+from transport.http.server import ServeConfig, serve
+say = lambda urls: print(json.dumps(urls), flush=True)
+config = ServeConfig(spool=Path(sys.argv[1]), port=0, demo=True, metrics_port=None, on_ready=say)
+asyncio.run(serve(MemoryNode(), config=config))
+"""
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_process_with_success(tmp_path: Path, number: signal.Signals) -> None:
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert "exchange" in json.loads(process.stdout.readline())
+        process.send_signal(number)
+        assert process.wait(20) == 0
+        assert process.stderr.read() == b""

@@ -19,10 +19,12 @@ import errno
 import logging
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, runtime_checkable
+from functools import partial
+from typing import ParamSpec, TypeVar
 
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -32,6 +34,7 @@ from transport.dispatch import Key
 from transport.errors import Problem, StoreError
 from transport.http.answers import answer, empty, json_answer, receipt_answer
 from transport.http.limits import Buckets, Gauge, HttpLimits
+from transport.http.ports import Clocks, ConflictPort, NodePort, OutcomeUnknown
 from transport.http.reporting import Reporting, k_of
 from transport.http.spool import Disk, Spool
 from transport.http.wire import (
@@ -53,6 +56,9 @@ from transport.points import reached
 from transport.receiptform import REJECTION, format_time
 from transport.store.values import Known, LedgerRef
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 TURN_TIME = 2.0  # seconds a caller waits to be authenticated
 READY_FOR = 1.0  # seconds for which the node's word that it is ready is taken
 
@@ -67,42 +73,6 @@ _NOBODY = Caller(
 )
 
 
-class Answer(Protocol):
-    """What ``node.receive`` answers: 200, 201, 202 or 422, the receipt's bytes, the place of its leaf."""
-
-    @property
-    def status(self) -> int: ...
-    @property
-    def receipt(self) -> bytes: ...
-    @property
-    def ledger(self) -> LedgerRef | None: ...
-
-
-class NodePort(Protocol):
-    """What the server needs of the node; all but ``busy`` are called in worker threads."""
-
-    def partner_for(self, keyid: str) -> Caller | None: ...
-    def check_parties(self, partner: Caller, key: Key, now: datetime) -> None: ...
-    def known(self, key: Key) -> Known | None: ...
-    def ready(self) -> tuple[bool, dict[str, str]]: ...
-    def busy(self, key: Key) -> AbstractContextManager[object]: ...
-    def metadata(self, now: datetime) -> dict[str, object]: ...
-    def receive(
-        self, key: Key, data: bytes, *, sha256: str, received_at: datetime, peer: LedgerRef | None, now: datetime
-    ) -> Answer: ...
-
-
-@runtime_checkable
-class ConflictPort(Protocol):
-    """A node that keeps a leaf ``id-conflict``, once per K and digest (S4)."""
-
-    def conflict(self, key: Key, *, sha256: str, now: datetime) -> None: ...
-
-
-class OutcomeUnknown(Exception):
-    """Whether this request was committed is not known: the connection closes without an answer."""
-
-
 @dataclass(frozen=True, slots=True)
 class Announced:
     """What the header of E1 says of the body."""
@@ -111,14 +81,6 @@ class Announced:
     sha256: str
     expect: bool
     peer: LedgerRef | None
-
-
-@dataclass(frozen=True, slots=True)
-class Clocks:
-    """The two clocks of the edge: wall clock in UTC, and seconds that only grow."""
-
-    now: Callable[[], datetime]
-    seconds: Callable[[], float]
 
 
 class Receiving:
@@ -139,7 +101,18 @@ class Receiving:
         self._strangers = Gauge(most=limits.requests_unauthenticated, each=limits.requests_unauthenticated_per_address)
         self._buckets = Buckets(rate=limits.rate_per_partner, burst=limits.rate_burst)
         self._turn = asyncio.Condition()
+        # A pool of its own: with the default one, a handful of commits under way would hold up all other requests.
+        self._pool = ThreadPoolExecutor(limits.requests_max + limits.requests_unauthenticated, "edoc-http")
         self._ready = (-READY_FOR, True)
+
+    async def in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a blocking function of the node in a worker thread."""
+        call = partial(function, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+
+    def close(self) -> None:
+        """Let the worker threads go once they are done."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
     # --- S2: who calls -------------------------------------------------------------------------------------------
 
@@ -148,7 +121,7 @@ class Receiving:
         address = str(request.remote or "")
         await self._await_turn(address)
         try:
-            return await asyncio.to_thread(self._authenticate, request)
+            return await self.in_thread(self._authenticate, request)
         except Problem as problem:
             self.report.auth_failures.labels("signature").inc()
             self.report.event(logging.WARNING, "auth.failed", problem=problem.name)
@@ -199,7 +172,7 @@ class Receiving:
         """Receive a message (E1)."""
         announced = self._shape(request)
         caller, proof = await self.authenticate(request)
-        known = await asyncio.to_thread(self._look_up, caller, key)
+        known = await self.in_thread(self._look_up, caller, key)
         reached("receive.looked-up")
         if known is not None:
             return await self._repeat(known, announced.sha256, caller)
@@ -253,14 +226,14 @@ class Receiving:
         self.report.conflicts.labels(self.report.partner(caller.code)).inc()
         self.report.event(logging.WARNING, "message.conflict", k=k_of(known.key), digest=sha256)
         if isinstance(self.node, ConflictPort):
-            await asyncio.to_thread(self.node.conflict, known.key, sha256=sha256, now=self.clocks.now())
+            await self.in_thread(self.node.conflict, known.key, sha256=sha256, now=self.clocks.now())
         raise Problem("message-id-conflict", 409, "the id is taken", receipt=known.receipt.sha256)
 
     async def _check_ready(self) -> None:
         """S5: not while draining, nor when the node says it cannot keep what it accepts."""
         at, good = self._ready
         if self.clocks.seconds() - at >= READY_FOR:
-            good, _ = await asyncio.to_thread(self.node.ready)
+            good, _ = await self.in_thread(self.node.ready)
             self._ready = (self.clocks.seconds(), good)
         if self.draining or not good:
             raise Problem("unavailable", 503, "the node is not ready", retry_after=10)
@@ -279,9 +252,9 @@ class Receiving:
                 raise Problem("digest-mismatch", 400, "the body differs from its digest")
             received_at = self.clocks.now()
             reached("receive.body-read")
-            data = await asyncio.to_thread(spool.data)
+            data = await self.in_thread(spool.data)
         began = self.clocks.seconds()
-        made = await asyncio.to_thread(self._receive, key, data, announced, received_at)
+        made = await self.in_thread(self._receive, key, data, announced, received_at)
         self.report.step_seconds.labels("receive").observe(self.clocks.seconds() - began)
         self._count(made, key, digest, label)
         reached("receive.answering")
@@ -367,7 +340,7 @@ class Receiving:
     async def _known(self, request: web.Request, key: Key) -> Known:
         caller, _ = await self.authenticate(request)
         with self.admit(caller):
-            known = await asyncio.to_thread(self._look_up, caller, key)
+            known = await self.in_thread(self._look_up, caller, key)
         if known is None:
             raise Problem("unknown-message", 404, "nothing is known of this message")
         return known

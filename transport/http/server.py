@@ -10,74 +10,32 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
-import re
-import shutil
 import signal
 import socket
 import ssl
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 
-import aiohttp
 from aiohttp import web
 
-from transport.dispatch import Key
-from transport.errors import Problem, SettingsError
-from transport.http import openapi
-from transport.http.answers import answer, json_answer, problem_answer
+from transport.errors import SettingsError
+from transport.http.config import ServeConfig
 from transport.http.gate import Gates
-from transport.http.limits import HttpLimits
-from transport.http.receiving import Clocks, NodePort, OutcomeUnknown, Receiving
-from transport.http.reporting import METRICS_TYPE, Reporting
-from transport.http.spool import Disk, clean
+from transport.http.ports import Clocks, NodePort
+from transport.http.reporting import Reporting
+from transport.http.routes import EXCHANGE, Exchange, build_app, build_operator_app
+from transport.http.spool import clean
 from transport.http.tls import load_chain, server_context
-from transport.http.wire import (
-    BASE,
-    METADATA,
-    OPENAPI,
-    PING,
-    RequestKey,
-    RequestView,
-    ResponseView,
-    key_of,
-    sign_response,
-)
+from transport.http.wire import BASE
+
+__all__ = ["SYSTEM_CLOCKS", "Alongside", "ServeConfig", "build_app", "build_operator_app", "serve", "utc_now"]
 
 Alongside = Callable[[asyncio.Event], Awaitable[None]]
 """Work that runs beside the server, such as the courier; ends soon after the event is set."""
 
-_METADATA_AGE = "max-age=3600"
-_TRACE = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _QUIET = logging.getLogger("edoc.http")
-
-
-@dataclass(frozen=True, slots=True)
-class ServeConfig:
-    """Where and how a node listens. ``port`` and ``metrics_port`` 0 take a free one; ``None``: no operator's page."""
-
-    spool: Path
-    host: str = "127.0.0.1"
-    port: int = 8443
-    demo: bool = False
-    tls_cert: Path | None = None
-    tls_key: Path | None = None
-    client_ca: Path | None = None
-    metrics_host: str = "127.0.0.1"
-    metrics_port: int | None = 0
-    node_name: str = ""
-    limits: HttpLimits = field(default_factory=HttpLimits)
-    request_key: RequestKey | None = None
-    on_ready: Callable[[dict[str, str]], None] | None = None
-
-    @property
-    def scheme(self) -> str:
-        """``https``, or ``http`` without a certificate."""
-        return "http" if self.tls_cert is None else "https"
 
 
 def utc_now() -> datetime:
@@ -86,181 +44,6 @@ def utc_now() -> datetime:
 
 
 SYSTEM_CLOCKS = Clocks(utc_now, time.monotonic)
-
-
-class Exchange:
-    """The exchange's routes over one node."""
-
-    def __init__(self, node: NodePort, *, config: ServeConfig, report: Reporting, clocks: Clocks) -> None:
-        self.report = report
-        self.gates: Gates | None = None
-        self._under_way = 0
-        self._none_under_way = asyncio.Event()
-        self._none_under_way.set()
-        self._node = node
-        self._config = config
-        self._clocks = clocks
-        disk = Disk(config.spool, config.limits)
-        self.receiving = Receiving(
-            node, limits=config.limits, report=report, clocks=clocks, disk=disk, scheme=config.scheme
-        )
-
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Answer any request: each failure as a problem, a body left unread closes the connection."""
-        self._count(request, +1)
-        try:
-            response = await self._answer(request)
-        except OutcomeUnknown:
-            self.report.event(logging.ERROR, "receive.unknown")
-            response = _silence(request)
-        except (ConnectionError, aiohttp.ClientError, web.RequestPayloadError):
-            response = _silence(request)  # the caller has gone; nothing was committed
-        finally:
-            self._count(request, -1)
-        unread = request.body_exists and not request.content.is_eof()
-        if unread or response.status == 411:  # what follows a body of unknown length has no certain meaning
-            response.force_close()
-        if self.receiving.draining:
-            response.force_close()
-        return response
-
-    async def quiet(self, *, within: float) -> None:
-        """Wait until no request is being answered, at most ``within`` seconds."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(within):
-                await self._none_under_way.wait()
-
-    def _count(self, request: web.Request, change: int) -> None:
-        self._under_way += change
-        if self._under_way:
-            self._none_under_way.clear()
-        else:
-            self._none_under_way.set()
-        if self.gates is not None:
-            (self.gates.began if change > 0 else self.gates.ended)(request.transport)
-
-    async def _answer(self, request: web.Request) -> web.Response:
-        instance = str(uuid.uuid4())
-        try:
-            return await self._route(request)
-        except Problem as problem:
-            level = logging.INFO if problem.name == "unknown-message" else logging.WARNING
-            self._log(level, "request.refused", request, problem=problem.name, instance=instance)
-            return problem_answer(problem, instance=instance)
-        except (ConnectionError, OutcomeUnknown, aiohttp.ClientError, web.RequestPayloadError):
-            raise
-        except Exception as error:
-            # The edge of the process: what nobody expected becomes ``internal`` and one log line, never a trace.
-            self._log(
-                logging.ERROR,
-                "request.failed",
-                request,
-                problem="internal",
-                instance=instance,
-                steps=type(error).__name__,
-            )
-            _QUIET.debug("request.failed", exc_info=error)
-            return problem_answer(Problem("internal", 500, "unexpected error"), instance=instance)
-
-    async def _route(self, request: web.Request) -> web.Response:
-        path, method = request.raw_path, request.method
-        fixed = {
-            (PING, "POST"): self._ping,
-            (METADATA, "GET"): self._metadata,
-            (OPENAPI, "GET"): self._openapi,
-        }
-        if (path, method) in fixed:
-            return await fixed[path, method](request)
-        named = key_of(path)
-        if named is not None and named[1] != "/content":
-            return await self._message(request, *named)
-        allowed = ", ".join(sorted(m for p, m in fixed if p == path))
-        if allowed:
-            raise Problem("bad-request", 405, "method", allow=allowed)
-        raise Problem("bad-request", 404, "path", supported=["v1"])
-
-    async def _message(self, request: web.Request, key: Key, suffix: str) -> web.Response:
-        if suffix:
-            if request.method == "GET":
-                return await self.receiving.receipt(request, key)
-            raise Problem("bad-request", 405, "method", allow="GET")
-        if request.method == "PUT":
-            return await self.receiving.put(request, key)
-        if request.method in ("GET", "HEAD"):
-            return await self.receiving.state(request, key)
-        raise Problem("bad-request", 405, "method", allow="GET, HEAD, PUT")
-
-    async def _ping(self, request: web.Request) -> web.Response:
-        """E7: reaches no application."""
-        caller, _ = await self.receiving.authenticate(request)
-        with self.receiving.admit(caller):
-            found = await asyncio.to_thread(self._node.metadata, self._clocks.now())
-        now = self._clocks.now()
-        members = {
-            "node": found.get("node"),
-            "agencies": found.get("agencies"),
-            "time": f"{now:%Y-%m-%dT%H:%M:%S}.{now.microsecond // 1000:03}Z",
-            "versions": ["v1"],
-            "ledger": found.get("ledger"),
-        }
-        return json_answer(members)
-
-    async def _metadata(self, request: web.Request) -> web.Response:
-        """E8, signed over status, content and authority with the node's request key."""
-        now = self._clocks.now()
-        response = json_answer(await asyncio.to_thread(self._node.metadata, now), {"Cache-Control": _METADATA_AGE})
-        if self._config.request_key is not None:
-            url = f"{self._config.scheme}://{request.headers['Host']}{request.raw_path}"
-            asked = RequestView(request.method, url, tuple(request.headers.items()))
-            view = ResponseView(response.status, tuple(response.headers.items()), asked)
-            response.headers.update(sign_response(view, key=self._config.request_key, created=now))
-        return response
-
-    async def _openapi(self, _: web.Request) -> web.Response:
-        return json_answer(openapi.document(), {"Cache-Control": _METADATA_AGE})
-
-    def _log(self, level: int, event: str, request: web.Request, **fields: object) -> None:
-        trace = _TRACE.fullmatch(request.headers.get("traceparent", ""))
-        if trace is not None:
-            fields["trace_id"] = trace.group(1)
-        self.report.event(level, event, **fields)
-
-
-EXCHANGE: web.AppKey[Exchange] = web.AppKey("exchange", Exchange)
-
-
-def build_app(
-    node: NodePort, *, config: ServeConfig, report: Reporting | None = None, clocks: Clocks = SYSTEM_CLOCKS
-) -> web.Application:
-    """Return the exchange as an aiohttp application: one route, because paths count as written in the request."""
-    app = web.Application()
-    exchange = Exchange(node, config=config, report=report or Reporting(node=config.node_name), clocks=clocks)
-    app[EXCHANGE] = exchange
-    app.router.add_route("*", "/{path:.*}", exchange.handle, expect_handler=_no_interim_answer)
-    return app
-
-
-def build_operator_app(node: NodePort, *, report: Reporting, spool: Path) -> web.Application:
-    """Return E9, for the operator's own listener: alive, ready, metrics."""
-
-    async def healthz(_: web.Request) -> web.Response:
-        return answer(200, b"ok\n", "text/plain; charset=utf-8")
-
-    async def readyz(_: web.Request) -> web.Response:
-        good, checks = await asyncio.to_thread(node.ready)
-        response = json_answer({"ready": good, "checks": checks})
-        response.set_status(200 if good else 503)
-        return response
-
-    async def metrics(_: web.Request) -> web.Response:
-        report.disk_free.labels("spool").set(shutil.disk_usage(spool).free)
-        return answer(200, report.exposition(), METRICS_TYPE)
-
-    app = web.Application()
-    app.router.add_get("/healthz", healthz)
-    app.router.add_get("/readyz", readyz)
-    app.router.add_get("/metrics", metrics)
-    return app
 
 
 async def serve(
@@ -417,14 +200,3 @@ def _bind(host: str, port: int) -> socket.socket:
 
 def _host(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-
-
-def _silence(request: web.Request) -> web.Response:
-    """Close the connection without an answer."""
-    if request.transport is not None:
-        request.transport.abort()
-    return web.Response(status=500)
-
-
-async def _no_interim_answer(_: web.Request) -> None:
-    """Send no ``100 Continue`` before the handler has passed S1 to S5."""

@@ -1,0 +1,34 @@
+"""Where and how a node listens: one frozen value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from transport.http.limits import HttpLimits
+from transport.http.wire import RequestKey
+
+
+@dataclass(frozen=True, slots=True)
+class ServeConfig:
+    """Where and how a node listens. ``port`` and ``metrics_port`` 0 take a free one; ``None``: no operator's page."""
+
+    spool: Path
+    host: str = "127.0.0.1"
+    port: int = 8443
+    demo: bool = False
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    client_ca: Path | None = None
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = 0
+    node_name: str = ""
+    limits: HttpLimits = field(default_factory=HttpLimits)
+    request_key: RequestKey | None = None
+    on_ready: Callable[[dict[str, str]], None] | None = None
+
+    @property
+    def scheme(self) -> str:
+        """``https``, or ``http`` without a certificate."""
+        return "http" if self.tls_cert is None else "https"

@@ -1,0 +1,57 @@
+"""What the server needs of its surroundings: the node it serves, and the clocks of the edge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, runtime_checkable
+
+from transport.dispatch import Key
+from transport.http.wire import Caller
+from transport.store.values import Known, LedgerRef
+
+
+class Answer(Protocol):
+    """What ``node.receive`` answers: 200, 201, 202 or 422, the receipt's bytes, the place of its leaf."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def receipt(self) -> bytes: ...
+    @property
+    def ledger(self) -> LedgerRef | None: ...
+
+
+class NodePort(Protocol):
+    """What the server needs of the node; all but ``busy`` are called in worker threads."""
+
+    def partner_for(self, keyid: str) -> Caller | None: ...
+    def check_parties(self, partner: Caller, key: Key, now: datetime) -> None: ...
+    def known(self, key: Key) -> Known | None: ...
+    def ready(self) -> tuple[bool, dict[str, str]]: ...
+    def busy(self, key: Key) -> AbstractContextManager[object]: ...
+    def metadata(self, now: datetime) -> dict[str, object]: ...
+    def receive(
+        self, key: Key, data: bytes, *, sha256: str, received_at: datetime, peer: LedgerRef | None, now: datetime
+    ) -> Answer: ...
+
+
+@runtime_checkable
+class ConflictPort(Protocol):
+    """A node that keeps a leaf ``id-conflict``, once per K and digest (S4)."""
+
+    def conflict(self, key: Key, *, sha256: str, now: datetime) -> None: ...
+
+
+class OutcomeUnknown(Exception):
+    """Whether this request was committed is not known: the connection closes without an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """The two clocks of the edge: wall clock in UTC, and seconds that only grow."""
+
+    now: Callable[[], datetime]
+    seconds: Callable[[], float]
