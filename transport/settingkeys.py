@@ -1,0 +1,229 @@
+"""The settings that exist (console.md 6): name, default, form and meaning, as data.
+
+``edoc help config`` prints from this table, the loader refuses what is not in it, and nothing else knows a default.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+Value: TypeAlias = str | int | float | bool | tuple[str, ...] | None
+"""Value of a setting; None where there is no default."""
+
+MIB = 1024 * 1024
+
+
+class BadValue(ValueError):
+    """A value does not have the form of its setting; the text says what is accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting. ``read`` takes what TOML, environment or option gave and returns the value, or raises BadValue."""
+
+    key: str
+    default: Value
+    read: Callable[[object], Value]
+    vi: str
+    en: str
+    example: str = ""  # TOML text of a value, where the default is none
+
+    @property
+    def section(self) -> str:
+        """Part before the point, empty for settings of the top."""
+        return self.key.rpartition(".")[0]
+
+
+def text(raw: object) -> Value:
+    """A text of one line."""
+    if not isinstance(raw, str) or not raw.isprintable() or len(raw) > 1000:
+        raise BadValue("một dòng chữ / a line of text")
+    return raw.strip()
+
+
+def flag(raw: object) -> Value:
+    """true or false; options and environment may also say yes, no, 1, 0."""
+    if isinstance(raw, bool):
+        return raw
+    word = str(raw).strip().lower()
+    if word in ("true", "yes", "1", "on"):
+        return True
+    if word in ("false", "no", "0", "off"):
+        return False
+    raise BadValue("true, false")
+
+
+def choice(*words: str) -> Callable[[object], Value]:
+    """One of some words."""
+
+    def read(raw: object) -> Value:
+        if raw in words:
+            return str(raw)
+        raise BadValue(", ".join(words))
+
+    return read
+
+
+def whole(low: int, high: int) -> Callable[[object], Value]:
+    """A whole number within bounds; sizes may carry kB, MB, KiB, MiB or GiB."""
+
+    def read(raw: object) -> Value:
+        value = _sized(raw) if isinstance(raw, str) else raw
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise BadValue(f"{low} … {high}")
+        return value
+
+    return read
+
+
+_UNITS = {"": 1, "kb": 1000, "mb": 10**6, "gb": 10**9, "kib": 1024, "mib": MIB, "gib": 1024 * MIB}
+_SECONDS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)", re.ASCII)
+
+
+def _sized(raw: str) -> int | None:
+    match = _QUANTITY.fullmatch(raw.strip())
+    unit = _UNITS.get(match[2].lower()) if match else None
+    return None if match is None or unit is None else round(float(match[1]) * unit)
+
+
+def seconds(low: float, high: float) -> Callable[[object], Value]:
+    """A time in seconds; texts may carry s, min, h or d."""
+
+    def read(raw: object) -> Value:
+        value: object = raw
+        if isinstance(raw, str):
+            match = _QUANTITY.fullmatch(raw.strip())
+            unit = _SECONDS.get(match[2].lower()) if match else None
+            value = None if match is None or unit is None else float(match[1]) * unit
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise BadValue(f"{low:g} s … {high:g} s")
+        return float(value)
+
+    return read
+
+
+def clock(raw: object) -> Value:
+    """A time of the day, HH:MM."""
+    if isinstance(raw, str) and re.fullmatch(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]", raw, re.ASCII):
+        return raw
+    raise BadValue("HH:MM")
+
+
+def web_address(raw: object) -> Value:
+    """An address beginning with http:// or https://, without name and password in it."""
+    if isinstance(raw, str) and re.fullmatch(r"https?://[^\s/@]+(?:/[^\s]*)?", raw.strip(), re.ASCII):
+        return raw.strip()
+    raise BadValue("http://… , https://…")
+
+
+def networks(raw: object) -> Value:
+    """A list of address ranges in CIDR form; in options and environment separated by commas."""
+    items = raw.split(",") if isinstance(raw, str) else raw
+    if not isinstance(items, list):
+        raise BadValue('["10.0.0.0/8"]')
+    try:
+        return tuple(str(ipaddress.ip_network(str(item).strip())) for item in items if str(item).strip())
+    except ValueError as error:
+        raise BadValue('["10.0.0.0/8"]') from error
+
+
+_GIB = 1024 * MIB
+_DAY = 86400
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("lang", "vi", choice("vi", "en"), "ngôn ngữ hiển thị", "language of messages"),
+    Setting("demo", False, flag, "cho phép HTTP thường trên máy này (R93)", "allow plain HTTP on loopback (R93)"),
+    Setting("agency.code", None, text, "mã định danh cơ quan", "code of the agency", '"H99.01"'),
+    Setting("agency.name", None, text, "tên cơ quan", "name of the agency", '"Sở Mẫu A"'),
+    Setting(
+        "database.url",
+        None,
+        text,
+        "cơ sở dữ liệu; mặc định là tệp SQLite trong thư mục nút",
+        "database; a SQLite file in the home if not set",
+        '"sqlite:////srv/edoc/edoc.db"',
+    ),
+    Setting("keys.person", None, text, "khóa ký của cá nhân", "key of a person", '"lanh-dao"'),
+    Setting("keys.agency", None, text, "khóa ký của cơ quan", "key of the agency", '"van-thu"'),
+    Setting("keys.exchange", None, text, "khóa niêm gói tin và biên nhận", "key of seals and receipts", '"trao-doi"'),
+    Setting("keys.request", None, text, "khóa ký yêu cầu HTTP", "key of HTTP requests", '"yeu-cau"'),
+    Setting("tsa.url", None, web_address, "máy chủ dấu thời gian", "time-stamping service", '"https://tsa.example/"'),
+    Setting("tsa.timeout", 180.0, seconds(1, 600), "chờ dấu thời gian tối đa (R32)", "longest wait for it (R32)"),
+    Setting("sign.profile", "interop", choice("interop", "strict"), "bộ thuật toán khi ký", "algorithms when signing"),
+    Setting("sign.level", "t", choice("b", "t"), "mức chữ ký; t = có dấu thời gian", "level; t = with timestamp"),
+    Setting(
+        "verify.policy",
+        "interop",
+        choice("strict", "interop", "integrity-only"),
+        "chính sách kiểm tra chữ ký",
+        "policy when judging signatures",
+    ),
+    Setting(
+        "verify.network",
+        "offline",
+        choice("offline", "online"),
+        "có hỏi trạng thái chứng thư qua mạng hay không",
+        "whether certificate status may be fetched",
+    ),
+    Setting(
+        "network.private",
+        (),
+        networks,
+        "các dải địa chỉ riêng được phép kết nối",
+        "private ranges that may be reached",
+        '["10.0.0.0/8"]',
+    ),
+    Setting("deadline.send_noon", "12:00", clock, "giờ cuối để gửi trong ngày (R9)", "last hour of the day (R9)"),
+    Setting("deadline.urgent", 3600.0, seconds(60, _DAY), "thời hạn gửi văn bản khẩn (R11)", "for urgent ones (R11)"),
+    Setting("web.session_idle", 1800.0, seconds(60, _DAY), "phiên web hết hạn sau", "web session ends after"),
+    Setting("web.public_check", False, flag, "trang kiểm tra công khai", "public page for checking"),
+    Setting("limits.pdf_max_bytes", 256 * 10**6, whole(1, 2 * _GIB), "cỡ tệp PDF lớn nhất", "largest PDF"),
+    Setting("limits.message_max_bytes", 150 * 10**6, whole(1, 2 * _GIB), "cỡ gói tin lớn nhất", "largest message"),
+    Setting(
+        "limits.attachment_max_bytes", 50 * 10**6, whole(1, 2 * _GIB), "cỡ tệp đính kèm (R98)", "largest file (R98)"
+    ),
+    Setting("limits.attachments_max", 200, whole(1, 10_000), "số tệp đính kèm", "files in a message"),
+    Setting("limits.recipients_max", 500, whole(1, 5_000), "số nơi nhận mỗi lần gửi", "recipients of a message"),
+    Setting("limits.receipt_max_bytes", 128 * 1024, whole(16 * 1024, MIB), "cỡ biên nhận", "largest receipt"),
+    Setting("limits.metadata_max_bytes", 256 * 1024, whole(16 * 1024, MIB), "cỡ thông tin nút", "largest metadata"),
+    Setting("limits.problem_max_bytes", 16 * 1024, whole(1024, MIB), "cỡ thông báo lỗi", "largest problem"),
+    Setting("limits.xml_depth_max", 32, whole(8, 256), "độ sâu XML", "depth of XML"),
+    Setting("limits.xml_attributes_max", 32, whole(4, 256), "số thuộc tính mỗi phần tử", "attributes of an element"),
+    Setting(
+        "limits.xml_elements_of_a_kind_max", 1000, whole(10, 100_000), "số phần tử cùng loại", "elements of a kind"
+    ),
+    Setting(
+        "limits.xml_skeleton_max_bytes", 4 * MIB, whole(65536, 64 * MIB), "cỡ XML không kể tệp", "XML without files"
+    ),
+    Setting("limits.request_line_max_bytes", 4096, whole(512, 65536), "dòng yêu cầu HTTP", "request line"),
+    Setting("limits.header_max_bytes", 16 * 1024, whole(1024, 262144), "cỡ một trường HTTP", "one header field"),
+    Setting("limits.headers_max", 64, whole(16, 1000), "số trường HTTP", "header fields"),
+    Setting("limits.tls_handshake_time", 10.0, seconds(1, 600), "bắt tay TLS", "TLS handshake"),
+    Setting("limits.header_time", 10.0, seconds(1, 600), "nhận đủ phần đầu", "receiving the head"),
+    Setting("limits.body_idle_time", 30.0, seconds(1, 3600), "không có byte nào", "without a byte"),
+    Setting("limits.body_total_time", 21600.0, seconds(10, 7 * _DAY), "nhận đủ phần thân", "receiving a body"),
+    Setting("limits.body_min_rate", 16 * 1024, whole(1, _GIB), "byte mỗi giây ít nhất", "bytes a second at least"),
+    Setting("limits.keepalive_idle_time", 60.0, seconds(1, 3600), "giữ kết nối rỗi", "idle connection"),
+    Setting("limits.write_time", 60.0, seconds(1, 3600), "gửi trả lời", "sending an answer"),
+    Setting("limits.connect_time", 10.0, seconds(1, 600), "mở kết nối", "opening a connection"),
+    Setting("limits.answer_time", 120.0, seconds(1, 3600), "chờ trả lời sau byte cuối", "answer after the last byte"),
+    Setting("limits.requests_per_partner", 8, whole(1, 1000), "yêu cầu cùng lúc mỗi nơi", "requests at once each"),
+    Setting("limits.rate_per_partner", 50.0, seconds(1, 10_000), "yêu cầu mỗi giây mỗi nơi", "requests a second each"),
+    Setting("limits.requests_unauthenticated", 16, whole(1, 1000), "yêu cầu chưa xác thực", "not yet authenticated"),
+    Setting("limits.connections_max", 1000, whole(1, 100_000), "kết nối cùng lúc", "connections at once"),
+    Setting("limits.connections_per_address", 50, whole(1, 100_000), "kết nối mỗi địa chỉ", "of one address"),
+    Setting("limits.requests_max", 64, whole(1, 10_000), "yêu cầu cùng lúc", "requests at once"),
+    Setting("limits.disk_reserve_bytes", 2 * _GIB, whole(0, 1 << 50), "phần đĩa để dành", "disk kept free"),
+    Setting("limits.clock_skew_request", 60.0, seconds(1, 3600), "lệch giờ của yêu cầu", "clock skew of requests"),
+    Setting("limits.clock_skew_seal", 300.0, seconds(1, 3600), "lệch giờ của niêm", "clock skew of seals"),
+    Setting("limits.clock_skew_warn", 5.0, seconds(1, 3600), "lệch giờ thì cảnh báo (R7)", "warned about (R7)"),
+    Setting("limits.revocation_grace", 86400.0, seconds(0, 30 * _DAY), "dùng tiếp CRL quá hạn", "after nextUpdate"),
+)
+"""Every setting, in the order of the annotated example."""
+
+KNOWN: dict[str, Setting] = {setting.key: setting for setting in SETTINGS}
