@@ -17,7 +17,7 @@ from transport.ledger import event
 from transport.ledger.canonical import Json
 from transport.ledger.event import Leaf
 from transport.store import tables
-from transport.store.log_rows import OpenLog
+from transport.store.log_rows import OpenLog, as_bytes, open_log
 from transport.store.times import millis
 
 TAIL = 2_000
@@ -103,7 +103,7 @@ def last_of(connection: Connection, chain: tuple[str, str, str, str]) -> str | N
         "SELECT data FROM ledger_leaf WHERE ticket > ? AND instr(data, ?) > 0 ORDER BY ticket DESC", (ticket, message)
     )
     for (data,) in rows:
-        leaf = event.parse(bytes(data))
+        leaf = event.parse(as_bytes(data))
         if leaf.chain == chain:
             return leaf.sha256
     return _last_derived(connection, chain)
@@ -184,7 +184,7 @@ def _tail(connection: Connection, log: OpenLog, start: int, *, limit: int | None
         " WHERE e.log = ? AND e.idx >= ? AND f.data IS NOT NULL ORDER BY e.idx LIMIT ?",
         (log.id, start, -1 if limit is None else limit),
     )
-    return ((int(index), bytes(data)) for index, data in rows)
+    return ((int(index), as_bytes(data)) for index, data in rows)
 
 
 def _derived(connection: Connection, log: OpenLog, wanted: EventFilter) -> Iterator[tuple[int, bytes]]:
@@ -198,7 +198,7 @@ def _derived(connection: Connection, log: OpenLog, wanted: EventFilter) -> Itera
     )
     if wanted.limit is not None:
         statement = statement.limit(wanted.limit)
-    return ((int(index), bytes(data)) for index, data in connection.execute(statement))
+    return ((int(index), as_bytes(data)) for index, data in connection.execute(statement))
 
 
 def _conditions(wanted: EventFilter) -> list[ColumnElement[bool]]:
@@ -239,12 +239,10 @@ def _last_derived(connection: Connection, chain: tuple[str, str, str, str]) -> s
         " ORDER BY log DESC, idx DESC LIMIT 1",
         (message, sender, recipient, side),
     ).one_or_none()
-    return None if row is None else bytes(row[0]).hex()
+    return None if row is None else as_bytes(row[0]).hex()
 
 
 def _catch_up(connection: Connection) -> None:
-    from transport.store.log_rows import open_log
-
     log = open_log(connection)
     while log is not None and derive(connection, log, limit=TAIL):
         pass

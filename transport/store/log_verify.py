@@ -23,7 +23,7 @@ from transport.ledger.merkle import Edge, leaf_hash, root_of, verify_consistency
 from transport.ledger.note import read_vkey
 from transport.ledger.tiles import WIDTH, TileTree, split_hashes
 from transport.store.log_events import row_of
-from transport.store.log_rows import OpenLog, read_tile
+from transport.store.log_rows import OpenLog, as_bytes, read_tile
 from transport.store.times import millis
 
 Receipts = Callable[[str], bytes | None]
@@ -122,11 +122,11 @@ _Row = tuple[int, bytes, bytes | None]
 
 def _rows(connection: Connection, log: OpenLog, first: int, last: int) -> Iterator[_Row]:
     rows = connection.exec_driver_sql(
-        "SELECT e.idx, f.leaf, f.data FROM ledger_entry e JOIN ledger_leaf f ON f.ticket = e.ticket"
+        "SELECT e.idx, CAST(f.leaf AS BLOB), CAST(f.data AS BLOB) FROM ledger_entry e JOIN ledger_leaf f ON f.ticket = e.ticket"
         " WHERE e.log = ? AND e.idx >= ? AND e.idx <= ? ORDER BY e.idx",
         (log.id, first, last),
     )
-    return ((int(i), bytes(leaf), None if data is None else bytes(data)) for i, leaf, data in rows)
+    return ((int(i), as_bytes(leaf), None if data is None else as_bytes(data)) for i, leaf, data in rows)
 
 
 def _check_whole(connection: Connection, log: OpenLog, wanted: Wanted, found: _Findings) -> None:
@@ -199,7 +199,7 @@ def _check_chain(log: OpenLog, index: int, data: bytes | None, computed: bytes, 
     try:
         fields = json.loads(data)
         found.newest = max(found.newest, millis(event.read_time(fields["at"])))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         found.add("form", index, "the leaf cannot be read")
         return
     if "side" not in fields:
@@ -215,7 +215,10 @@ def _check_chain(log: OpenLog, index: int, data: bytes | None, computed: bytes, 
 def _check_receipt(index: int, data: bytes | None, receipts: Receipts | None, found: _Findings) -> None:
     if receipts is None or data is None:
         return
-    digest = str(json.loads(data).get("receipt"))
+    try:
+        digest = str(json.loads(data)["receipt"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return  # reported by the check of its form
     kept = receipts(digest)
     if kept is None:
         found.missing = True
@@ -296,35 +299,43 @@ def _tile_count(size: int) -> int:
 def _check_tile(connection: Connection, log: OpenLog, level: int, n: int, found: _Findings) -> None:
     start = n * WIDTH ** (level + 1)
     row = connection.exec_driver_sql(
-        "SELECT root, data FROM ledger_tile WHERE log = ? AND level = ? AND n = ?", (log.id, level, n)
+        "SELECT CAST(root AS BLOB), CAST(data AS BLOB) FROM ledger_tile WHERE log = ? AND level = ? AND n = ?",
+        (log.id, level, n),
     ).one_or_none()
     if row is None:
         found.add("tile", start, f"tile {level}/{n} is missing")
         return
     below = _below(connection, log, level, n)
-    hashes = split_hashes(row[1])
+    hashes = _hashes(row[1])
     for place, (kept, made) in enumerate(zip(hashes, below, strict=False)):
         if kept != made:
             found.add("tile", start + place * WIDTH**level, f"tile {level}/{n} holds another hash")
             return
-    if len(below) != WIDTH or root_of(hashes) != row[0]:
+    if len(below) != WIDTH or len(hashes) != WIDTH or root_of(hashes) != row[0]:
         found.add("tile", start, f"the root of tile {level}/{n} is wrong")
+
+
+def _hashes(value: object) -> tuple[bytes, ...]:
+    try:
+        return split_hashes(as_bytes(value))
+    except ValueError:
+        return ()
 
 
 def _below(connection: Connection, log: OpenLog, level: int, n: int) -> list[bytes]:
     bounds = (log.id, n * WIDTH, (n + 1) * WIDTH)
     if level == 0:
         rows = connection.exec_driver_sql(
-            "SELECT f.leaf FROM ledger_entry e JOIN ledger_leaf f ON f.ticket = e.ticket"
+            "SELECT CAST(f.leaf AS BLOB) FROM ledger_entry e JOIN ledger_leaf f ON f.ticket = e.ticket"
             " WHERE e.log = ? AND e.idx >= ? AND e.idx < ? ORDER BY e.idx",
             bounds,
         )
     else:
         rows = connection.exec_driver_sql(
-            "SELECT root FROM ledger_tile WHERE log = ? AND n >= ? AND n < ? AND level = ? ORDER BY n",
+            "SELECT CAST(root AS BLOB) FROM ledger_tile WHERE log = ? AND n >= ? AND n < ? AND level = ? ORDER BY n",
             (*bounds, level - 1),
         )
-    return [bytes(row[0]) for row in rows]
+    return [as_bytes(row[0]) for row in rows]
 
 
 def _tree(connection: Connection, log: OpenLog, size: int) -> TileTree:
