@@ -20,8 +20,20 @@ class NotEdxml(EdocError):
     """The bytes are not an edXML message this reader takes (edxml.md 12); ``facts`` name the format found."""
 
 
+class LimitPassed(NotEdxml):
+    """A message passes a stated limit; ``facts`` hold ``limit`` (its name), ``value`` and ``unit``."""
+
+
 class NotStrict(EdocError):
     """A value or layout breaks the strict writer's rules (edxml.md 13); ``facts`` name the element and the limit."""
+
+
+class Incomplete(NotStrict):
+    """Manifest, attachments and their bytes disagree (R5); ``facts`` name what is missing or too much."""
+
+
+class SecretContent(EdocError):
+    """A document is marked mật, tối mật or tuyệt mật and never exchanged (R1); ``facts`` name where the mark stands."""
 
 
 class SealRefused(EdocError):
@@ -32,9 +44,25 @@ class SealRefused(EdocError):
         self.reason = reason
 
 
+class CannotJudge(EdocError):
+    """Trust or revocation data needed for the answer is missing: neither accepted nor refused blindly."""
+
+
 class MoveRefused(EdocError):
     """A status move that the table does not allow (regulations.md 10, S1)."""
 
 
+class InvalidReason(EdocError):
+    """A return reason that is not in the list S3, or ``other`` without a note."""
+
+
+class InvalidCode(EdocError):
+    """A text that is no identification code of an agency (R78, R79)."""
+
+
 class UnknownAgency(EdocError):
     """The directory has no open agency of this code; ``facts`` propose the nearest three, or the successor."""
+
+
+class ClosedAgency(UnknownAgency):
+    """The agency's code is closed on that day; ``facts`` name the successor (R80)."""

@@ -1,0 +1,88 @@
+"""Is a tree what the strict writer writes? What was understood is written anew and compared (edxml.md 13; M6).
+
+Names, prefixes, order, attributes and texts must agree; white space between elements is free. So every breach is
+found, also those nobody thought of: an unknown element, another date form, a value that was not trimmed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+from lxml import etree
+
+from edoc.edxml.limits import ReadLimits
+from edoc.edxml.names import Element, name_of
+from edoc.edxml.values import TextOf
+from edoc.edxml.writer import write
+from edoc.envelopes import Message
+from edoc.errors import Incomplete, NotStrict
+
+
+def must_be_strict(
+    tree: Element,
+    message: Message,
+    differences: Sequence[str],
+    *,
+    on: date | None,
+    limits: ReadLimits,
+    text_of: TextOf,
+) -> None:
+    """Check that a tree is the strict writing of the message read from it.
+
+    Raises:
+        Incomplete: manifest, attachments and bytes disagree (R5).
+        NotStrict: any other difference; ``facts`` name the first element that differs.
+    """
+    if differences:
+        raise Incomplete("EDOC-DOC-017", "manifest, attachments and bytes disagree", field=differences[0])
+    expected = write(message, on=on, limits=limits)
+    field = first_difference(expected, tree, text_of)
+    if field is not None:
+        raise NotStrict("EDOC-DOC-018", "not as the strict writer writes it", field=field)
+
+
+def first_difference(expected: Element, found: Element, text_of: TextOf) -> str | None:
+    """Return the name of the first element in which two trees differ, or ``None``."""
+    if expected.tag != found.tag or expected.prefix != found.prefix or dict(expected.attrib) != dict(found.attrib):
+        return _shown(found)
+    wanted, present = _content(expected), _content(found)
+    if not wanted:
+        same = not present and (expected.text or "") == (text_of(found) or "")
+        return None if same else _shown(found)
+    if _stray_text(found):
+        return _shown(found)
+    if len(present) < len(wanted) and name_of(expected) == "MessageHeader":
+        wanted = _without_plain_other(wanted, present)
+    for left, right in zip(wanted, present, strict=False):
+        field = first_difference(left, right, text_of)
+        if field is not None:
+            return field
+    if len(wanted) == len(present):
+        return None
+    return _shown((present if len(present) > len(wanted) else wanted)[min(len(wanted), len(present))])
+
+
+def _content(element: Element) -> list[Element]:
+    return list(element)
+
+
+def _stray_text(element: Element) -> bool:
+    texts = (element.text, *(item.tail for item in element))
+    return any(value and value.strip() for value in texts)
+
+
+def _without_plain_other(wanted: list[Element], present: list[Element]) -> list[Element]:
+    """``OtherInfo`` may be left out when it would only say that the document is not urgent (chapter 5, 1.11)."""
+    if any(name_of(item) == "OtherInfo" for item in present):
+        return wanted
+    return [item for item in wanted if not (name_of(item) == "OtherInfo" and _only_normal(item))]
+
+
+def _only_normal(other: Element) -> bool:
+    return len(other) == 1 and name_of(other[0]) == "Priority" and other[0].text == "0"
+
+
+def _shown(element: Element) -> str:
+    tag = element.tag
+    return etree.QName(tag).localname[:64] if isinstance(tag, str) and ":" not in tag.partition("}")[2] else "comment"
