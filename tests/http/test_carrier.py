@@ -10,10 +10,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from transport.courier import Parcel
 
 from tests.http.conftest import Clock, K, Office, Serve, small
 from tests.http.memory_node import NODE_KEY, SENDER_KEY, MemoryNode, spki
+from transport.courier import Parcel
 from transport.errors import Refused, TryLater
 from transport.http import wire
 from transport.http.addresses import Reach
@@ -113,6 +113,19 @@ async def test_the_senders_leaf_is_cited(office: Office) -> None:
     async with carrier(office.clock) as one:
         await one.carry(parcel(office.urls["exchange"], ledger=ref))
     assert office.node.peers == [ref]
+
+
+async def test_attempts_of_a_dispatch_are_one_trace() -> None:
+    heads: list[bytes] = []
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+
+    async with stranger(listen) as endpoint, carrier(Clock()) as one:
+        await one.carry(parcel(endpoint, trace="a1" * 16))
+        await one.carry(parcel(endpoint, trace="no trace id\r\nX: y"))
+    assert b"traceparent: 00-" + b"a1" * 16 + b"-" in heads[0]
+    assert b"traceparent" not in heads[1]
 
 
 async def test_a_refusal_is_a_receipt_too(office: Office) -> None:

@@ -122,6 +122,18 @@ def test_a_gauge_never_passes_its_limits_and_returns_to_nothing(moves: list[tupl
     assert gauge.total == 0
 
 
+def test_limits_come_from_the_settings_by_name() -> None:
+    limits = HttpLimits.of({"message_max_bytes": 1000, "header_time": 3, "rate_per_partner": 5.0, "pdf_max_bytes": 7})
+    assert (limits.message_max_bytes, limits.header_time, limits.rate_per_partner, limits.rate_burst) == (
+        1000,
+        3,
+        5,
+        10,
+    )
+    with pytest.raises(ValueError):
+        HttpLimits.of({"message_max_bytes": 3 * 2**30})
+
+
 class Chunks:
     """A body that comes in given pieces."""
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import secrets
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -50,6 +52,7 @@ CHUNK = 256 * 1024
 NO_CONTINUE_FOR = timedelta(hours=24)
 KEPT_OF_A_FOREIGN_ANSWER = 16 * 1024
 CONNECTIONS_PER_ENDPOINT = 4
+_TRACE_ID = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(slots=True)
@@ -207,6 +210,8 @@ class HttpCarrier:
             ("Content-Length", str(parcel.size)),
             ("Content-Digest", format_digest(parcel.sha256)),
         ]
+        if _TRACE_ID.fullmatch(parcel.trace):  # all attempts are one trace (exchange.md 13)
+            fields.append(("traceparent", f"00-{parcel.trace}-{secrets.token_hex(8)}-01"))
         if parcel.ledger is not None:
             fields.append(("Edoc-Ledger", format_ledger(parcel.ledger)))
         reply = await self._attempt(

@@ -5,9 +5,9 @@ Sizes are in bytes, times in seconds. Pure: the moment is an argument (a monoton
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from transport.errors import Problem
 
@@ -46,13 +46,22 @@ class HttpLimits:
     connections_per_address: int = 50
     requests_max: int = 64
     spool_memory_bytes: int = 64 * 1024  # a body up to this size stays in memory
-    disk_reserve_bytes: int = 2 * GIB
+    disk_reserve_bytes: int = 2 * GIB  # 0: no reserve at all, also none by percent
     disk_reserve_percent: int = 5
     drain_time: float = 30.0
 
     def __post_init__(self) -> None:
         if not 0 < self.message_max_bytes <= 2 * GIB:
             raise ValueError("message_max_bytes must be 1 to 2 GiB")
+
+    @classmethod
+    def of(cls, limits: Mapping[str, float]) -> HttpLimits:
+        """Take the limits of the settings by their names; others that are given concern other rooms."""
+        kinds = {one.name: one.type for one in fields(cls)}
+        taken = {name: int(value) if kinds[name] == "int" else value for name, value in limits.items() if name in kinds}
+        if "rate_per_partner" in taken:
+            taken.setdefault("rate_burst", int(2 * taken["rate_per_partner"]))
+        return cls(**taken)  # type: ignore[arg-type]  # int and float by the field's own type, above
 
 
 class Gauge:

@@ -47,7 +47,9 @@ class Disk:
     def reserve(self, size: int) -> None:
         """Reserve space. Raises ``Problem`` ``storage-low`` below the disk reserve (exchange.md 10)."""
         usage = shutil.disk_usage(self.folder)
-        keep = max(self._limits.disk_reserve_bytes, usage.total * self._limits.disk_reserve_percent // 100)
+        keep = self._limits.disk_reserve_bytes
+        if keep:
+            keep = max(keep, usage.total * self._limits.disk_reserve_percent // 100)
         if usage.free - self._reserved - size < keep or not self._inodes_left():
             raise Problem("storage-low", 507, "below the disk reserve", retry_after=60)
         self._reserved += size
@@ -57,7 +59,7 @@ class Disk:
         self._reserved -= size
 
     def _inodes_left(self) -> bool:
-        if not hasattr(os, "statvfs"):
+        if not self._limits.disk_reserve_bytes or not hasattr(os, "statvfs"):
             return True
         found = os.statvfs(self.folder)
         return not found.f_files or found.f_favail * 100 >= found.f_files * self._limits.disk_reserve_percent
