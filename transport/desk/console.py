@@ -50,12 +50,31 @@ def has_flag(argv: Sequence[str], *names: str) -> bool:
     return any(word in names for word in words)
 
 
+def _configured_language(argv: Sequence[str], environ: Mapping[str, str]) -> str | None:
+    """Return the setting ``lang`` of the settings file, read only where nothing stronger decides; faults wait."""
+    if option_value(argv, "--lang") or environ.get("EDOC_LANG"):
+        return None
+    named = option_value(argv, "--config") or environ.get("EDOC_CONFIG")
+    home = option_value(argv, "--home") or environ.get("EDOC_HOME")
+    if not (named or home):
+        return None
+    import tomllib
+
+    for path in (Path(named) if named else None, Path(home) / "edoc.toml" if home else None):
+        try:
+            if path is not None and (lang := tomllib.loads(path.read_text("utf-8")).get("lang")):
+                return str(lang)
+        except (OSError, ValueError):
+            continue
+    return None
+
+
 class Console:
     """How this call talks. Its fields are set from the common options while the command line is parsed."""
 
     def __init__(self, argv: Sequence[str], environ: Mapping[str, str]) -> None:
         self.environ = environ
-        self.lang = language(argv, environ)
+        self.lang = language(argv, environ, _configured_language(argv, environ))
         self.json = has_flag(argv, "--json")
         self.debug = has_flag(argv, "--debug") or bool(environ.get("EDOC_DEBUG"))
         self.quiet = has_flag(argv, "-q", "--quiet")

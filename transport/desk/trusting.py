@@ -119,11 +119,9 @@ def home_of(console: Console) -> Path:
     """Return ``--home``, ``EDOC_HOME``, else the user data folder."""
     if console.home is not None:
         return console.home
-    if named := console.environ.get("EDOC_HOME"):
-        return Path(named)
-    import platformdirs
+    from transport.settings import home_of as default
 
-    return Path(platformdirs.user_data_dir("edoc", appauthor=False))
+    return default(console.environ)
 
 
 def context_of(store: TrustStore, *, at: datetime, policy: str) -> Context:
