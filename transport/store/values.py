@@ -339,3 +339,33 @@ class SentMessage:
     def message_id(self) -> str:
         """The message's id."""
         return self.row.message_id
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorEntry:
+    """A trusted certificate (DER) with its uses: signers, public, tsa, transport."""
+
+    sha256: str
+    uses: tuple[str, ...]
+    data: bytes = field(repr=False)
+    subject: str
+    added_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class KeyEntry:
+    """A key of this node. ``file`` is relative to the home; ``public`` the SPKI, ``sha256`` that of the certificate.
+
+    A key without certificate (role request or ledger) has the SHA-256 of its SPKI.
+    """
+
+    name: str
+    role: str
+    file: str
+    sha256: str
+    added_at: datetime
+    subject: str = ""
+    agency: str | None = None
+    public: bytes = field(default=b"", repr=False)
+    not_before: datetime | None = None
+    not_after: datetime | None = None
