@@ -1,0 +1,1 @@
+"""Canonical form, XML-DSig and XAdES: sign, inspect, verify (signing.md 5)."""

@@ -1,0 +1,204 @@
+"""Canonical XML: Exclusive 1.0 and inclusive 1.0 / 1.1, with or without comments, of a document or an element (signing.md 5.1, N2).
+
+Own code, because libxml2's canonical form of subtrees has traps (N3) and cannot leave an element out. Output comes in
+pieces, so that hashing needs no second copy of a large attachment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from lxml import etree
+
+EXCLUSIVE = "http://www.w3.org/2001/10/xml-exc-c14n#"
+INCLUSIVE = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315"
+INCLUSIVE_11 = "http://www.w3.org/2006/12/xml-c14n11"
+XML = "http://www.w3.org/XML/1998/namespace"
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Which canonical form: ``algorithm`` without fragment, comments or not, PrefixList of the exclusive form."""
+
+    exclusive: bool
+    comments: bool = False
+    prefixes: frozenset[str] = frozenset()
+    version_11: bool = False
+
+
+EXC = Form(exclusive=True)
+
+FORMS: Mapping[str, Form] = {
+    EXCLUSIVE: EXC,
+    EXCLUSIVE + "WithComments": Form(exclusive=True, comments=True),
+    INCLUSIVE: Form(exclusive=False),
+    INCLUSIVE + "#WithComments": Form(exclusive=False, comments=True),
+    INCLUSIVE_11: Form(exclusive=False, version_11=True),
+    INCLUSIVE_11 + "#WithComments": Form(exclusive=False, comments=True, version_11=True),
+}
+"""The canonicalisation algorithms of XML-DSig by their identifiers."""
+
+
+def canonical(
+    apex: etree._Element,
+    form: Form = EXC,
+    *,
+    omit: etree._Element | None = None,
+    runs: Mapping[str, bytes] | None = None,
+) -> Iterator[bytes]:
+    """Yield the canonical octets of an element and what is below it, leaving ``omit`` out.
+
+    ``runs`` maps a text that stands for cut-out base64 to its bytes (``signer.safexml``); such text is replaced.
+    """
+    return _Writer(form, omit, runs or {}).element(apex)
+
+
+def canonical_document(
+    root: etree._Element,
+    form: Form = EXC,
+    *,
+    omit: etree._Element | None = None,
+    runs: Mapping[str, bytes] | None = None,
+) -> Iterator[bytes]:
+    """Yield the canonical octets of the whole document: root, and instructions and comments around it."""
+    writer = _Writer(form, omit, runs or {})
+    for node in reversed(list(root.itersiblings(preceding=True))):
+        if piece := writer.outside(node):
+            yield piece + b"\n"
+    yield from writer.element(root)
+    for node in root.itersiblings():
+        if piece := writer.outside(node):
+            yield b"\n" + piece
+
+
+def digest(pieces: Iterable[bytes], algorithm: str = "sha256") -> bytes:
+    """Hash canonical pieces."""
+    state = hashlib.new(algorithm, usedforsecurity=False)
+    for piece in pieces:
+        state.update(piece)
+    return state.digest()
+
+
+Rendered = dict[str, str]
+
+
+class _Writer:
+    def __init__(self, form: Form, omit: etree._Element | None, runs: Mapping[str, bytes]) -> None:
+        self.form, self.omit, self.runs = form, omit, runs
+
+    def element(self, apex: etree._Element) -> Iterator[bytes]:
+        """Walk without recursion: a stack of (node, namespaces rendered above it), and closing tags between."""
+        stack: list[tuple[etree._Element | bytes, Rendered]] = [(apex, {})]
+        while stack:
+            node, above = stack.pop()
+            if isinstance(node, bytes):
+                yield node
+                continue
+            if node is self.omit:
+                continue
+            if not isinstance(node.tag, str):
+                if piece := self.outside(node):
+                    yield piece
+                continue
+            start, rendered = self._start(node, above, is_apex=node is apex)
+            yield start
+            if node.text:
+                yield self._text(node.text)
+            stack.append((f"</{_qname(node)}>".encode(), above))
+            for child in reversed(node):
+                if child.tail:
+                    stack.append((_escape(child.tail), above))
+                stack.append((child, rendered))
+
+    def outside(self, node: etree._Element) -> bytes:
+        """Return an instruction or, if asked for, a comment; nothing for anything else."""
+        if isinstance(node, etree._ProcessingInstruction):
+            data = f" {node.text}" if node.text else ""
+            return f"<?{node.target}{data.replace(chr(13), '&#xD;')}?>".encode()
+        if isinstance(node, etree._Comment) and self.form.comments:
+            return f"<!--{(node.text or '').replace(chr(13), '&#xD;')}-->".encode()
+        return b""
+
+    def _text(self, text: str) -> bytes:
+        return self.runs[text] if text in self.runs else _escape(text)
+
+    def _start(self, node: etree._Element, above: Rendered, *, is_apex: bool) -> tuple[bytes, Rendered]:
+        attributes = _attributes(node)
+        scope = {prefix or "": uri or "" for prefix, uri in node.nsmap.items()}
+        scope.pop("xml", None)
+        if self.form.exclusive:
+            used = {node.prefix or ""} | {prefix for prefix, _, _, _ in attributes if prefix}
+            used |= {p for p in self.form.prefixes if p in scope}
+            wanted = {prefix: scope.get(prefix, "") for prefix in used if prefix != "xml"}
+        else:
+            wanted = dict(scope)
+            wanted.setdefault("", "")
+        declared = {p: u for p, u in wanted.items() if above.get(p, "") != u}
+        if is_apex and not self.form.exclusive:
+            attributes += self._inherited(node, attributes)
+        parts = [f"<{_qname(node)}"]
+        parts += [_declaration(prefix, declared[prefix]) for prefix in sorted(declared)]
+        for prefix, uri, local, value in sorted(attributes, key=lambda a: (a[1], a[2])):
+            name = f"{prefix}:{local}" if uri else local
+            parts.append(f' {name}="{_quote(value)}"')
+        parts.append(">")
+        return "".join(parts).encode("utf-8"), {**above, **wanted} if not self.form.exclusive else {**above, **declared}
+
+    def _inherited(self, apex: etree._Element, own: list[Attribute]) -> list[Attribute]:
+        """The inclusive forms give the apex the ``xml:`` attributes of its ancestors; 1.1 leaves ``xml:id`` out."""
+        present = {local for _, uri, local, _ in own if uri == XML}
+        found: list[Attribute] = []
+        for ancestor in apex.iterancestors():
+            for name, value in ancestor.attrib.items():
+                uri, local = _split(str(name))
+                skip = self.form.version_11 and local in {"id", "base"}
+                if uri == XML and local not in present and not skip:
+                    present.add(local)
+                    found.append(("xml", XML, local, str(value)))
+        return found
+
+
+Attribute = tuple[str, str, str, str]  # prefix, namespace, local name, value
+
+
+def _attributes(node: etree._Element) -> list[Attribute]:
+    found: list[Attribute] = []
+    for position, (name, value) in enumerate(node.attrib.items(), start=1):
+        uri, local = _split(str(name))
+        prefix = ""
+        if uri == XML:
+            prefix = "xml"
+        elif uri:  # lxml gives no prefix of attributes, and two prefixes may name one namespace
+            qualified = str(node.xpath(f"name(@*[{position}])"))
+            prefix = qualified.partition(":")[0]
+        found.append((prefix, uri, local, str(value)))
+    return found
+
+
+def _split(name: str) -> tuple[str, str]:
+    if name.startswith("{"):
+        uri, _, local = name[1:].partition("}")
+        return uri, local
+    return "", name
+
+
+def _qname(node: etree._Element) -> str:
+    local = _split(str(node.tag))[1]
+    return f"{node.prefix}:{local}" if node.prefix else local
+
+
+def _declaration(prefix: str, uri: str) -> str:
+    return f' xmlns:{prefix}="{_quote(uri)}"' if prefix else f' xmlns="{_quote(uri)}"'
+
+
+def _escape(text: str) -> bytes:
+    if "&" in text or "<" in text or ">" in text or "\r" in text:
+        text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\r", "&#xD;")
+    return text.encode("utf-8")
+
+
+def _quote(text: str) -> str:
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
+    return text.replace("\t", "&#x9;").replace("\n", "&#xA;").replace("\r", "&#xD;")
