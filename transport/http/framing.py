@@ -106,7 +106,9 @@ def _body_length(fields: list[tuple[bytes, bytes]]) -> int:
     lengths = [value for name, value in fields if name == b"content-length"]
     chunked = any(name == b"transfer-encoding" for name, _ in fields)
     hosts = sum(name == b"host" for name, _ in fields)
-    if len(lengths) > 1 or (chunked and lengths) or hosts != 1:
+    # An upgrade would end HTTP/1.1 on this connection in the middle of a request.
+    upgrade = any(name == b"upgrade" for name, _ in fields)
+    if len(lengths) > 1 or (chunked and lengths) or hosts != 1 or upgrade:
         raise _shape(400)
     if chunked:
         raise _shape(411)  # the size is known, and disk is reserved by it
