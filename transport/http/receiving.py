@@ -18,9 +18,9 @@ import asyncio
 import errno
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -152,7 +152,8 @@ class Receiving:
         reached("receive.authenticated")
         return caller, proof
 
-    def admit(self, caller: Caller) -> AbstractContextManager[None]:
+    @contextmanager
+    def admit(self, caller: Caller) -> Iterator[None]:
         """Take a place among the partner's requests. Raises ``Problem`` 429 or 503."""
         wait = self._buckets.take(caller.code, now=self.clocks.seconds())
         if wait:
@@ -160,11 +161,16 @@ class Receiving:
             raise Problem("too-many-requests", 429, "the partner's rate", retry_after=max(1, round(wait)))
         if self._partners.total >= self.limits.requests_max:
             self.report.limit("requests_max")
-            return self._partners.holding(
-                caller.code, refusal=Problem("overloaded", 503, "requests at once", retry_after=5)
-            )
-        refusal = Problem("too-many-requests", 429, "the partner's requests at once", retry_after=2)
-        return self._partners.holding(caller.code, refusal=refusal)
+            refusal = Problem("overloaded", 503, "requests at once", retry_after=5)
+        else:
+            refusal = Problem("too-many-requests", 429, "the partner's requests at once", retry_after=2)
+        shown = self.report.requests.labels(caller.code)
+        with self._partners.holding(caller.code, refusal=refusal):
+            shown.set(self._partners.of(caller.code))
+            try:
+                yield
+            finally:
+                shown.set(self._partners.of(caller.code) - 1)
 
     # --- E1 ------------------------------------------------------------------------------------------------------
 
@@ -220,10 +226,10 @@ class Receiving:
     async def _repeat(self, known: Known, sha256: str, caller: Caller) -> web.Response:
         """S4: the stored receipt for the same bytes, a conflict for others."""
         if known.sha256 == sha256:
-            self.report.duplicates.labels(self.report.partner(caller.code)).inc()
+            self.report.duplicates.labels(caller.code).inc()
             self.report.event(logging.INFO, "message.duplicate", k=k_of(known.key), digest=sha256)
             return _stored(known)
-        self.report.conflicts.labels(self.report.partner(caller.code)).inc()
+        self.report.conflicts.labels(caller.code).inc()
         self.report.event(logging.WARNING, "message.conflict", k=k_of(known.key), digest=sha256)
         if isinstance(self.node, ConflictPort):
             await self.in_thread(self.node.conflict, known.key, sha256=sha256, now=self.clocks.now())
@@ -240,7 +246,7 @@ class Receiving:
 
     async def _take(self, request: web.Request, key: Key, announced: Announced, caller: Caller) -> web.Response:
         """S6 to S12."""
-        label = self.report.partner(caller.code)
+        label = caller.code
         with Spool(self._disk.folder, self.limits, size=announced.size) as spool:
             if announced.expect and request.transport is not None:
                 request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")

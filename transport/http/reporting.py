@@ -39,7 +39,7 @@ class JsonLines(logging.Formatter):
 
 
 class Reporting:
-    """Counters, histograms and log events of the receiving side."""
+    """Counters, histograms and log events of the receiving side. Label ``partner``: only callers that authenticated."""
 
     def __init__(self, *, node: str = "") -> None:
         self.registry = CollectorRegistry()
@@ -62,10 +62,6 @@ class Reporting:
     def exposition(self) -> bytes:
         """Return the Prometheus text."""
         return bytes(generate_latest(self.registry))
-
-    def partner(self, code: str) -> str:
-        """Return the label of a partner: its code if it authenticated, ``other`` for anybody else."""
-        return code or "other"
 
     def limit(self, name: str) -> None:
         """Count and log that a limit was passed."""
