@@ -37,6 +37,7 @@ class SignerInfo:
     signed_attributes: bytes | None
     attributes: tuple[tuple[str, tuple[bytes, ...]], ...]  # signed: name or dotted type, DER values
     unsigned: tuple[tuple[str, tuple[bytes, ...]], ...]
+    mask_digest: str | None = None  # of MGF1, where RSASSA-PSS names one
 
     def values(self, name: str) -> tuple[tuple[bytes, ...], ...]:
         """Return the value lists of every signed attribute of this type; more than one is a fault."""
@@ -128,6 +129,7 @@ def _signer_info(info: cms.SignerInfo) -> SignerInfo:
         raw,
         _attributes(attributes) if raw is not None else (),
         _attributes(info["unsigned_attrs"]),
+        _mask_digest(algorithm) if scheme == "rsassa_pss" else None,
     )
 
 
@@ -142,6 +144,11 @@ def _scheme(algorithm: algos.SignedDigestAlgorithm) -> tuple[str, str | None, in
         digest = None
     salt = algorithm["parameters"]["salt_length"].native if scheme == "rsassa_pss" else None
     return scheme, digest, salt
+
+
+def _mask_digest(algorithm: algos.SignedDigestAlgorithm) -> str:
+    mask = algorithm["parameters"]["mask_gen_algorithm"]
+    return str(mask["parameters"]["algorithm"].native)
 
 
 def _attributes(attributes: object) -> tuple[tuple[str, tuple[bytes, ...]], ...]:
@@ -312,6 +319,19 @@ def _signature_algorithm(scheme: Scheme) -> str:
 def issuer_name(certificate: bytes) -> bytes:
     """Return the issuer name (DER) of a certificate (DER), as a SignerIdentifier names it."""
     return bytes(x509.Certificate.load(certificate).issuer.dump())
+
+
+def names(der: bytes) -> tuple[str, str]:
+    """Return subject and issuer of a certificate (DER) in a form that is equal for equal names (RFC 5280, 7.1).
+
+    Raises:
+        ValueError: the certificate cannot be read.
+    """
+    try:
+        parsed = x509.Certificate.load(der)
+        return str(parsed.subject.hashable), str(parsed.issuer.hashable)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"damaged certificate: {type(error).__name__}") from None
 
 
 def certificate(der: bytes) -> x509.Certificate:

@@ -1,9 +1,9 @@
 """Is this certificate good, for this purpose, at this time? (signing.md 7.1, RFC 5280 chapter 6)
 
-The only importer of pyhanko-certvalidator, which builds and checks the paths: always with explicit roots, never
-fetching, and driven without an event loop. Dates, key purpose, algorithms and revocation are judged here, because the
-report must tell them apart. Candidates are tried in a fixed order; the first path without objection wins, else the one
-whose first objection is the least grave.
+The only importer of pyhanko-certvalidator, which checks the paths ``signer.paths`` finds: always with explicit roots,
+never fetching, and driven without an event loop. Dates, key purpose, algorithms and revocation are judged here, because
+the report must tell them apart. Paths are tried in a fixed order; the first without objection wins, else the one whose
+first objection is the least grave.
 """
 
 from __future__ import annotations
@@ -12,27 +12,26 @@ import hashlib
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import pairwise
 from typing import TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 from pyhanko_certvalidator.authority import CertTrustAnchor
 from pyhanko_certvalidator.context import ValidationContext
-from pyhanko_certvalidator.errors import PathBuildingError, PathError, ValidationError
+from pyhanko_certvalidator.errors import PathError, ValidationError
 from pyhanko_certvalidator.path import ValidationPath
 from pyhanko_certvalidator.policy_decl import AcceptAllAlgorithms
 from pyhanko_certvalidator.validate import async_validate_path
 
 from signer import asn1, status
-from signer.algorithms import PolicyName, judge
-from signer.cms import DIGEST_NAMES, describe
-from signer.report import SUB_INDICATIONS, ChainLink, Code, Evidence, Need, Reason, Revocation
+from signer.algorithms import AlgorithmVerdict, PolicyName, judge
+from signer.cms import algorithm_of, describe
+from signer.paths import find_paths
+from signer.report import Algorithm, ChainLink, Code, Evidence, Need, Reason, Revocation, rank
 from signer.trust import Context, Purpose, TrustStore
 
-PATHS_MAX, LENGTH_MAX = 64, 10
 DATES_APART = timedelta(days=365 * 200)
 """Tolerance given to the path engine, so that it leaves dates to us and checks everything else in any case."""
 T = TypeVar("T")
@@ -44,6 +43,10 @@ _SIGNER_PURPOSES = {
     ExtendedKeyUsageOID.CLIENT_AUTH,
     ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
 }
+
+
+_HONEST_ENDS = {"affiliationChanged", "superseded", "cessationOfOperation"}
+"""Reasons for which an authority is revoked without its key being in doubt; what it stamped before stays proved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +99,11 @@ def judge_path(
     anchors = context.trust.for_purpose(*wanted)
     if certificate in anchors:
         return _judge_one((certificate,), question)
-    paths = _build(certificate, anchors, question) if anchors else []
-    if not paths:
-        lonely = ChainBuilder(question, ()).link(leaf, certificate)
-        return PathResult(
-            (Code.NO_CERTIFICATE_CHAIN_FOUND,), (lonely,), reasons=(Reason(Code.NO_CERTIFICATE_CHAIN_FOUND),)
-        )
+    found = find_paths(certificate, anchors, (*question.candidates, *context.trust.intermediates))
+    if not found.paths:
+        return _no_path(leaf, question, exhausted=found.exhausted)
     results = []
-    for path in paths:
+    for path in found.paths:
         result = _judge_one(path, question)
         if not result.sub_indications:
             return result
@@ -111,8 +111,19 @@ def judge_path(
     return max(results, key=_mildness)
 
 
-def _mildness(result: PathResult) -> int:
-    return SUB_INDICATIONS.index(result.sub_indications[0])
+def _no_path(leaf: x509.Certificate, question: Question, *, exhausted: bool) -> PathResult:
+    facts: dict[str, str] = {}
+    code = Code.NO_CERTIFICATE_CHAIN_FOUND
+    if exhausted:
+        code, facts = Code.CERTIFICATE_CHAIN_GENERAL_FAILURE, {"detail": "limit"}
+    der = leaf.public_bytes(serialization.Encoding.DER)
+    collector = ChainBuilder(question, (der,), anchored=False)
+    evidence = tuple(collector.evidence)
+    return PathResult((code,), (collector.link(leaf, der),), reasons=(Reason(code, facts),), evidence=evidence)
+
+
+def _mildness(result: PathResult) -> float:
+    return rank(result.sub_indications[0])
 
 
 def _refused(code: Code, facts: dict[str, str]) -> PathResult:
@@ -128,69 +139,6 @@ def _drive(work: Coroutine[object, None, T]) -> T:
         return value
     work.close()
     raise RuntimeError("the path engine waited for something")
-
-
-def _engine(anchors: Sequence[bytes], others: Sequence[bytes], moment: datetime) -> ValidationContext:
-    return ValidationContext(
-        trust_roots=[asn1.certificate(der) for der in anchors],
-        other_certs=[asn1.certificate(der) for der in others],
-        moment=moment,
-        allow_fetching=False,
-        revocation_mode="soft-fail",  # revocation is judged here, not there
-        time_tolerance=DATES_APART,
-        algorithm_usage_policy=AcceptAllAlgorithms(),
-    )
-
-
-def _build(certificate: bytes, anchors: Sequence[bytes], question: Question) -> list[tuple[bytes, ...]]:
-    """Return the structurally good paths (DER, leaf first, anchor last), or all found when none is good."""
-    others = _usable(dict.fromkeys((*question.candidates, *question.context.trust.intermediates)))
-    engine = _engine(anchors, others, question.time)
-
-    async def collect() -> list[ValidationPath]:
-        found: list[ValidationPath] = []
-        walk = engine.path_builder.async_build_paths_lazy(asn1.certificate(certificate))
-        try:
-            async for path in walk:
-                if len(path) <= LENGTH_MAX:
-                    found.append(path)
-                if len(found) == PATHS_MAX:
-                    break
-        finally:
-            await walk.cancel()  # type: ignore[no-untyped-call]  # the library gives it no types
-        return found
-
-    try:
-        paths = _drive(collect())
-    except (PathBuildingError, PathError, ValueError, TypeError):
-        return []
-    found = [tuple(bytes(one.dump()) for one in path.iter_certs(include_root=True))[::-1] for path in paths]
-    return [path for path in found if _is_signed_throughout(path)]
-
-
-def _is_signed_throughout(path: tuple[bytes, ...]) -> bool:
-    """Tell whether each certificate is signed by the next: authorities of one name may have different keys."""
-    parsed = [x509.load_der_x509_certificate(der) for der in path]
-    for certificate, issuer in pairwise(parsed):
-        try:
-            certificate.verify_directly_issued_by(issuer)
-        except (InvalidSignature, ValueError, TypeError):
-            return False
-        except UnsupportedAlgorithm:
-            continue  # the engine and the algorithm policy judge it
-    return True
-
-
-def _usable(certificates: dict[bytes, None]) -> list[bytes]:
-    """Leave out what is no certificate: a stranger's file may carry anything beside its signature."""
-    kept = []
-    for der in certificates:
-        try:
-            x509.load_der_x509_certificate(der)
-        except ValueError:
-            continue
-        kept.append(der)
-    return kept
 
 
 def _judge_one(path: tuple[bytes, ...], question: Question) -> PathResult:
@@ -218,8 +166,9 @@ def _day(moment: datetime) -> str:
 class ChainBuilder:
     """Collects what holds against one path."""
 
-    def __init__(self, question: Question, path: tuple[bytes, ...]) -> None:
+    def __init__(self, question: Question, path: tuple[bytes, ...], *, anchored: bool = True) -> None:
         self.question, self.path = question, path
+        self.anchor = path[-1] if anchored else None
         self.reasons: list[Reason] = []
         self.warnings: list[Reason] = []
         self.revocation: list[Revocation] = []
@@ -236,11 +185,12 @@ class ChainBuilder:
 
     def check_structure(self) -> None:
         """Signatures, names, basic and name constraints, policies, critical extensions (RFC 5280 6.1)."""
-        engine = _engine([self.path[-1]], self.path[:-1], self.question.time)
         try:
-            _drive(_validate(engine, self.path))
-        except (ValidationError, PathError, ValueError, TypeError, KeyError) as error:
+            _drive(_validate(self.path, self.question.time))
+        except ValidationError as error:
             self.object(Code.CHAIN_CONSTRAINTS_FAILURE, detail=type(error).__name__)
+        except (PathError, ValueError, TypeError, KeyError, OverflowError, UnsupportedAlgorithm) as error:
+            self.object(Code.CERTIFICATE_CHAIN_GENERAL_FAILURE, detail=type(error).__name__)
 
     def check_purpose(self, leaf: x509.Certificate) -> None:
         """K4 for signers; a critical ``timeStamping`` alone for time-stamping authorities."""
@@ -253,60 +203,79 @@ class ChainBuilder:
 
     def check_algorithms(self, certificate: x509.Certificate, issuer: x509.Certificate) -> None:
         """The algorithm each certificate below the anchor is signed with, and the size of its own key."""
-        digest = certificate.signature_hash_algorithm
-        name = DIGEST_NAMES.get(digest.name.replace("-", "_") if digest else "", digest.name if digest else "")
-        scheme = certificate.signature_algorithm_oid._name.lower()
-        kind = "rsassa_pss" if "pss" in scheme else "ecdsa" if "ecdsa" in scheme else "rsassa_pkcs1v15"
-        for key, used in ((issuer.public_key(), True), (certificate.public_key(), False)):
-            found = describe(key, kind if used else _scheme_of(key), "sha256")
-            if used and found.key == "Ed25519":
-                name, kind = "SHA-512", "ed25519"
-                found = describe(key, kind, "sha512")
-            verdict = judge(
-                policy=self.question.context.policy,
-                signature=found.signature,
-                digest=name if used else "SHA-256",
-                bits=found.bits,
-                at=self.question.time,
-                table=self.question.context.algorithms,
-            )
+        own = describe(certificate.public_key(), _scheme_of(certificate.public_key()), "sha512")
+        for algorithm in (algorithm_of(certificate, issuer.public_key()), own):
+            verdict = self._verdict(algorithm)
             if verdict.code:
                 self.object(verdict.code, algorithm=verdict.algorithm, date=_day(verdict.ended or self.question.time))
 
+    def _verdict(self, algorithm: Algorithm) -> AlgorithmVerdict:
+        return judge(
+            policy=self.question.context.policy,
+            signature=algorithm.signature,
+            digest=algorithm.digest,
+            bits=algorithm.bits,
+            at=self.question.time,
+            table=self.question.context.algorithms,
+        )
+
     def check_status(self, position: int, parsed: Sequence[x509.Certificate]) -> status.Answer | None:
         """Revocation of one certificate by the answers at hand."""
-        context, certificate, issuer = self.question.context, parsed[position], parsed[position + 1]
+        context, certificate = self.question.context, parsed[position]
         if context.policy is PolicyName.INTEGRITY_ONLY or status.needs_no_status(certificate):
             self._note(position, None, "not-checked")
             return None
-        grace = timedelta() if context.policy is PolicyName.STRICT else status.GRACE
-        trust, embedded = context.trust, self.question.embedded
-        found = status.answers(
-            certificate, issuer, crls=(*trust.crls, *embedded.crls), ocsps=(*trust.ocsps, *embedded.ocsps)
-        )
-        known = [a for a in found if a.this_update <= context.at + status.SKEW]
+        known = self._answers(certificate, parsed[position + 1])
         revoked = [a for a in known if a.revoked_at is not None]
         if revoked:
             self._revoked(position, min(revoked, key=lambda a: a.revoked_at or a.this_update), certificate)
             return None
-        good = [a for a in known if not a.unknown and a.serves(self.question.time, grace=grace)]
-        if good:
-            self._note(position, good[0], "good")
-            return good[0]
-        self._no_answer(position, certificate, stale=bool(known))
+        grace = timedelta() if context.policy is PolicyName.STRICT else status.GRACE
+        for answer in known:
+            if (
+                not answer.unknown
+                and answer.serves(self.question.time, grace=grace)
+                and self._tells(answer, certificate)
+            ):
+                self._note(position, answer, "good")
+                return answer
+        self._no_answer(position, certificate)
         return None
+
+    def _answers(self, certificate: x509.Certificate, issuer: x509.Certificate) -> list[status.Answer]:
+        """Return the answers that were out at the moment of judgement."""
+        trust, embedded = self.question.context.trust, self.question.embedded
+        found = status.answers(
+            certificate, issuer, crls=(*trust.crls, *embedded.crls), ocsps=(*trust.ocsps, *embedded.ocsps)
+        )
+        return [answer for answer in found if answer.this_update - status.SKEW <= self.question.context.at]
+
+    def _tells(self, answer: status.Answer, certificate: x509.Certificate) -> bool:
+        """Tell whether an answer may stand for *good*: it knows the certificate, and its algorithms are accepted.
+
+        A list made after the certificate's end may have forgotten its revocation: no help for a moment within it. That
+        a certificate **is** revoked is believed with any algorithm that could be computed.
+        """
+        not_after = certificate.not_valid_after_utc
+        fresh = self.question.time > not_after or answer.still_tells(not_after)
+        return fresh and not answer.unknown and not any(self._verdict(one).code for one in answer.algorithms)
 
     def _revoked(self, position: int, answer: status.Answer, certificate: x509.Certificate) -> None:
         self._note(position, answer, "revoked")
         assert answer.revoked_at is not None
-        if self.question.proved and self.question.time < answer.revoked_at:
+        proved, backdatable = self.question.proved, self._is_backdatable(answer)
+        if proved and self.question.time < answer.revoked_at and not backdatable:
             return
-        code = Code.REVOKED if self.question.proved else Code.REVOKED_NO_POE
+        code = Code.REVOKED if proved and not backdatable else Code.REVOKED_NO_POE
         if position > 0:
             code = Code.REVOKED_CA_NO_POE
         self.object(code, time=answer.revoked_at.isoformat(), subject=common_name(certificate.subject))
 
-    def _no_answer(self, position: int, certificate: x509.Certificate, *, stale: bool) -> None:
+    def _is_backdatable(self, answer: status.Answer) -> bool:
+        """A token's time is its authority's own word: with that key stolen it proves nothing (RFC 3161, 4)."""
+        return self.question.purpose is Purpose.TSA and answer.reason not in _HONEST_ENDS
+
+    def _no_answer(self, position: int, certificate: x509.Certificate) -> None:
         self._note(position, None, "unknown")
         ocsp_urls, crl_urls = status.sources(certificate)
         subject = common_name(certificate.subject)
@@ -367,13 +336,13 @@ class ChainBuilder:
             not_after=certificate.not_valid_after_utc,
             sha256=hashlib.sha256(der).hexdigest(),
             source=self.source(der),
-            anchor=bool(self.path) and der == self.path[-1],
+            anchor=der == self.anchor,
         )
 
     def result(self, links: tuple[ChainLink, ...]) -> PathResult:
         """Return what was collected, the gravest objection first."""
-        codes = sorted({reason.code for reason in self.reasons}, key=SUB_INDICATIONS.index)
-        reasons = sorted(self.reasons, key=lambda reason: SUB_INDICATIONS.index(reason.code))
+        codes = sorted({reason.code for reason in self.reasons}, key=rank)
+        reasons = sorted(self.reasons, key=lambda reason: rank(reason.code))
         return PathResult(
             tuple(codes),
             links,
@@ -385,10 +354,20 @@ class ChainBuilder:
         )
 
 
-async def _validate(engine: ValidationContext, path: tuple[bytes, ...]) -> None:
-    certificates = [asn1.certificate(der) for der in path]
-    whole = ValidationPath(CertTrustAnchor(certificates[-1]), list(reversed(certificates[1:-1])), certificates[0])
-    await async_validate_path(engine, whole)
+async def _validate(path: tuple[bytes, ...], moment: datetime) -> None:
+    """Apply RFC 5280 6.1 to one path, its dates, revocation and algorithms apart."""
+    leaf, *above, root = [asn1.certificate(der) for der in path]
+    anchor = CertTrustAnchor(root)
+    engine = ValidationContext(
+        trust_roots=[root],
+        other_certs=above,
+        moment=moment,
+        allow_fetching=False,
+        revocation_mode="soft-fail",  # revocation is judged here, not there
+        time_tolerance=DATES_APART,
+        algorithm_usage_policy=AcceptAllAlgorithms(),
+    )
+    await async_validate_path(engine, ValidationPath(anchor, list(reversed(above)), leaf))
 
 
 def _scheme_of(key: object) -> str:

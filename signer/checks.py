@@ -6,11 +6,12 @@ size and scheme. K1 (is the file signable) belongs to the format, K8 (agency aft
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from signer.algorithms import scheme_for
+from signer.algorithms import PolicyName, scheme_for
 from signer.chain import PathResult, judge_path
 from signer.credential import Credential
 from signer.errors import SigningRefused
@@ -39,7 +40,7 @@ def check_credential(
     """Check a credential before its key is used, at ``context.at``.
 
     Returns:
-        Warnings: the certificate ends within 60 days.
+        Warnings: the certificate ends within 60 days (``CERTIFICATE_EXPIRING``), or names no status source.
 
     Raises:
         SigningRefused: outside validity, wrong usage, no path to an anchor, revoked, status unknown, too weak. With
@@ -55,6 +56,8 @@ def check_credential(
             scheme_for(credential.key_type, bits=credential.bits, profile=profile)
         except ValueError:
             raise SigningRefused("EDOC-KEY-015", "the key is too weak for the profile", **facts) from None
+    if context.policy is PolicyName.INTEGRITY_ONLY:  # how files are judged is no reason to sign with a revoked key
+        context = replace(context, policy=PolicyName.INTEROP)
     path = judge_path(
         credential.certificate,
         purpose=Purpose.SIGNERS,
@@ -64,10 +67,10 @@ def check_credential(
         candidates=credential.chain,
     )
     _refuse(path, facts, unknown_status_allowed=unknown_status_allowed)
-    left = certificate.not_valid_after_utc - context.at
-    if left <= WARN_BEFORE_END:
-        return (Reason(Code.OUT_OF_BOUNDS_NO_POE, {"date": certificate.not_valid_after_utc.isoformat()}),)
-    return ()
+    ends = certificate.not_valid_after_utc
+    if ends - context.at <= WARN_BEFORE_END:
+        return (*path.warnings, Reason(Code.CERTIFICATE_EXPIRING, {"date": ends.isoformat()}))
+    return path.warnings
 
 
 def _facts(credential: Credential) -> dict[str, object]:
@@ -84,5 +87,5 @@ def _refuse(path: PathResult, facts: dict[str, object], *, unknown_status_allowe
         if reason.code is Code.TRY_LATER and unknown_status_allowed:
             continue
         code = _REFUSALS.get(reason.code, "EDOC-KEY-012")
-        details = {name: value for name, value in reason.facts.items() if name not in facts}
-        raise SigningRefused(code, f"the key may not be used: {reason.code}", needs=path.needs, **facts, **details)
+        details = {**facts, **reason.facts}  # the reason may be about a certificate above the leaf
+        raise SigningRefused(code, f"the key may not be used: {reason.code}", needs=path.needs, **details)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -101,7 +102,7 @@ def check_signer(
     if content_digest is None:
         reasons.append(Reason(Code.SIGNED_DATA_NOT_FOUND, {"name": "content"}))
         return CmsCheck(Crypto.UNKNOWN, certificate, None, digests, tuple(reasons), warnings, False)
-    reasons += _check_attributes(info, content_digest, content_type)
+    reasons += _check_attributes(info, content_digest, content_type) + _check_agreement(info)
     ess, mismatch = _check_ess(info, certificate)
     reasons += mismatch
     if certificate is None:
@@ -180,6 +181,13 @@ def _check_attributes(info: SignerInfo, content_digest: bytes, content_type: str
     return []
 
 
+def _check_agreement(info: SignerInfo) -> list[Reason]:
+    """E4: the digest of the SignerInfo and that of the signature scheme are the same, where both are named."""
+    if info.scheme_digest in (None, info.digest) or info.scheme in {"ed25519", "ed448"}:
+        return []
+    return [Reason(Code.FORMAT_FAILURE), Reason(Code.MALFORMED, {"where": "digest algorithms"})]
+
+
 def _check_value(
     info: SignerInfo, certificate: bytes, content: bytes | None, content_digest: bytes
 ) -> tuple[Crypto, Algorithm | None, list[Reason]]:
@@ -232,7 +240,10 @@ def _verify(key: object, info: SignerInfo, hashed: bytes, how: object) -> bool:
     elif isinstance(key, rsa.RSAPublicKey) and info.scheme == "rsassa_pss":
         digest = _HASHES[info.scheme_digest or info.digest]
         salt = digest.digest_size if info.salt_length is None else info.salt_length
-        key.verify(info.value, hashed, padding.PSS(padding.MGF1(digest), salt), how)
+        if info.mask_digest is not None and info.mask_digest not in _HASHES:
+            raise UnsupportedAlgorithm(info.mask_digest)
+        mask = _HASHES[info.mask_digest] if info.mask_digest else digest
+        key.verify(info.value, hashed, padding.PSS(padding.MGF1(mask), salt), how)
     elif isinstance(key, ec.EllipticCurvePublicKey) and info.scheme == "ecdsa":
         key.verify(info.value, hashed, ec.ECDSA(how))
     elif isinstance(key, dsa.DSAPublicKey) and info.scheme == "dsa":
@@ -256,6 +267,30 @@ def describe(key: object, scheme: str, digest: str) -> Algorithm:
     elif isinstance(key, dsa.DSAPublicKey):
         kind, bits = "DSA", key.key_size
     return Algorithm(SCHEME_NAMES.get(scheme, scheme), DIGEST_NAMES.get(digest, digest), kind, bits, curve, tt15=False)
+
+
+class Signed(Protocol):
+    """A certificate, CRL or OCSP answer, as far as its signature goes."""
+
+    @property
+    def signature_algorithm_oid(self) -> x509.ObjectIdentifier:
+        """What it says it was signed with."""
+
+    @property
+    def signature_hash_algorithm(self) -> hashes.HashAlgorithm | None:
+        """The digest; ``None`` where the scheme has its own."""
+
+
+def algorithm_of(signed: Signed, key: object) -> Algorithm:
+    """Return the algorithms a certificate, CRL or OCSP answer was signed with by this public key."""
+    name = signed.signature_algorithm_oid._name.lower()
+    families = {"pss": "rsassa_pss", "ecdsa": "ecdsa", "ed25519": "ed25519", "ed448": "ed448", "dsa": "dsa"}
+    scheme = next((word for part, word in families.items() if part in name), "rsassa_pkcs1v15")
+    try:
+        digest = signed.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        return describe(key, scheme, name)
+    return describe(key, scheme, digest.name.replace("-", "_") if digest else "sha512")
 
 
 def _algorithm_warnings(info: SignerInfo) -> tuple[Reason, ...]:

@@ -206,8 +206,9 @@ def load_pem(
     Raises:
         CredentialError: no key or certificate, wrong pass phrase, or they do not belong together.
     """
-    key = _private_key(data, passphrase, serialization.load_pem_private_key)
-    return _assemble(key, [*_pem_certificates(data), *chain], role)
+    opened = _open_pem(data, passphrase)
+    del data  # see _Opened
+    return _finished(opened, role, chain)
 
 
 def load_pkcs12(data: bytes, *, role: Role, passphrase: PassphraseSource | None = None) -> Credential:
@@ -216,22 +217,9 @@ def load_pkcs12(data: bytes, *, role: Role, passphrase: PassphraseSource | None 
     Raises:
         CredentialError: wrong pass phrase, no key, or no certificate for it.
     """
-    bundle = None
-    secret = passphrase("PKCS#12") if passphrase else None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # old encryption inside a container is no reason to refuse its key
-            bundle = pkcs12.load_pkcs12(data, secret.reveal() if secret else None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        pass  # raised below, so that no traceback holds the pass phrase in a local of the library
-    finally:
-        if secret:
-            secret.wipe()
-    if bundle is None:
-        raise CredentialError("EDOC-KEY-002", "the pass phrase is wrong or the container is damaged")
-    held = [bundle.cert, *bundle.additional_certs]
-    certificates = [item.certificate.public_bytes(serialization.Encoding.DER) for item in held if item]
-    return _assemble(bundle.key, certificates, role)
+    opened = _open_pkcs12(data, passphrase)
+    del data  # see _Opened
+    return _finished(opened, role, ())
 
 
 def load_credential(
@@ -242,54 +230,98 @@ def load_credential(
     Raises:
         CredentialError: as ``load_pem`` and ``load_pkcs12``, or the bytes are none of these.
     """
-    if b"-----BEGIN " in data[:65536]:
-        return load_pem(data, role=role, passphrase=passphrase, chain=chain)
-    if not data.startswith(b"0"):
-        raise CredentialError("EDOC-KEY-001", "neither PEM, DER nor PKCS#12")
-    plain: object = None
-    try:
-        plain = serialization.load_der_private_key(data, None)
-    except (ValueError, UnsupportedAlgorithm):
-        return load_pkcs12(data, role=role, passphrase=passphrase)
-    except TypeError:  # an encrypted DER key
-        plain = _private_key(data, passphrase, serialization.load_der_private_key)
-    return _assemble(plain, chain, role)
+    opened = _open(data, passphrase)
+    del data  # see _Opened
+    return _finished(opened, role, chain)
 
+
+_Opened = tuple[object, tuple[bytes, ...]] | CredentialError
+"""A key and the certificates beside it, or why there are none. A failure is returned, not raised, to the function that
+was called, and this one forgets the file first: no traceback holds a key file or a pass phrase among its locals."""
 
 _Loader = Callable[[bytes, bytes | None], object]
 
 
-def _private_key(data: bytes, passphrase: PassphraseSource | None, load: _Loader) -> object:
+def _finished(opened: _Opened, role: Role, chain: Sequence[bytes]) -> Credential:
+    if isinstance(opened, CredentialError):
+        raise opened
+    key, certificates = opened
+    return _assemble(key, [*certificates, *chain], role)
+
+
+def _open(data: bytes, passphrase: PassphraseSource | None) -> _Opened:
+    if b"-----BEGIN " in data[:65536]:
+        return _open_pem(data, passphrase)
+    if not data.startswith(b"0"):
+        return CredentialError("EDOC-KEY-001", "neither PEM, DER nor PKCS#12")
+    if _is_pkcs12(data):
+        return _open_pkcs12(data, passphrase)
+    key = _private_key(data, passphrase, serialization.load_der_private_key)
+    return key if isinstance(key, CredentialError) else (key, ())
+
+
+def _is_pkcs12(data: bytes) -> bool:
+    """Tell a PFX by its head: SEQUENCE, INTEGER 3, SEQUENCE, data or signedData (RFC 7292, 4)."""
+    head = data[:64]
+    return b"\x02\x01\x03\x30" in head[:12] and b"\x2a\x86\x48\x86\xf7\x0d\x01\x07" in head
+
+
+def _open_pem(data: bytes, passphrase: PassphraseSource | None) -> _Opened:
+    key = _private_key(data, passphrase, serialization.load_pem_private_key)
+    if isinstance(key, CredentialError):
+        return key
+    certificates = _pem_certificates(data)
+    return certificates if isinstance(certificates, CredentialError) else (key, certificates)
+
+
+def _open_pkcs12(data: bytes, passphrase: PassphraseSource | None) -> _Opened:
+    secret = passphrase("PKCS#12") if passphrase else None
+    bundle = _pkcs12(data, secret)
+    if bundle is None:
+        return CredentialError("EDOC-KEY-002", "the pass phrase is wrong or the container is damaged")
+    held = [bundle.cert, *bundle.additional_certs]
+    return bundle.key, tuple(item.certificate.public_bytes(serialization.Encoding.DER) for item in held if item)
+
+
+def _pkcs12(data: bytes, secret: Secret | None) -> pkcs12.PKCS12KeyAndCertificates | None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # old encryption inside a container is no reason to refuse its key
+            return pkcs12.load_pkcs12(data, secret.reveal() if secret else None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+    finally:
+        if secret:
+            secret.wipe()
+
+
+def _private_key(data: bytes, passphrase: PassphraseSource | None, load: _Loader) -> object | CredentialError:
     """Load a private key, asking for the pass phrase only if the key is encrypted."""
     try:
         return load(data, None)
     except TypeError:
         pass  # encrypted
     except (ValueError, UnsupportedAlgorithm):
-        raise CredentialError("EDOC-KEY-001", "no private key could be read") from None
+        return CredentialError("EDOC-KEY-001", "no private key could be read")
     secret = passphrase("key") if passphrase else None
     if secret is None:
-        raise CredentialError("EDOC-KEY-003", "the key is encrypted and no pass phrase was given")
-    key: object = None
+        return CredentialError("EDOC-KEY-003", "the key is encrypted and no pass phrase was given")
     try:
-        key = load(data, secret.reveal())
+        return load(data, secret.reveal())
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        pass  # raised below, without the library's frames
+        return CredentialError("EDOC-KEY-002", "the pass phrase is wrong")
     finally:
         secret.wipe()
-    if key is None:
-        raise CredentialError("EDOC-KEY-002", "the pass phrase is wrong")
-    return key
 
 
-def _pem_certificates(data: bytes) -> list[bytes]:
+def _pem_certificates(data: bytes) -> tuple[bytes, ...] | CredentialError:
     if b"-----BEGIN CERTIFICATE-----" not in data:
-        return []
+        return ()
     try:
         found = x509.load_pem_x509_certificates(data)
     except ValueError:
-        raise CredentialError("EDOC-KEY-001", "a certificate beside the key cannot be read") from None
-    return [certificate.public_bytes(serialization.Encoding.DER) for certificate in found]
+        return CredentialError("EDOC-KEY-001", "a certificate beside the key cannot be read")
+    return tuple(certificate.public_bytes(serialization.Encoding.DER) for certificate in found)
 
 
 def _is_signing_key(key: object) -> TypeGuard[PrivateKey]:
@@ -300,11 +332,11 @@ def _assemble(key: object, certificates: Sequence[bytes], role: Role) -> Credent
     if not _is_signing_key(key):
         raise CredentialError("EDOC-KEY-001", "no private key of a supported type")
     wanted = _spki(key.public_key())
-    parsed = [(der, _parse(der)) for der in dict.fromkeys(certificates)]
-    leaf = next((der for der, certificate in parsed if _spki(certificate.public_key()) == wanted), None)
+    unique = list(dict.fromkeys(certificates))
+    leaf = next((der for der in unique if _certified(der) == wanted), None)
     if leaf is None:
         raise CredentialError("EDOC-KEY-005", "no certificate fits the private key")
-    chain = _ordered(leaf, [der for der, _ in parsed if der != leaf])
+    chain = _ordered(leaf, [der for der in unique if der != leaf])
     return Credential(leaf, role, SoftwareKey(key), chain)
 
 
@@ -315,12 +347,18 @@ def _parse(der: bytes) -> x509.Certificate:
         raise CredentialError("EDOC-KEY-001", "a certificate cannot be read") from None
 
 
-def _spki(key: object) -> bytes:
-    assert isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey) or hasattr(
-        key, "public_bytes"
-    )
-    encoded: bytes = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return encoded
+def _spki(key: PublicKey) -> bytes:
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def _certified(der: bytes) -> bytes | None:
+    """Return the SubjectPublicKeyInfo of a certificate, or ``None`` for a kind of key that does not sign here."""
+    try:
+        key = _parse(der).public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        return None
+    supported = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
+    return _spki(key) if isinstance(key, supported) else None
 
 
 def _ordered(leaf: bytes, others: list[bytes]) -> tuple[bytes, ...]:

@@ -26,6 +26,7 @@ from signer.trust import Purpose, TrustStore, anchored
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 SHA256 = hashes.SHA256()
 TEST_UNIT = "THỬ NGHIỆM"
+EXPIRED_CERTS_ON_CRL = ObjectIdentifier("2.5.29.60")
 DOCUMENT_SIGNING = ObjectIdentifier("1.3.6.1.5.5.7.3.36")
 CA_YEARS, LEAF_DAYS, CRL_DAYS = 20, 730, 7
 
@@ -77,6 +78,10 @@ class DevIdentity:
         """The identity as a credential, loaded once."""
         return load_pem(self.pem, role=self.role)
 
+    def with_chain(self, chain: tuple[bytes, ...]) -> DevIdentity:
+        """Return the same identity with the certificates above it."""
+        return DevIdentity(self.certificate, chain, self.key, self.role)
+
     @property
     def pem(self) -> bytes:
         """Key, certificate and chain in one PEM file, the key in plain."""
@@ -127,8 +132,9 @@ class DevPki:
         root_key, issuing_key = new_key(key_type), new_key(key_type)
         root = Authority(_ca_certificate("Root CA", root_key, None, at=at, url=base_url), root_key)
         issuing = Authority(_ca_certificate("Issuing CA", issuing_key, root, at=at, url=base_url), issuing_key)
-        ocsp_signer = _identity(issuing, root, _ca_subject("OCSP"), at=at, extended=[ExtendedKeyUsageOID.OCSP_SIGNING])
-        tsa = _identity(issuing, root, _ca_subject("TSA"), at=at, extended=[ExtendedKeyUsageOID.TIME_STAMPING])
+        chain = (issuing.certificate, root.certificate)
+        ocsp_signer = _service("OCSP", issuing, at=at, key_type=key_type, url=base_url).with_chain(chain)
+        tsa = _service("TSA", issuing, at=at, key_type=key_type, url=base_url).with_chain(chain)
         return cls(root, issuing, ocsp_signer, tsa, base_url)
 
     @property
@@ -319,18 +325,21 @@ def _ca_certificate(name: str, key: Key, issuer: Authority | None, *, at: dateti
     return builder.sign(issuer.key if issuer else key, SHA256).public_bytes(serialization.Encoding.DER)
 
 
-def _identity(
-    issuing: Authority, root: Authority, subject: x509.Name, *, at: datetime, extended: list[ObjectIdentifier]
-) -> DevIdentity:
-    """Make the certificate of an OCSP signer or a TSA."""
-    key = new_key()
-    builder = _builder(subject, issuing, key, at, timedelta(days=365 * 10))
+def _service(name: str, issuing: Authority, *, at: datetime, key_type: str, url: str | None) -> DevIdentity:
+    """Make the certificate of the OCSP signer, which asks not to be checked, or of a TSA, which is checked."""
+    key = new_key(key_type)
+    builder = _builder(_ca_subject(name), issuing, key, at, timedelta(days=365 * 10))
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     builder = builder.add_extension(_usage(digital_signature=True), critical=True)
-    builder = builder.add_extension(x509.ExtendedKeyUsage(extended), critical=True)
-    builder = builder.add_extension(x509.OCSPNoCheck(), critical=False)
+    if name == "OCSP":
+        builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING]), critical=True)
+        builder = builder.add_extension(x509.OCSPNoCheck(), critical=False)
+    else:
+        builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]), critical=True)
+        if url:
+            builder = _status_sources(builder, f"{url}/ca.crl", f"{url}/ocsp")
     certificate = builder.sign(issuing.key, SHA256).public_bytes(serialization.Encoding.DER)
-    return DevIdentity(certificate, (issuing.certificate, root.certificate), key, Role.EXCHANGE)
+    return DevIdentity(certificate, (), key, Role.EXCHANGE)
 
 
 def _leaf_extensions(
@@ -397,6 +406,7 @@ def _crl(authority: Authority, revoked: Mapping[int, tuple[datetime, str]], at: 
         .last_update(at)
         .next_update(at + timedelta(days=CRL_DAYS))
         .add_extension(x509.CRLNumber(int(at.timestamp())), critical=False)
+        .add_extension(_expired_certs_on_crl(authority), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key()), critical=False)
     )
     for serial, (moment, reason) in sorted(revoked.items()):
@@ -405,6 +415,12 @@ def _crl(authority: Authority, revoked: Mapping[int, tuple[datetime, str]], at: 
             entry = entry.add_extension(x509.CRLReason(x509.ReasonFlags(reason)), critical=False)
             builder = builder.add_revoked_certificate(entry.build())
     return builder.sign(authority.key, SHA256).public_bytes(serialization.Encoding.DER)
+
+
+def _expired_certs_on_crl(authority: Authority) -> x509.UnrecognizedExtension:
+    """Say that revocations are kept in the list after a certificate's end (X.509, expiredCertsOnCRL)."""
+    since = authority.x509.not_valid_before_utc.strftime("%Y%m%d%H%M%SZ").encode("ascii")
+    return x509.UnrecognizedExtension(EXPIRED_CERTS_ON_CRL, b"\x18\x0f" + since)
 
 
 def _issuer_key_hash(authority: Authority, algorithm: hashes.HashAlgorithm) -> bytes:

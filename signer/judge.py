@@ -17,8 +17,8 @@ from cryptography.x509.oid import NameOID, ObjectIdentifier
 
 from signer.algorithms import AlgorithmVerdict, PolicyName, judge
 from signer.chain import PathResult, common_name, judge_path
+from signer.cms import DIGEST_NAMES
 from signer.report import (
-    SUB_INDICATIONS,
     Algorithm,
     Appearance,
     Change,
@@ -32,15 +32,16 @@ from signer.report import (
     Need,
     Reason,
     Report,
-    Revocation,
     SignatureReport,
     Signer,
     Timestamp,
     Verdict,
     file_verdict,
     indication_of,
+    rank,
     worst_first,
 )
+from signer.status import SKEW
 from signer.timestamp import judge_token, proved_time
 from signer.trust import Context, Purpose, TrustStore
 
@@ -99,7 +100,7 @@ def judge_signature(facts: Facts, *, context: Context) -> Judged:
     stamps, stamp_evidence, stamp_needs = _judge_stamps(facts, context)
     proved, source = _best_time(facts, stamps, context)
     time = proved or context.at
-    base = _describe(facts, stamps, time, source if proved else "validation-time")
+    base = _describe(facts, stamps, time=time, source=source if proved else "validation-time", context=context)
     if context.policy is PolicyName.INTEGRITY_ONLY:
         return Judged(_integrity_only(base, facts))
     reasons, warnings = list(facts.structural), list(facts.warnings)
@@ -109,9 +110,9 @@ def judge_signature(facts: Facts, *, context: Context) -> Judged:
     reasons += _algorithm_reasons(facts, time, context)
     more_reasons, more_warnings = _time_reasons(facts, stamps, proved, context)
     reasons += more_reasons + _expectation_reasons(facts, context)
-    warnings += more_warnings + _tt15_warnings(facts, time)
+    warnings += more_warnings + _tt15_warnings(facts, time, context)
     return Judged(
-        _concluded(base, facts, path, _frozen(reasons, facts.id), _frozen(warnings, facts.id)),
+        _concluded(base, path=path, reasons=_frozen(reasons, facts.id), warnings=_frozen(warnings, facts.id)),
         (*path.needs, *stamp_needs),
         (*path.evidence, *stamp_evidence),
     )
@@ -147,29 +148,34 @@ def _judge_stamps(
 
 def _best_time(facts: Facts, stamps: Sequence[Timestamp], context: Context) -> tuple[datetime | None, str]:
     """Return the earliest proof of existence of the signature value, and its kind."""
-    found = [(p.not_later_than, p.source) for p in context.proofs if p.sha256 == facts.value_sha256]
+    proofs = [p for p in context.proofs if facts.value_sha256 and p.sha256 == facts.value_sha256]
+    found = [(p.not_later_than, p.source) for p in proofs if p.not_later_than <= context.at]
     for kind, word in (("signature", "timestamp"), ("archive", "archive-timestamp")):
         time = proved_time([s for s in stamps if s.kind == kind])
         if time:
-            found.append((time, word))
+            found.append((min(time, context.at), word))  # its clock may be ahead of ours by a little
+    if facts.kind == "timestamp" and facts.signing_time:
+        found.append((min(facts.signing_time, context.at), "timestamp"))  # a token's time is what it states
     return min(found, default=(None, "validation-time"), key=lambda pair: pair[0] or context.at)
 
 
-def _describe(facts: Facts, stamps: tuple[Timestamp, ...], time: datetime, source: str) -> SignatureReport:
+def _describe(
+    facts: Facts, stamps: tuple[Timestamp, ...], *, time: datetime, source: str, context: Context
+) -> SignatureReport:
     signer = signer_of(facts.certificate) if facts.certificate else Signer()
     level = facts.level
     if any(s.kind == "signature" and s.integrity is Integrity.INTACT for s in stamps) and level.endswith("-B-B"):
         level = level[:-1] + "T"
     algorithm = facts.algorithm
     if algorithm is not None:
-        algorithm = replace(algorithm, tt15=_table(algorithm, time).tt15)
+        algorithm = replace(algorithm, tt15=_table(algorithm, time, context).tt15)
     return SignatureReport(
         id=facts.id,
         name=signer.name,
         kind=facts.kind,
         indication=Indication.INDETERMINATE,
         sub_indication=None,
-        integrity=facts.integrity,
+        integrity=Integrity.BROKEN if facts.crypto is Crypto.BAD else facts.integrity,
         crypto=facts.crypto,
         covers=facts.covers,
         level=level,
@@ -188,21 +194,43 @@ def _describe(facts: Facts, stamps: tuple[Timestamp, ...], time: datetime, sourc
 
 
 def _integrity_only(base: SignatureReport, facts: Facts) -> SignatureReport:
-    """Under *integrity-only* nothing but the bytes is judged (console.md 5.4)."""
-    sub = worst_first(tuple(reason.code for reason in facts.structural))
-    if facts.integrity is not Integrity.INTACT and sub is None:
-        sub = Code.FORMAT_FAILURE if facts.integrity is Integrity.BROKEN else Code.CRYPTO_CONSTRAINTS_FAILURE
-    if facts.integrity is Integrity.INTACT:
-        sub = None
-    indication = Indication.INDETERMINATE if sub is None else indication_of(sub)
-    warnings = _frozen((*facts.warnings, Reason(Code.TRUST_NOT_EVALUATED)), facts.id)
+    """Under *integrity-only* the bytes alone are judged: rows 1 to 3, 7, 8 of signing.md 1.3 (console.md 5.4)."""
+    sub: Code | None = None
+    reasons: tuple[Reason, ...] = ()
+    if base.integrity is not Integrity.INTACT:
+        reasons = tuple(reason for reason in facts.structural if reason.code is not Code.NO_SIGNING_CERTIFICATE_FOUND)
+        sub = _sub_indication(reasons, base.integrity)
     return replace(
         base,
-        indication=indication,
+        indication=Indication.INDETERMINATE if sub is None else indication_of(sub),
         sub_indication=sub,
-        reasons=_frozen(facts.structural, facts.id),
-        warnings=warnings,
+        reasons=_ordered(_frozen(reasons, facts.id), sub, base),
+        warnings=_frozen((*facts.warnings, Reason(Code.TRUST_NOT_EVALUATED)), facts.id),
     )
+
+
+def _sub_indication(reasons: Sequence[Reason], integrity: Integrity) -> Code | None:
+    """Pick the sub-indication: mathematics before structure before trust (signing.md 1.3).
+
+    Bytes that are not intact never pass: broken ones fail, unknown ones leave at least row 8.
+    """
+    computable = integrity is not Integrity.UNKNOWN
+    codes = tuple(reason.code for reason in reasons)
+    sub = worst_first(codes, computable=computable)
+    if integrity is Integrity.BROKEN and indication_of(sub) is not Indication.FAILED:
+        return Code.FORMAT_FAILURE
+    if integrity is Integrity.UNKNOWN:
+        return worst_first((*codes, Code.CRYPTO_CONSTRAINTS_FAILURE), computable=False)
+    return Code.FORMAT_FAILURE if sub is None and codes else sub  # a finer code alone never passes
+
+
+def _ordered(reasons: Sequence[Reason], sub: Code | None, base: SignatureReport) -> tuple[Reason, ...]:
+    """Put the sub-indication first, the others in their order behind it, finer codes last."""
+    computable = base.integrity is not Integrity.UNKNOWN
+    ordered = sorted(reasons, key=lambda r: (r.code != sub, rank(r.code, computable=computable)))
+    if sub is not None and (not ordered or ordered[0].code is not sub):
+        ordered.insert(0, Reason(sub, signature=base.id))
+    return tuple(ordered)
 
 
 def _judge_path(facts: Facts, time: datetime, *, proved: bool, context: Context) -> PathResult:
@@ -220,7 +248,7 @@ def _judge_path(facts: Facts, time: datetime, *, proved: bool, context: Context)
     )
 
 
-def _table(algorithm: Algorithm, at: datetime) -> AlgorithmVerdict:
+def _table(algorithm: Algorithm, at: datetime, context: Context) -> AlgorithmVerdict:
     """Ask the table for the note on Annex I; nothing is refused here."""
     return judge(
         policy=PolicyName.INTEGRITY_ONLY,
@@ -228,19 +256,18 @@ def _table(algorithm: Algorithm, at: datetime) -> AlgorithmVerdict:
         digest=algorithm.digest,
         bits=algorithm.bits,
         at=at,
+        table=context.algorithms,
     )
 
 
 def _algorithm_reasons(facts: Facts, time: datetime, context: Context) -> list[Reason]:
-    if facts.algorithm is None:
-        return []
-    found = facts.algorithm
-    rules, policy = context.algorithms, context.policy
+    """Judge the scheme with its digest and key, and every further digest, at the best-signature-time."""
+    asked = [("", DIGEST_NAMES.get(name, name), 0) for name in facts.digests]
+    if facts.algorithm is not None:
+        asked.insert(0, (facts.algorithm.signature, facts.algorithm.digest, facts.algorithm.bits))
     verdicts = [
-        judge(policy=policy, signature=found.signature, digest=found.digest, bits=found.bits, at=time, table=rules)
-    ]
-    verdicts += [
-        judge(policy=policy, signature="", digest=name, bits=0, at=time, table=rules) for name in facts.digests
+        judge(policy=context.policy, signature=scheme, digest=digest, bits=bits, at=time, table=context.algorithms)
+        for scheme, digest, bits in asked
     ]
     return [_algorithm_reason(verdict) for verdict in verdicts if verdict.code]
 
@@ -251,34 +278,61 @@ def _algorithm_reason(verdict: AlgorithmVerdict) -> Reason:
     return Reason(verdict.code, {"algorithm": verdict.algorithm, **ended})
 
 
-def _tt15_warnings(facts: Facts, time: datetime) -> list[Reason]:
+def _tt15_warnings(facts: Facts, time: datetime, context: Context) -> list[Reason]:
     algorithm = facts.algorithm
     if algorithm is None:
         return []
-    verdict = _table(algorithm, time)
+    verdict = _table(algorithm, time, context)
     return [] if verdict.tt15 else [Reason(Code.NOT_TT15, {"algorithm": algorithm.signature})]
 
 
 def _time_reasons(
     facts: Facts, stamps: Sequence[Timestamp], proved: datetime | None, context: Context
 ) -> tuple[list[Reason], list[Reason]]:
+    reasons, warnings = _stamp_reasons(stamps)
+    if facts.kind == "timestamp":
+        if facts.signing_time and facts.signing_time - SKEW > context.at:
+            reasons.append(Reason(Code.TIMESTAMP_ORDER_FAILURE))
+        return reasons, warnings
+    if proved is None:
+        warnings.append(Reason(Code.SIGNING_TIME_NOT_PROVED))
+        if context.policy is PolicyName.STRICT:
+            reasons.append(_constraint(Code.SIGNING_TIME_NOT_PROVED))
+    elif facts.signing_time and abs(facts.signing_time - proved) > DISAGREEMENT:
+        minutes = int(abs((facts.signing_time - proved).total_seconds()) // 60)
+        warnings.append(Reason(Code.TIMESTAMP_DISAGREES, {"minutes": str(minutes)}))
+    return reasons, warnings
+
+
+def _stamp_reasons(stamps: Sequence[Timestamp]) -> tuple[list[Reason], list[Reason]]:
+    """A broken stamp counts against the signature, an untrusted one merely proves nothing (console.md 5.3)."""
     reasons: list[Reason] = []
     warnings: list[Reason] = []
     for stamp in stamps:
         if stamp.integrity is Integrity.BROKEN:
-            reasons += [Reason(Code.SIG_CONSTRAINTS_FAILURE), Reason(Code.TIMESTAMP_INVALID)]
+            reasons += [_constraint(Code.TIMESTAMP_INVALID), Reason(Code.TIMESTAMP_INVALID)]
         elif stamp.sub_indication is Code.TIMESTAMP_ORDER_FAILURE:
             reasons.append(Reason(Code.TIMESTAMP_ORDER_FAILURE))
         elif stamp.indication is not Indication.PASSED:
             warnings.append(Reason(Code.TIMESTAMP_UNTRUSTED, {"tsa": stamp.tsa or "-"}))
-    if proved is None and facts.kind != "timestamp":
-        warnings.append(Reason(Code.SIGNING_TIME_NOT_PROVED))
-        if context.policy is PolicyName.STRICT:
-            reasons.append(Reason(Code.SIG_CONSTRAINTS_FAILURE))
-    elif proved and facts.signing_time and abs(facts.signing_time - proved) > DISAGREEMENT:
-        minutes = int(abs((facts.signing_time - proved).total_seconds()) // 60)
-        warnings.append(Reason(Code.TIMESTAMP_DISAGREES, {"minutes": str(minutes)}))
+    if _out_of_order(stamps):
+        reasons.append(Reason(Code.TIMESTAMP_ORDER_FAILURE))
     return reasons, warnings
+
+
+def _out_of_order(stamps: Sequence[Timestamp]) -> bool:
+    """Tell whether trusted stamps contradict one another: content, then signature, then archive (signing.md 7.2)."""
+    order = ("content", "signature", "archive")
+    times = [
+        (order.index(s.kind), s.time)
+        for s in stamps
+        if s.indication is Indication.PASSED and s.time and s.kind in order
+    ]
+    return any(a < b and time_a > time_b for a, time_a in times for b, time_b in times)
+
+
+def _constraint(detail: Code) -> Reason:
+    return Reason(Code.SIG_CONSTRAINTS_FAILURE, {"detail": detail.value})
 
 
 def _expectation_reasons(facts: Facts, context: Context) -> list[Reason]:
@@ -289,45 +343,24 @@ def _expectation_reasons(facts: Facts, context: Context) -> list[Reason]:
         return []
     wanted = ", ".join(context.expectation.certificates) or "-"
     return [
-        Reason(Code.SIG_CONSTRAINTS_FAILURE),
+        _constraint(Code.IDENTITY_MISMATCH),
         Reason(Code.IDENTITY_MISMATCH, {"expected": wanted, "found": found}),
     ]
 
 
 def _concluded(
-    base: SignatureReport,
-    facts: Facts,
-    path: PathResult,
-    reasons: tuple[Reason, ...],
-    warnings: tuple[Reason, ...],
+    base: SignatureReport, *, path: PathResult, reasons: tuple[Reason, ...], warnings: tuple[Reason, ...]
 ) -> SignatureReport:
-    """Pick the sub-indication: mathematics before structure before trust (signing.md 1.3)."""
-    codes = tuple(reason.code for reason in reasons)
-    sub = worst_first(codes)
-    if sub is None and facts.integrity is not Integrity.INTACT:
-        sub = Code.FORMAT_FAILURE if facts.integrity is Integrity.BROKEN else Code.CRYPTO_CONSTRAINTS_FAILURE
-    if sub is None and codes:  # a finer code alone never passes
-        sub = Code.FORMAT_FAILURE
-    indication = indication_of(sub)
-    if facts.integrity is Integrity.UNKNOWN and indication is Indication.FAILED and facts.crypto is not Crypto.BAD:
-        indication, sub = Indication.INDETERMINATE, Code.CRYPTO_CONSTRAINTS_FAILURE
-    ordered = sorted(reasons, key=lambda r: (r.code != sub, _rank(r.code)))
-    if sub is not None and (not ordered or ordered[0].code is not sub):
-        ordered.insert(0, Reason(sub, signature=facts.id))
-    revocation: tuple[Revocation, ...] = path.revocation
+    sub = _sub_indication(reasons, base.integrity)
     return replace(
         base,
-        indication=indication,
+        indication=indication_of(sub),
         sub_indication=sub,
         chain=path.chain,
-        revocation=revocation,
-        reasons=tuple(ordered),
+        revocation=path.revocation,
+        reasons=_ordered(reasons, sub, base),
         warnings=warnings,
     )
-
-
-def _rank(code: Code) -> int:
-    return SUB_INDICATIONS.index(code) if code in SUB_INDICATIONS else len(SUB_INDICATIONS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,6 +130,7 @@ class Code(StrEnum):
     HEADER_SIGNATURE_PLACEHOLDER = "HEADER_SIGNATURE_PLACEHOLDER"
     TRUST_NOT_EVALUATED = "TRUST_NOT_EVALUATED"
     ANCHOR_EXPIRED = "ANCHOR_EXPIRED"
+    CERTIFICATE_EXPIRING = "CERTIFICATE_EXPIRING"
     LEVEL_NOT_REACHED = "LEVEL_NOT_REACHED"
     VISIBLE_TEXT_MISMATCH = "VISIBLE_TEXT_MISMATCH"
     SIGNATURE_NOT_IN_FORM = "SIGNATURE_NOT_IN_FORM"
@@ -323,12 +324,10 @@ def file_verdict(signatures: tuple[SignatureReport, ...], *, integrity_only: boo
 
     A stand-alone time stamp counts only when it is broken. Under ``integrity_only`` *valid* means that all are intact.
     """
-    if any(
-        s.integrity is Integrity.BROKEN or (not integrity_only and s.indication is Indication.FAILED)
-        for s in signatures
-    ):
-        return Verdict.INVALID
     real = [s for s in signatures if s.kind != "timestamp"]
+    failed = not integrity_only and any(s.indication is Indication.FAILED for s in real)
+    if failed or any(s.integrity is Integrity.BROKEN for s in signatures):
+        return Verdict.INVALID
     if integrity_only:
         good = bool(real) and all(s.integrity is Integrity.INTACT for s in real)
     else:
@@ -336,10 +335,21 @@ def file_verdict(signatures: tuple[SignatureReport, ...], *, integrity_only: boo
     return Verdict.VALID if good else Verdict.INDETERMINATE
 
 
-def worst_first(codes: tuple[Code, ...]) -> Code | None:
+def rank(code: Code, *, computable: bool = True) -> float:
+    """Return the place of a code in the order of signing.md 1.3; finer codes come behind all sub-indications.
+
+    ``CRYPTO_CONSTRAINTS_FAILURE`` stands there twice: for what cannot be computed (row 8), and for what can, but is not
+    accepted (row 13).
+    """
+    if code is Code.CRYPTO_CONSTRAINTS_FAILURE and computable:
+        return SUB_INDICATIONS.index(Code.CRYPTO_CONSTRAINTS_FAILURE_NO_POE) - 0.5
+    return SUB_INDICATIONS.index(code) if code in SUB_INDICATIONS else len(SUB_INDICATIONS)
+
+
+def worst_first(codes: tuple[Code, ...], *, computable: bool = True) -> Code | None:
     """Return the sub-indication to report of several found: the first in the order of signing.md 1.3, or ``None``."""
-    found = [code for code in SUB_INDICATIONS if code in codes]
-    return found[0] if found else None
+    found = [code for code in codes if code in SUB_INDICATIONS]
+    return min(found, key=lambda code: rank(code, computable=computable), default=None)
 
 
 def indication_of(sub: Code | None) -> Indication:

@@ -3,21 +3,31 @@
 An answer counts only if it is signed by the certificate's own issuer, or for OCSP by that issuer's direct delegate
 with ``id-kp-OCSPSigning``; indirect, delta and reason-limited lists, and lists with an unknown critical extension, are
 not used. An answer serves the moment T if it was issued at or after T, or if T lies between its issue and
-``next_update`` plus a day.
+``next_update`` plus a day. One issued after a certificate's end counts as *good* only if it says that it keeps expired
+certificates (archive cutoff, expiredCertsOnCRL): others forget a revocation soon after that end (RFC 5280 3.3).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509 import ocsp
-from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, ObjectIdentifier
+
+from signer.cms import algorithm_of
+from signer.report import Algorithm
+
+CRL_MAX_BYTES = 64 * 2**20
+"""Largest revocation list that is read."""
+
+EXPIRED_CERTS_ON_CRL = ObjectIdentifier("2.5.29.60")
+ARCHIVE_CUTOFF = ObjectIdentifier("1.3.6.1.5.5.7.48.1.6")
 
 GRACE = timedelta(hours=24)
 """How long after ``next_update`` an answer still serves (``revocation_grace``); none under the policy *strict*."""
@@ -36,21 +46,28 @@ class Answer:
     next_update: datetime | None
     revoked_at: datetime | None
     reason: str | None
+    algorithms: tuple[Algorithm, ...]  # what the answer, and its delegate's certificate, are signed with
     unknown: bool = False
+    keeps_from: datetime | None = None  # certificates that ended at or after this moment are still told of
 
     def serves(self, moment: datetime, *, grace: timedelta) -> bool:
         """Tell whether the answer speaks about that moment."""
         if self.this_update >= moment:
             return True
-        return self.next_update is not None and moment <= self.next_update + grace
+        return self.next_update is not None and moment - grace <= self.next_update
+
+    def still_tells(self, not_after: datetime) -> bool:
+        """Tell whether the answer still speaks about a certificate that ended at ``not_after``."""
+        return self.this_update <= not_after or (self.keeps_from is not None and self.keeps_from <= not_after)
 
 
 def answers(
     certificate: x509.Certificate, issuer: x509.Certificate, *, crls: Iterable[bytes], ocsps: Iterable[bytes]
 ) -> list[Answer]:
     """Return what the usable answers say about the certificate, OCSP first, each group newest first."""
-    from_ocsp = [a for data in ocsps if (a := _from_ocsp(data, certificate, issuer))]
-    from_crl = [a for data in crls if (a := _from_crl(data, certificate, issuer))]
+    lists = [data for data in crls if len(data) <= CRL_MAX_BYTES]
+    from_ocsp = [a for data in ocsps if (a := _from_ocsp(data, certificate, issuer, lists))]
+    from_crl = [a for data in lists if (a := _from_crl(data, certificate, issuer))]
     newest = sorted(from_ocsp, key=_issued, reverse=True)
     return newest + sorted(from_crl, key=_issued, reverse=True)
 
@@ -59,7 +76,7 @@ def _issued(answer: Answer) -> datetime:
     return answer.this_update
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def _load_crl(data: bytes) -> x509.CertificateRevocationList | None:
     try:
         return x509.load_der_x509_crl(data)
@@ -82,7 +99,20 @@ def _from_crl(data: bytes, certificate: x509.Certificate, issuer: x509.Certifica
         return None
     if reason == x509.ReasonFlags.remove_from_crl.value:
         moment = None
-    return Answer("crl", data, crl.last_update_utc, crl.next_update_utc, moment, reason)
+    algorithms = (algorithm_of(crl, issuer.public_key()),)
+    times = (crl.last_update_utc, crl.next_update_utc, moment)
+    return Answer("crl", data, *times, reason, algorithms, keeps_from=_moment_in(crl.extensions, EXPIRED_CERTS_ON_CRL))
+
+
+def _moment_in(extensions: x509.Extensions, oid: ObjectIdentifier) -> datetime | None:
+    """Return the GeneralizedTime that an extension holds, if it is there and readable."""
+    try:
+        value = extensions.get_extension_for_oid(oid).value
+        if isinstance(value, x509.UnrecognizedExtension) and value.value[:2] == b"\x18\x0f":
+            return datetime.strptime(value.value[2:].decode("ascii"), "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
+    except (x509.ExtensionNotFound, ValueError):
+        pass
+    return None
 
 
 def _entry(entry: x509.RevokedCertificate) -> tuple[datetime, str]:
@@ -149,27 +179,52 @@ def _is_ca(certificate: x509.Certificate) -> bool:
         return False
 
 
-def _from_ocsp(data: bytes, certificate: x509.Certificate, issuer: x509.Certificate) -> Answer | None:
+def _from_ocsp(
+    data: bytes, certificate: x509.Certificate, issuer: x509.Certificate, crls: Sequence[bytes]
+) -> Answer | None:
     try:
         response = ocsp.load_der_ocsp_response(data)
         if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
             return None
         responder = _responder(response, issuer)
-        if responder is None or not _signed_by(response, responder):
+        if responder is None or not _signed_by(response, responder) or not _understood(response):
             return None
-        for single in response.responses:
-            if _is_about(single, certificate, issuer):
-                return _ocsp_answer(data, single)
+        if responder is not issuer and _is_withdrawn(responder, issuer, crls):
+            return None
+        algorithms = [algorithm_of(response, responder.public_key())]
+        if responder is not issuer:
+            algorithms.append(algorithm_of(responder, issuer.public_key()))
+        singles = list(response.responses)
+        keeps = _moment_in(response.single_extensions, ARCHIVE_CUTOFF) if len(singles) == 1 else None
+        found = next((single for single in singles if _is_about(single, certificate, issuer)), None)
+        return _ocsp_answer(data, found, tuple(algorithms), keeps) if found else None
     except (ValueError, TypeError, UnsupportedAlgorithm):
         return None
-    return None
 
 
-def _ocsp_answer(data: bytes, single: ocsp.OCSPSingleResponse) -> Answer:
+def _ocsp_answer(
+    data: bytes, single: ocsp.OCSPSingleResponse, algorithms: tuple[Algorithm, ...], keeps: datetime | None
+) -> Answer:
     reason = single.revocation_reason.value if single.revocation_reason else None
     revoked = single.revocation_time_utc if single.certificate_status is ocsp.OCSPCertStatus.REVOKED else None
+    if revoked and not reason:
+        reason = x509.ReasonFlags.unspecified.value
     unknown = single.certificate_status is ocsp.OCSPCertStatus.UNKNOWN
-    return Answer("ocsp", data, single.this_update_utc, single.next_update_utc, revoked, reason, unknown)
+    times = (single.this_update_utc, single.next_update_utc, revoked)
+    return Answer("ocsp", data, *times, reason, algorithms, unknown, keeps)
+
+
+def _understood(response: ocsp.OCSPResponse) -> bool:
+    """An answer with a critical extension that is not known here is not used."""
+    known = (x509.OCSPNonce,)
+    return not any(e.critical and not isinstance(e.value, known) for e in response.extensions)
+
+
+def _is_withdrawn(delegate: x509.Certificate, issuer: x509.Certificate, crls: Sequence[bytes]) -> bool:
+    """Tell whether a delegate that does not forgo checking is revoked by a list at hand."""
+    if needs_no_status(delegate):
+        return False
+    return any((a := _from_crl(data, delegate, issuer)) is not None and a.revoked_at is not None for data in crls)
 
 
 def _is_about(single: ocsp.OCSPSingleResponse, certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
@@ -212,7 +267,10 @@ def _signed_by(response: ocsp.OCSPResponse, responder: x509.Certificate) -> bool
         return False
     try:
         if isinstance(key, rsa.RSAPublicKey):
-            key.verify(response.signature, response.tbs_response_bytes, padding.PKCS1v15(), algorithm)
+            how: padding.AsymmetricPadding = padding.PKCS1v15()
+            if "pss" in response.signature_algorithm_oid._name.lower():
+                how = padding.PSS(padding.MGF1(algorithm), padding.PSS.AUTO)
+            key.verify(response.signature, response.tbs_response_bytes, how, algorithm)
         elif isinstance(key, ec.EllipticCurvePublicKey):
             key.verify(response.signature, response.tbs_response_bytes, ec.ECDSA(algorithm))
         else:
@@ -241,6 +299,7 @@ def needs_no_status(certificate: x509.Certificate) -> bool:
     """Tell whether the certificate is an OCSP signer's that asks not to be checked (``id-pkix-ocsp-nocheck``)."""
     try:
         certificate.extensions.get_extension_for_class(x509.OCSPNoCheck)
+        usages = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except (x509.ExtensionNotFound, ValueError):
         return False
-    return True
+    return ExtendedKeyUsageOID.OCSP_SIGNING in usages

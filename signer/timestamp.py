@@ -16,10 +16,12 @@ from typing import Protocol
 from cryptography import x509
 
 from signer import asn1
+from signer.algorithms import judge
 from signer.chain import PathResult, common_name, judge_path
 from signer.cms import DIGEST_NAMES, CmsCheck, check_signer, digest_with
 from signer.errors import TimestampError
-from signer.report import Code, Crypto, Indication, Integrity, Timestamp, indication_of
+from signer.report import Code, Crypto, Indication, Integrity, Timestamp, indication_of, worst_first
+from signer.status import SKEW
 from signer.trust import Context, Purpose, TrustStore
 
 TOKEN_MAX_BYTES = 256 * 1024
@@ -40,22 +42,31 @@ class Timestamper(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token taken apart, with what the mathematics says about it."""
+    """A token taken apart, with what the mathematics says about it.
+
+    ``fits`` says whether it is over the octets in question; ``None`` if its digest cannot be computed.
+    """
 
     info: asn1.TstInfo
     check: CmsCheck
     certificates: tuple[bytes, ...]
-    fits: bool
+    embedded: TrustStore
+    fits: bool | None
 
 
-def obtain(timestamper: Timestamper, digest: bytes, *, algorithm: str = "sha256") -> bytes:
-    """Ask for a token over a digest and check it before handing it out: status, imprint, nonce, signature.
+def obtain(
+    timestamper: Timestamper, digest: bytes, *, algorithm: str = "sha256", context: Context | None = None
+) -> bytes:
+    """Ask for a token over a digest and check it before handing it out.
+
+    Checked are status, imprint, nonce, ESS certificate reference and signature; with ``context`` also that the
+    authority's certificate is good for time stamps, as far as its status is known.
 
     Returns:
         The token (a ContentInfo, DER).
 
     Raises:
-        TimestampError: refused, unreadable, over something else, or not verifying.
+        TimestampError: refused, unreadable, over something else, not verifying, or of an authority not trusted.
     """
     nonce = int.from_bytes(secrets.token_bytes(16)) | 1
     answer = timestamper.stamp(asn1.timestamp_request(digest, algorithm=algorithm, nonce=nonce))
@@ -70,99 +81,155 @@ def obtain(timestamper: Timestamper, digest: bytes, *, algorithm: str = "sha256"
     opened = open_token(token, digest=digest, algorithm=algorithm)
     if opened is None or not opened.fits or opened.info.nonce != nonce or opened.check.crypto is not Crypto.OK:
         raise TimestampError("EDOC-PKI-004", "the time stamp does not fit the request")
-    if not opened.check.has_ess:
+    if opened.check.reasons or not opened.check.has_ess:
         raise TimestampError("EDOC-PKI-004", "the time stamp does not name its certificate")
+    if context is not None:
+        _refuse_untrusted(opened, context)
     return token
 
 
+def _refuse_untrusted(opened: Token, context: Context) -> None:
+    assert opened.check.certificate is not None
+    path = _judge_path(opened, opened.check.certificate, context, ())
+    against = [code for code in path.sub_indications if code is not Code.TRY_LATER]
+    if against:
+        tsa = common_name(x509.load_der_x509_certificate(opened.check.certificate).subject)
+        raise TimestampError(
+            "EDOC-PKI-005", "the time-stamping authority is not trusted", tsa=tsa, reason=against[0].value
+        )
+
+
 def open_token(
-    token: bytes, *, imprint: bytes | None = None, digest: bytes | None = None, algorithm: str = "sha256"
+    token: bytes,
+    *,
+    imprint: bytes | None = None,
+    digest: bytes | None = None,
+    algorithm: str = "sha256",
+    candidates: Sequence[bytes] = (),
 ) -> Token | None:
-    """Take a token apart; ``None`` if it cannot be read. It fits if it is over ``imprint`` (octets) or ``digest``."""
+    """Take a token apart; ``None`` if it cannot be read. It fits if it is over ``imprint`` (octets) or ``digest``.
+
+    ``candidates`` are certificates (DER) from elsewhere, for a token that carries none.
+    """
     try:
         signed = asn1.read_signed_data(token)
         if signed.content_type != "tst_info" or signed.content is None or len(signed.signers) != 1:
             return None
         info = asn1.read_tst_info(signed.content)
+        fits: bool | None = digest is not None and info.digest == algorithm and info.imprint == digest
         if imprint is not None:
-            fits = digest_with(info.digest, imprint) == info.imprint
-        else:
-            fits = digest is not None and info.digest == algorithm and info.imprint == digest
+            fits = digest_with(info.digest, imprint) == info.imprint if info.digest in DIGEST_NAMES else None
     except ValueError:
         return None
+    certificates = (*signed.certificates, *candidates)
     check = check_signer(
         signed.signers[0],
         content_digest=None,
         content=signed.content,
         content_type="tst_info",
-        candidates=signed.certificates,
+        candidates=certificates,
     )
-    return Token(info, check, signed.certificates, fits)
+    return Token(info, check, certificates, TrustStore(crls=signed.crls, ocsps=signed.ocsps), fits)
 
 
 def judge_token(
     token: bytes, *, imprint: bytes, id: str, kind: str, context: Context, candidates: Sequence[bytes] = ()
 ) -> tuple[Timestamp, PathResult | None]:
-    """Judge a token over octets; the moment of its path is its own time, proved by nobody else yet."""
-    opened = open_token(token, imprint=imprint)
+    """Judge a token over octets: mathematics, then the path at its own time, then its algorithms.
+
+    ``kind`` is ``signature``, ``content`` or ``archive``. A token that is broken or over other octets has integrity
+    ``broken``; one whose authority is not trusted is intact, but not ``TOTAL-PASSED``: it proves no time.
+    """
+    opened = open_token(token, imprint=imprint, candidates=candidates)
     if opened is None:
-        return _broken(id, kind, None), None
-    if not opened.fits or opened.check.crypto is Crypto.BAD:
-        return _broken(id, kind, opened.info.time), None
-    if opened.check.certificate is None or opened.check.crypto is Crypto.UNKNOWN:
-        opened = _with_certificate(token, opened, candidates, context)
-    certificate = opened.check.certificate
-    if certificate is None or opened.check.crypto is not Crypto.OK or opened.check.reasons:
-        codes = tuple(r.code for r in opened.check.reasons if r.code in set(Code))
-        code = next((c for c in codes if c is not Code.ALGORITHM_UNSUPPORTED), Code.NO_SIGNING_CERTIFICATE_FOUND)
-        broken = opened.check.crypto is Crypto.BAD or code is Code.FORMAT_FAILURE
-        integrity = Integrity.BROKEN if broken else Integrity.UNKNOWN
-        stamp = _stamp(id, kind, opened, None, indication_of(code), code)
-        return replace(stamp, integrity=integrity), None
-    path = judge_path(
+        return _broken(id, kind), None
+    if opened.check.certificate is None:
+        opened = _completed(token, opened, imprint, context)
+    stamp = _described(id, kind, opened)
+    if stamp.integrity is not Integrity.INTACT or opened.check.certificate is None:
+        return stamp, None
+    path = _judge_path(opened, opened.check.certificate, context, candidates)
+    sub = worst_first((*path.sub_indications, *_objections(opened, context)))
+    return replace(stamp, indication=indication_of(sub), sub_indication=sub), path
+
+
+def _completed(token: bytes, opened: Token, imprint: bytes, context: Context) -> Token:
+    """Try the certificates the caller trusts or gave, for a token that brings none; they can only help it."""
+    given = (*context.trust.intermediates, *context.trust.for_purpose(Purpose.TSA))
+    again = open_token(token, imprint=imprint, candidates=given)
+    if again is None or again.check.crypto is not Crypto.OK or again.check.reasons:
+        return opened
+    return again
+
+
+def _judge_path(opened: Token, certificate: bytes, context: Context, candidates: Sequence[bytes]) -> PathResult:
+    return judge_path(
         certificate,
         purpose=Purpose.TSA,
         time=opened.info.time,
         proved=True,
         context=context,
         candidates=(*opened.certificates, *candidates),
-        embedded=TrustStore(),
+        embedded=opened.embedded,
     )
-    if opened.info.time > context.at:
-        path = PathResult((Code.TIMESTAMP_ORDER_FAILURE,), path.chain, path.revocation, path.reasons, path.warnings)
-    sub = path.sub_indications[0] if path.sub_indications else None
-    return _stamp(id, kind, opened, certificate, indication_of(sub), sub), path
 
 
-def _with_certificate(token: bytes, opened: Token, candidates: Sequence[bytes], context: Context) -> Token:
-    """Check a token again with certificates that are not inside it."""
-    signed = asn1.read_signed_data(token)
-    more = (*signed.certificates, *candidates, *context.trust.intermediates, *context.trust.for_purpose(Purpose.TSA))
-    check = check_signer(
-        signed.signers[0], content_digest=None, content=signed.content, content_type="tst_info", candidates=more
-    )
-    return Token(opened.info, check, more, opened.fits)
+def _objections(opened: Token, context: Context) -> list[Code]:
+    """Say what holds against the token itself: a time to come, or algorithms that are not accepted."""
+    found = [Code.TIMESTAMP_ORDER_FAILURE] if opened.info.time - SKEW > context.at else []
+    algorithm = opened.check.algorithm
+    assert algorithm is not None  # the mathematics held
+    digests = {DIGEST_NAMES.get(name, name) for name in (opened.info.digest, *opened.check.digest_algorithms)}
+    pairs = [(algorithm.signature, algorithm.digest), *(("", name) for name in sorted(digests))]
+    for signature, digest in pairs:
+        verdict = judge(
+            policy=context.policy,
+            signature=signature,
+            digest=digest,
+            bits=algorithm.bits,
+            at=opened.info.time,
+            table=context.algorithms,
+        )
+        found += [verdict.code] if verdict.code else []
+    return found
 
 
-def _stamp(
-    id: str, kind: str, opened: Token, certificate: bytes | None, indication: Indication, sub: Code | None
-) -> Timestamp:
-    tsa = common_name(x509.load_der_x509_certificate(certificate).subject) if certificate else None
+def _described(id: str, kind: str, opened: Token) -> Timestamp:
+    """Describe a token as far as mathematics and structure go."""
+    check = opened.check
+    sub = worst_first(tuple(reason.code for reason in check.reasons))
+    integrity = {Crypto.OK: Integrity.INTACT, Crypto.BAD: Integrity.BROKEN, Crypto.UNKNOWN: Integrity.UNKNOWN}[
+        check.crypto
+    ]
+    if opened.fits is False:
+        sub, integrity = Code.HASH_FAILURE, Integrity.BROKEN
+    elif indication_of(sub) is Indication.FAILED:
+        integrity = Integrity.BROKEN
+    elif opened.fits is None or (sub is None and integrity is Integrity.UNKNOWN):
+        sub, integrity = Code.CRYPTO_CONSTRAINTS_FAILURE, Integrity.UNKNOWN
+    certificate = check.certificate
     return Timestamp(
         id=id,
         kind=kind,
         time=opened.info.time,
-        tsa=tsa,
-        indication=indication,
+        tsa=_name_of(certificate),
+        indication=indication_of(sub),
         sub_indication=sub,
-        integrity=Integrity.INTACT,
+        integrity=integrity,
         digest=DIGEST_NAMES.get(opened.info.digest, opened.info.digest),
         certificate_sha256=hashlib.sha256(certificate).hexdigest() if certificate else None,
     )
 
 
-def _broken(id: str, kind: str, time: datetime | None) -> Timestamp:
-    return Timestamp(id, kind, time, None, Indication.FAILED, Code.FORMAT_FAILURE, Integrity.BROKEN, None, None)
+def _name_of(certificate: bytes | None) -> str | None:
+    try:
+        return common_name(x509.load_der_x509_certificate(certificate).subject) if certificate else None
+    except ValueError:
+        return None
+
+
+def _broken(id: str, kind: str) -> Timestamp:
+    return Timestamp(id, kind, None, None, Indication.FAILED, Code.FORMAT_FAILURE, Integrity.BROKEN, None, None)
 
 
 def proved_time(stamps: Sequence[Timestamp]) -> datetime | None:

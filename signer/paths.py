@@ -1,0 +1,110 @@
+"""Which paths lead from a certificate to an anchor? (signing.md 7.1; RFC 5280 6.1 is applied to them afterwards)
+
+A link of a path is a certificate whose name, and whose signature over the certificate below it, fit: what merely bears
+an issuer's name is no issuer. The search is ours so that its work is bounded: files from strangers carry certificates
+made to be combined without end. The order in which certificates were given makes no difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+
+from signer import asn1
+
+PATHS_MAX = 64
+"""Paths tried for one certificate."""
+
+LENGTH_MAX = 10
+"""Certificates in a path, anchor included."""
+
+CHECKS_MAX = 256
+"""Signatures of certificates checked in one search."""
+
+STEPS_MAX = 1000
+"""Branches followed in one search: certificates that certify one another crosswise have no end of orders."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The paths found, leaf first and anchor last (DER); ``exhausted`` if a limit ended the search."""
+
+    paths: tuple[tuple[bytes, ...], ...]
+    exhausted: bool
+
+
+def find_paths(certificate: bytes, anchors: Iterable[bytes], others: Iterable[bytes]) -> Found:
+    """Find the paths (DER) from a certificate to the anchors through the others; shortest branches come first."""
+    roots = _readable(anchors)
+    search = _Search(roots, [der for der in _readable(others) if der not in set(roots)])
+    search.walk((certificate,))
+    return Found(tuple(search.found), search.exhausted or search.too_long)
+
+
+def _readable(certificates: Iterable[bytes]) -> list[bytes]:
+    """Leave out what is no certificate: a stranger's file may carry anything beside its signature."""
+    return [der for der in sorted(set(certificates)) if _names(der) is not None]
+
+
+@lru_cache(maxsize=512)
+def _names(der: bytes) -> tuple[str, str] | None:
+    try:
+        x509.load_der_x509_certificate(der).public_key()
+        return asn1.names(der)
+    except (ValueError, UnsupportedAlgorithm):
+        return None
+
+
+class _Search:
+    """A walk upwards from the leaf."""
+
+    def __init__(self, anchors: Sequence[bytes], others: Sequence[bytes]) -> None:
+        self.anchors, self.others = anchors, others
+        self.found: list[tuple[bytes, ...]] = []
+        self.exhausted = self.too_long = False
+        self._steps = 0
+        self._links: dict[tuple[bytes, bytes], bool] = {}
+
+    def walk(self, path: tuple[bytes, ...]) -> None:
+        """Follow every issuer of the last certificate of ``path``."""
+        self._steps += 1
+        if len(path) >= LENGTH_MAX:
+            self.too_long = True
+            return
+        for anchor in self.anchors:
+            if self._is_link(path[-1], anchor) and self._has_room():
+                self.found.append((*path, anchor))
+        for other in self.others:
+            if other not in path and self._is_link(path[-1], other) and self._has_room():
+                self.walk((*path, other))
+
+    def _has_room(self) -> bool:
+        if len(self.found) >= PATHS_MAX or self._steps >= STEPS_MAX:
+            self.exhausted = True
+        return not self.exhausted
+
+    def _is_link(self, child: bytes, issuer: bytes) -> bool:
+        below, above = _names(child), _names(issuer)
+        if below is None or above is None or below[1] != above[0]:
+            return False
+        if (child, issuer) not in self._links:
+            if len(self._links) >= CHECKS_MAX:
+                self.exhausted = True
+                return False
+            self._links[child, issuer] = is_issued_by(child, issuer)
+        return self._links[child, issuer]
+
+
+def is_issued_by(child: bytes, issuer: bytes) -> bool:
+    """Tell whether the issuer's key signed the child (both DER); what cannot be computed here is left to the engine."""
+    try:
+        x509.load_der_x509_certificate(child).verify_directly_issued_by(x509.load_der_x509_certificate(issuer))
+    except InvalidSignature:
+        return False
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return True
+    return True
