@@ -475,6 +475,221 @@ def unpack(
     return Exit.DONE
 
 
+# --- the ledger ------------------------------------------------------------------------------------------------------
+
+ledger = typer.Typer(cls=EdocGroup, rich_markup_mode=None)
+app.add_typer(ledger, name="ledger")
+
+
+@command("head", group=ledger)
+def ledger_head(ctx: typer.Context) -> int:
+    from transport.desk import ledgers
+    from transport.present import ledgers as present
+
+    console, head = console_of(ctx), ledgers.head(console_of(ctx))
+    if console.json:
+        console.document(present.head_document(head))
+    else:
+        console.say(head.note.rstrip("\n"))
+    return present.head_exit(head)
+
+
+@command("verify", group=ledger)
+def ledger_verify(
+    ctx: typer.Context,
+    first: Annotated[int, typer.Option("--from", metavar="I")] = 0,
+    last: Annotated[int | None, typer.Option("--to", metavar="I")] = None,
+    receipts: Annotated[bool, typer.Option("--receipts")] = False,
+    against: Annotated[str | None, typer.Option("--against", metavar="FILE")] = None,
+) -> int:
+    from transport.desk import ledgers
+    from transport.present import ledgers as present
+
+    console = console_of(ctx)
+    found = ledgers.verify(console, ledgers.Wanted(first, last, receipts, against))
+    if console.json:
+        console.document(present.verify_document(found))
+    else:
+        console.say(present.verify_lines(found, console.screen()))
+    return present.RESULTS[found.result]
+
+
+@command("prove", group=ledger)
+def ledger_prove(
+    ctx: typer.Context,
+    ref: Annotated[str, typer.Argument(metavar="REF")],
+    output: Output = None,
+    force: Force = False,
+) -> int:
+    from transport.desk import files, ledgers
+    from transport.present import ledgers as present
+
+    console = console_of(ctx)
+    text, proof, _ = ledgers.prove(console, ref)
+    if output and output != "-":
+        target = Path(output)
+        files.check_target(target, force=force, inputs=[ref])
+        files.write_output(target, text.encode("utf-8"), force=force)
+    if console.json:
+        head = proof.head
+        console.document(
+            present.prove_document(
+                origin=head.origin,
+                size=head.size,
+                index=proof.index,
+                leaf=proof.leaf().hex(),
+                path=proof.path,
+                checkpoint=proof.checkpoint,
+            )
+        )
+    else:
+        console.say(output if output and output != "-" else text.rstrip("\n"))
+    return Exit.DONE
+
+
+# --- tables of the node ----------------------------------------------------------------------------------------------
+
+agency = typer.Typer(cls=EdocGroup, rich_markup_mode=None)
+trust_ = typer.Typer(cls=EdocGroup, rich_markup_mode=None)
+key_ = typer.Typer(cls=EdocGroup, rich_markup_mode=None)
+app.add_typer(agency, name="agency")
+app.add_typer(trust_, name="trust")
+app.add_typer(key_, name="key")
+
+
+@command("add", group=agency)
+def agency_add(
+    ctx: typer.Context,
+    code: Annotated[str, typer.Argument(metavar="CODE")],
+    name: Annotated[str, typer.Option("--name", metavar="TEXT")],
+    url: Annotated[str | None, typer.Option("--url", metavar="URL")] = None,
+    cert: Annotated[Texts, typer.Option("--cert", metavar="[USE=]FILE")] = None,
+    alias: Annotated[Texts, typer.Option("--alias", metavar="TEXT")] = None,
+    old_code: Annotated[Texts, typer.Option("--old-code", metavar="CODE")] = None,
+    yes: Yes = False,
+) -> int:
+    from transport.desk import tables
+    from transport.present import office
+
+    console = console_of(ctx)
+    given = tables.NewAgency(code, name, url, tuple(cert or ()), tuple(alias or ()), tuple(old_code or ()))
+    entry = tables.agency(console, given)
+    act = office.question("agency.add", console.lang, entry.name, [f"{c.use} {c.sha256}" for c in entry.certificates])
+    if not console.confirmed(act, yes=yes):
+        return Exit.REFUSED
+    tables.add_agency(console, entry, url=url, now=now())
+    if console.json:
+        console.document(office.agency_document([entry], {entry.code: url}))
+    else:
+        console.say(office.agency_lines([entry], {entry.code: url}, console.screen()))
+    return Exit.DONE
+
+
+@command("list", group=agency)
+def agency_list(
+    ctx: typer.Context, search: Annotated[str | None, typer.Option("--search", metavar="TEXT")] = None
+) -> int:
+    from transport.desk import tables
+    from transport.present import office
+
+    console = console_of(ctx)
+    found, partners = tables.agencies(console, search)
+    urls = {code: partner.url for code, partner in partners.items()}
+    if console.json:
+        console.document(office.agency_document(found, urls))
+    else:
+        console.say(office.agency_lines(found, urls, console.screen()))
+    return Exit.DONE
+
+
+@command("add", group=trust_)
+def trust_add(
+    ctx: typer.Context,
+    files: Files,
+    use: Annotated[Texts, typer.Option("--for", metavar="USE")] = None,
+    basis: Annotated[str | None, typer.Option("--basis", metavar="TEXT")] = None,
+    sha256: Annotated[str | None, typer.Option("--sha256", metavar="HEX")] = None,
+    yes: Yes = False,
+) -> int:
+    from transport.desk import tables
+    from transport.desk.values import choice
+    from transport.present import office
+
+    console, at = console_of(ctx), now()
+    uses = [choice(word, "--for", tables.ANCHOR_USES) for text in use or ["signers"] for word in text.split(",")]
+    found = tables.certificates(console, files)
+    tables.expect_fingerprint(found, sha256)
+    for item in found:
+        if not item.authority:
+            console.warn(office.not_an_authority(item.subject, console.lang))
+    act = office.question("trust.add", console.lang, ", ".join(uses), [f"{c.subject} {c.sha256}" for c in found])
+    if not console.confirmed(act, yes=yes or sha256 is not None):
+        return Exit.REFUSED
+    tables.add_anchors(console, found, uses, basis=basis, now=at)
+    rows = [office.AnchorRow(c.sha256, c.subject, c.not_after, ",".join(uses), at, basis) for c in found]
+    if console.json:
+        console.document(office.trust_document(rows))
+    else:
+        console.say(office.trust_lines(rows, console.screen()))
+    return Exit.DONE
+
+
+@command("list", group=trust_)
+def trust_list(ctx: typer.Context) -> int:
+    from transport.desk import tables
+    from transport.present import office
+
+    console = console_of(ctx)
+    rows = [
+        office.AnchorRow(
+            entry.sha256, entry.subject, tables.describe(entry.data).not_after, ",".join(entry.uses), entry.added_at
+        )
+        for entry in tables.anchors(console)
+    ]
+    if console.json:
+        console.document(office.trust_document(rows))
+    else:
+        console.say(office.trust_lines(rows, console.screen()))
+    return Exit.DONE
+
+
+@command("import", group=key_)
+def key_import(
+    ctx: typer.Context,
+    file: Annotated[str, typer.Argument(metavar="FILE")],
+    name: Annotated[str, typer.Option("--name", metavar="NAME")],
+    role: Annotated[str, typer.Option("--role", metavar="ROLE")],
+    cert: Annotated[Texts, typer.Option("--cert", metavar="FILE")] = None,
+    pin_fd: PinFd = None,
+    pin_file: PinFile = None,
+) -> int:
+    from transport.desk import tables
+    from transport.desk.values import choice
+    from transport.present import office
+
+    console, at = console_of(ctx), now()
+    role = choice(role, "--role", tables.ROLES)
+    entry = tables.import_key(console, tables.NewKey(file, name, role, tuple(cert or ()), pin_fd, pin_file), now=at)
+    if console.json:
+        console.document(office.key_document([entry], now=at))
+    else:
+        console.say(office.key_lines([entry], console.screen()))
+    return Exit.DONE
+
+
+@command("list", group=key_)
+def key_list(ctx: typer.Context) -> int:
+    from transport.desk import tables
+    from transport.present import office
+
+    console, found = console_of(ctx), tables.key_list(console_of(ctx))
+    if console.json:
+        console.document(office.key_document(found, now=now()))
+    else:
+        console.say(office.key_lines(found, console.screen()))
+    return Exit.DONE
+
+
 # --- the installation ------------------------------------------------------------------------------------------------
 
 

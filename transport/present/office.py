@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Protocol
 
 from transport.present import catalogue
-from transport.present.screen import Screen
-from transport.present.text import pad, sanitise
+from transport.present.screen import Screen, table
+from transport.present.text import json_time, pad, person_time, sanitise
 
 _TONES = {"ok": "good", "warn": "open", "fail": "bad", "skip": "dim"}
 
@@ -57,3 +59,150 @@ def doctor_lines(findings: Sequence[Examined], screen: Screen) -> list[str]:
         if remedy:
             lines.append(f"{' ' * 14}→ {sanitise(remedy)}")
     return lines
+
+
+# --- tables of the node ----------------------------------------------------------------------------------------------
+
+
+class CertificateLike(Protocol):
+    """A certificate registered for an agency."""
+
+    @property
+    def sha256(self) -> str: ...
+
+
+class AgencyLike(Protocol):
+    """An agency of the directory."""
+
+    @property
+    def code(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def old_codes(self) -> tuple[str, ...]: ...
+    @property
+    def valid_from(self) -> date | None: ...
+    @property
+    def valid_to(self) -> date | None: ...
+    @property
+    def successor(self) -> str | None: ...
+    @property
+    def certificates(self) -> Sequence[CertificateLike]: ...
+
+
+def agency_document(agencies: Sequence[AgencyLike], urls: Mapping[str, str | None]) -> dict[str, object]:
+    """Return ``edoc.agency/1``."""
+    return {"schema": "edoc.agency/1", "agencies": [_agency(item, urls.get(item.code)) for item in agencies]}
+
+
+def _agency(item: AgencyLike, url: str | None) -> dict[str, object]:
+    return {
+        "code": item.code,
+        "name": item.name,
+        "url": url,
+        "old_codes": list(item.old_codes),
+        "valid_from": item.valid_from.isoformat() if item.valid_from else None,
+        "valid_to": item.valid_to.isoformat() if item.valid_to else None,
+        "successor": item.successor,
+        "certificates": [certificate.sha256 for certificate in item.certificates],
+    }
+
+
+def agency_lines(agencies: Sequence[AgencyLike], urls: Mapping[str, str | None], screen: Screen) -> list[str]:
+    """Return the table of agencies."""
+    rows = [[item.code, item.name, urls.get(item.code) or "", str(len(item.certificates))] for item in agencies]
+    return table(_headings(("code", "name", "url", "certificates"), screen), rows, screen)
+
+
+def _headings(names: Sequence[str], screen: Screen) -> list[str]:
+    return [catalogue.word(f"column.{name}", screen.lang) for name in names]
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorRow:
+    """A trusted certificate as it is listed."""
+
+    sha256: str
+    subject: str
+    not_after: datetime
+    use: str
+    added_at: datetime | None = None
+    basis: str | None = None
+
+
+def trust_document(anchors: Sequence[AnchorRow]) -> dict[str, object]:
+    """Return ``edoc.trust/1``."""
+    return {
+        "schema": "edoc.trust/1",
+        "anchors": [
+            {
+                "sha256": item.sha256,
+                "subject": item.subject,
+                "not_after": json_time(item.not_after),
+                "use": item.use,
+                "added_at": json_time(item.added_at) if item.added_at else None,
+                "basis": item.basis,
+            }
+            for item in anchors
+        ],
+    }
+
+
+def trust_lines(anchors: Sequence[AnchorRow], screen: Screen) -> list[str]:
+    """Return the table of anchors."""
+    rows = [[item.subject, item.use, person_time(item.not_after), item.sha256] for item in anchors]
+    return table(_headings(("subject_name", "use", "until", "sha256"), screen), rows, screen)
+
+
+class KeyLike(Protocol):
+    """A key of the node."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def role(self) -> str: ...
+    @property
+    def subject(self) -> str: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def not_after(self) -> datetime | None: ...
+
+
+def key_document(keys: Sequence[KeyLike], *, now: datetime) -> dict[str, object]:
+    """Return ``edoc.key/1``; nothing of a private part is in it."""
+    return {"schema": "edoc.key/1", "keys": [_key(item, now) for item in keys]}
+
+
+def _key(item: KeyLike, now: datetime) -> dict[str, object]:
+    return {
+        "name": item.name,
+        "role": item.role,
+        "kind": "file",
+        "subject": item.subject or None,
+        "serial": None,
+        "issuer": None,
+        "not_after": json_time(item.not_after) if item.not_after else None,
+        "days_left": (item.not_after - now).days if item.not_after else None,
+        "sha256": item.sha256,
+    }
+
+
+def key_lines(keys: Sequence[KeyLike], screen: Screen) -> list[str]:
+    """Return the table of keys."""
+    rows = [
+        [item.name, item.role, item.subject, person_time(item.not_after) if item.not_after else "", item.sha256]
+        for item in keys
+    ]
+    return table(_headings(("name", "role", "subject_name", "until", "sha256"), screen), rows, screen)
+
+
+def question(key: str, lang: str, what: str, lines: Sequence[str]) -> str:
+    """Return the question before an act on trust: what, and the fingerprints to compare."""
+    listed = "".join(f"\n    {sanitise(line)}" for line in lines)
+    return catalogue.word(f"question.{key}", lang, what=sanitise(what)) + listed + ("\n" if lines else "")
+
+
+def not_an_authority(subject: str, lang: str) -> str:
+    """Return the warning about an anchor that is neither an authority nor self-signed."""
+    return catalogue.word("trust.not_authority", lang, subject=sanitise(subject))

@@ -1,0 +1,122 @@
+"""``edoc ledger head|verify|prove``: the log of this node, read without its key (ledger.md 11)."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from transport.desk import trusting
+from transport.desk.files import read_input
+from transport.errors import StoreError
+from transport.present.errors import CommandError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from transport.desk.console import Console
+    from transport.ledger.proof import LogProof
+    from transport.settings import Settings
+    from transport.store.log import Head, Log, VerifyResult
+    from transport.store.store import Store
+
+T = TypeVar("T")
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_INDEX = re.compile(r"[0-9]{1,18}", re.ASCII)
+
+
+def settings_of(console: Console) -> Settings:
+    """Return the settings of the node, which must exist.
+
+    Raises:
+        CommandError: there is no node in the home; exit 6 names ``edoc init``.
+        SettingsError: the settings are wrong.
+    """
+    from transport.settings import load
+
+    home = trusting.home_of(console)
+    settings = load(home=home, config=console.config, environ=console.environ, overrides={})
+    if settings.database_url is None and trusting.node_home(console) is None:
+        raise CommandError("EDOC-USE-025", home=home)
+    return settings
+
+
+def reading(console: Console, question: Callable[[Store, Log, Connection], T]) -> T:
+    """Ask the node's store and log a question, read-only.
+
+    Raises:
+        SettingsError, StoreError, LedgerError: there is no such node, or it cannot answer.
+    """
+    from transport.store.log import Log
+    from transport.store.store import Store
+
+    with Store.open(settings_of(console), read_only=True) as store:
+        log = Log()
+        return store.read(lambda connection: question(store, log, connection))
+
+
+def head(console: Console) -> Head:
+    """Return the newest signed state of the open log."""
+    return reading(console, lambda _, log, connection: log.head(connection))
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What ``ledger verify`` recomputes: a range of indices, receipts too, a checkpoint that others hold."""
+
+    first: int = 0
+    last: int | None = None
+    receipts: bool = False
+    against: str | None = None
+
+
+def verify(console: Console, wanted: Wanted) -> VerifyResult:
+    """Recompute the log and say what does not hold."""
+    held = read_input(wanted.against, console) if wanted.against else None
+
+    def question(store: Store, log: Log, connection: Connection) -> VerifyResult:
+        receipts = (lambda digest: _bytes_of(store, digest)) if wanted.receipts else None
+        return log.verify(connection, first=wanted.first, last=wanted.last, against=held, receipts=receipts)
+
+    return reading(console, question)
+
+
+def _bytes_of(store: Store, digest: str) -> bytes | None:
+    try:
+        return store.fetch(digest)
+    except StoreError:
+        return None
+
+
+def prove(console: Console, ref: str) -> tuple[str, LogProof, datetime]:
+    """Return the proof file of an index, a leaf hash, a receipt's digest, or a receipt's file; and its head's time.
+
+    Raises:
+        LedgerError: it is not in the log.
+    """
+    from transport.ledger.proof import parse
+
+    digest = ref if _DIGEST.fullmatch(ref) else _digest_of_file(ref, console)
+
+    def question(_: Store, log: Log, connection: Connection) -> tuple[str, datetime]:
+        at = log.head(connection).at
+        if digest is None:
+            return log.proof_for_index(connection, int(ref)), at
+        if log.find(connection, leaf=digest):
+            return log.proof_for_leaf(connection, digest), at
+        return log.proof_for_receipt(connection, digest), at
+
+    text, at = reading(console, question)
+    return text, parse(text), at
+
+
+def _digest_of_file(ref: str, console: Console) -> str | None:
+    """Return the SHA-256 of a file named, ``None`` for an index."""
+    if _INDEX.fullmatch(ref) and not Path(ref).exists():
+        return None
+    return hashlib.sha256(read_input(ref, console)).hexdigest()

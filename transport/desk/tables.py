@@ -1,0 +1,314 @@
+"""``edoc agency``, ``trust``, ``key``: the node's tables of agencies, anchors and keys (console.md 4.6)."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from signer.errors import CredentialError
+from transport.desk import keys, ledgers, trusting
+from transport.desk.files import check_target, read_input, write_output
+from transport.present.errors import CommandError
+
+if TYPE_CHECKING:
+    from edoc.agencies import Agency, AgencyCertificate
+    from transport.desk.console import Console
+    from transport.store.store import Store
+    from transport.store.values import AnchorEntry, KeyEntry, Partner
+
+USES = ("exchange", "request", "tls", "agency")
+ANCHOR_USES = ("signers", "public", "tsa", "tls")
+STORED_USE = {"tls": "transport"}  # the word of the table
+ROLES = ("person", "agency", "exchange", "request", "tls")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@contextmanager
+def opened(console: Console, *, read_only: bool = False) -> Iterator[Store]:
+    """Open the node's store for one command."""
+    from transport.store.store import Store
+
+    with Store.open(ledgers.settings_of(console), read_only=read_only) as store:
+        yield store
+
+
+# --- agencies --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class NewAgency:
+    """What ``agency add`` was given; certificates as ``[USE=]FILE``."""
+
+    code: str
+    name: str
+    url: str | None = None
+    certs: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    old_codes: tuple[str, ...] = ()
+
+
+def agency(console: Console, given: NewAgency) -> Agency:
+    """Return the entry to be added: what is known already, with the new facts.
+
+    Raises:
+        CommandError, TrustError: code, address or certificates cannot be used.
+    """
+    from dataclasses import replace
+
+    from edoc.agencies import Agency, check_code
+
+    if given.url is not None and not re.fullmatch(r"https?://[^\s]+", given.url):
+        raise CommandError("EDOC-USE-004", name="--url", value=given.url, expected="https://…")
+    directory = trusting.directory_of(console)
+    known = directory.get(given.code) if directory is not None else None
+    before = known or Agency(check_code(given.code), given.name)
+    found = tuple(item for text in given.certs for item in _certificates(console, text))
+    return replace(
+        before,
+        name=given.name,
+        aliases=tuple(dict.fromkeys((*before.aliases, *given.aliases))),
+        old_codes=tuple(dict.fromkeys((*before.old_codes, *given.old_codes))),
+        certificates=tuple(dict.fromkeys((*before.certificates, *found))),
+    )
+
+
+def _certificates(console: Console, text: str) -> list[AgencyCertificate]:
+    from edoc.agencies import AgencyCertificate
+
+    use, separator, path = text.partition("=")
+    if not separator:
+        use, path = "exchange", text
+    if use not in USES:
+        raise CommandError(
+            "EDOC-USE-004", name="--cert", value=text, expected="|".join(f"{item}=FILE" for item in USES)
+        )
+    data = read_input(path, console)
+    if use == "request":
+        spki = _public_key(path, data)
+        return [AgencyCertificate(use, spki, hashlib.sha256(spki).hexdigest())]
+    return [AgencyCertificate(use, der, hashlib.sha256(der).hexdigest()) for der in _load_certificates(path, data)]
+
+
+def _load_certificates(path: str, data: bytes) -> tuple[bytes, ...]:
+    from signer.errors import TrustError
+    from signer.trust import load_certificates
+
+    try:
+        return load_certificates(data)
+    except TrustError as error:
+        error.facts.setdefault("path", path)
+        raise
+
+
+def _public_key(path: str, data: bytes) -> bytes:
+    """Return the SubjectPublicKeyInfo of a public key or certificate."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import serialization
+
+    encoding, form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    try:
+        if b"PUBLIC KEY-----" in data:
+            key = serialization.load_pem_public_key(data)
+        elif b"-----BEGIN CERTIFICATE-----" in data:
+            key = x509.load_pem_x509_certificate(data).public_key()
+        else:
+            key = serialization.load_der_public_key(data)
+    except ValueError as error:
+        raise CommandError("EDOC-USE-004", name="--cert", value=path, expected="request=PUBLIC-KEY.pem") from error
+    return key.public_bytes(encoding, form)
+
+
+def add_agency(console: Console, entry: Agency, *, url: str | None, now: datetime) -> None:
+    """Enter the agency; the entry of before stays in the history."""
+    from transport.store import directory
+
+    with opened(console) as store:
+        store.do(lambda unit: directory.add(unit, entry, now=now, url=url))
+
+
+def agencies(console: Console, search: str | None) -> tuple[tuple[Agency, ...], dict[str, Partner]]:
+    """Return the agencies whose code, name or alias holds the text, and how each is reached."""
+    from edoc.values import plain
+    from transport.store import directory
+
+    with opened(console, read_only=True) as store:
+        found = store.read(directory.load).agencies
+        partners = {partner.code: partner for partner in store.read(directory.partners)}
+    if search:
+        wanted = plain(search)
+        found = tuple(a for a in found if any(wanted in plain(text) for text in (a.code, a.name, *a.aliases)))
+    return found, partners
+
+
+# --- trust -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A certificate as a person compares it."""
+
+    der: bytes
+    sha256: str
+    subject: str
+    not_after: datetime
+    authority: bool  # may issue, or is self-signed
+
+
+def certificates(console: Console, files: Sequence[str]) -> list[Certificate]:
+    """Return every certificate of the files, described; all or none."""
+    return [describe(der) for name in files for der in _load_certificates(name, read_input(name, console))]
+
+
+def describe(der: bytes) -> Certificate:
+    """Return subject, end and fingerprint of a certificate (DER)."""
+    from cryptography import x509
+
+    found = x509.load_der_x509_certificate(der)
+    try:
+        ca = found.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except (x509.ExtensionNotFound, ValueError):
+        ca = False
+    return Certificate(
+        der,
+        hashlib.sha256(der).hexdigest(),
+        found.subject.rfc4514_string(),
+        found.not_valid_after_utc,
+        ca or found.subject == found.issuer,
+    )
+
+
+def expect_fingerprint(found: Sequence[Certificate], given: str | None) -> None:
+    """Refuse certificates whose SHA-256 is not the one given.
+
+    Raises:
+        CommandError: it differs, or several certificates are to match one fingerprint.
+    """
+    wanted = given.replace(":", "").lower() if given else None
+    for item in found if wanted else ():
+        if item.sha256 != wanted:
+            raise CommandError("EDOC-USE-035", path=item.subject, found=item.sha256, given=wanted)
+
+
+def add_anchors(
+    console: Console, found: Sequence[Certificate], uses: Sequence[str], *, basis: str | None, now: datetime
+) -> None:
+    """Trust the certificates for these uses."""
+    from transport.store import directory
+
+    stored = [STORED_USE.get(use, use) for use in uses]
+    with opened(console) as store:
+        for item in found:
+            store.do(
+                lambda unit, item=item: directory.add_anchor(  # type: ignore[misc]  # a default binds the loop variable
+                    unit, item.der, stored, subject=item.subject, now=now
+                )
+            )
+
+
+def anchors(console: Console) -> tuple[AnchorEntry, ...]:
+    """Return the certificates trusted now."""
+    from transport.store import directory
+
+    with opened(console, read_only=True) as store:
+        return store.read(directory.anchors)
+
+
+# --- keys ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """What ``key import`` was given."""
+
+    file: str
+    name: str
+    role: str
+    certs: tuple[str, ...] = ()
+    pin_fd: int | None = None
+    pin_file: str | None = None
+
+
+def import_key(console: Console, given: NewKey, *, now: datetime) -> KeyEntry:
+    """Check that the key opens and fits its certificate, copy the file as it is, and enter it.
+
+    Raises:
+        CommandError, CredentialError: wrong pass phrase, weak or unusable key, the name is taken.
+    """
+    from transport.store import directory
+
+    if not _NAME.fullmatch(given.name):
+        raise CommandError("EDOC-USE-004", name="--name", value=given.name, expected="A-Z a-z 0-9 . _ -")
+    settings = ledgers.settings_of(console)
+    data = read_input(given.file, console)
+    entry = _request_key(console, given, now) if given.role == "request" else _signing_key(console, given, now)
+    folder = settings.home / "keys"
+    target = folder / f"{given.name}{Path(given.file).suffix.lower() or '.pem'}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    check_target(target, force=False)
+    write_output(target, data, mode=0o600)
+    try:
+        with opened(console) as store:
+            store.do(lambda unit: directory.add_key(unit, entry))
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+    return entry
+
+
+def _entry(given: NewKey, now: datetime, **facts: object) -> KeyEntry:
+    from transport.store.values import KeyEntry
+
+    file = f"keys/{given.name}{Path(given.file).suffix.lower() or '.pem'}"
+    return KeyEntry(name=given.name, role=given.role, file=file, added_at=now, **facts)  # type: ignore[arg-type]
+
+
+def _signing_key(console: Console, given: NewKey, now: datetime) -> KeyEntry:
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    role = given.role if given.role != "tls" else "exchange"
+    credential = keys.load(
+        console, str(Path(given.file)), role=role, certs=given.certs, pin_fd=given.pin_fd, pin_file=given.pin_file
+    )
+    certificate = credential.x509
+    return _entry(
+        given,
+        now,
+        sha256=credential.sha256,
+        subject=certificate.subject.rfc4514_string(),
+        public=credential.public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
+        not_before=certificate.not_valid_before_utc,
+        not_after=certificate.not_valid_after_utc,
+    )
+
+
+def _request_key(console: Console, given: NewKey, now: datetime) -> KeyEntry:
+    """Read a request key: a private key alone, with or without pass phrase (exchange.md 4)."""
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    from transport.desk import secrets
+    from transport.http.wire import RequestKey
+
+    data = read_input(given.file, console)
+    phrase = None
+    if b"ENCRYPTED" in data:
+        secret = secrets.source(console, pin_fd=given.pin_fd, pin_file=given.pin_file)(given.file)
+        phrase = secret.reveal() if secret else None
+    try:
+        key = RequestKey.from_pem(data, phrase)
+    except ValueError:
+        raise CredentialError("EDOC-KEY-001", "no request key could be read", path=given.file) from None
+    spki = key.private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return _entry(given, now, sha256=hashlib.sha256(spki).hexdigest(), public=spki)
+
+
+def key_list(console: Console) -> list[KeyEntry]:
+    """Return the keys of the node."""
+    from transport.store import quick
+
+    return quick.keys(ledgers.settings_of(console).home)
