@@ -1,0 +1,294 @@
+"""Examine a signature of one of our profiles: structure and mathematics, then the judgement (signing.md 5.4, 5.5)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from lxml import etree
+
+from signer import asn1
+from signer.judge import Facts, Judged, Stamp, judge_signature
+from signer.report import Algorithm, Code, Covers, Crypto, Indication, Integrity, Reason
+from signer.safexml import Skeleton, parser
+from signer.trust import Context
+from signer.xml.c14n import canonical, canonical_document, digest
+from signer.xml.dsig import DS, METHODS, MORE, MORE_2007, check_value, public_key
+from signer.xml.spelling import is_plain
+from signer.xml.xades import Layout, Values, issuer_serial, read_time, signature_text, values_of
+
+_SIGNATURE = f"{{{DS}}}Signature"
+_PROFILE_METHODS = {MORE + "ecdsa-sha256", MORE + "rsa-sha256", MORE_2007 + "sha256-rsa-MGF1"}
+_LEAST_BITS = {"RSA": 2048, "EC": 256}
+_BROKEN = {Code.FORMAT_FAILURE, Code.HASH_FAILURE, Code.SIG_CRYPTO_FAILURE}
+
+
+@dataclass(frozen=True)
+class Found:
+    """A signature of a profile as examined. ``octets`` are those behind the document's reference, runs still cut out."""
+
+    id: str
+    values: Values | None
+    reasons: tuple[Reason, ...]
+    crypto: Crypto
+    algorithm: Algorithm | None
+    octets: bytes
+    signature: bytes  # canonical octets of the ds:Signature
+    stamped: bytes  # canonical octets of SignatureValue
+    skeleton: Skeleton
+
+    def rebuilt(self) -> etree._Element:
+        """Return the document's root, rebuilt from the octets that were hashed."""
+        root = etree.fromstring(self.octets, parser())
+        self.skeleton.put_back(root)
+        return root
+
+    def rebuilt_signature(self) -> etree._Element:
+        """Return the signature, rebuilt from the octets that were compared with the layout."""
+        return etree.fromstring(self.signature, parser())
+
+
+LayoutOf = Callable[[etree._Element, str], Layout]
+"""Gives the layout a signature must have; raises ``ValueError`` if its own parts cannot be read."""
+
+
+def examine(root: etree._Element, skeleton: Skeleton, *, layout_of: LayoutOf) -> Found | None:
+    """Examine the one signature a file of a profile has; ``None`` if there is none."""
+    signatures = list(root.iter(_SIGNATURE))
+    if not signatures:
+        return None
+    signature = signatures[-1]
+    reasons = _place(root, signature, count=len(signatures)) + _ids(root) + _nodes(root, skeleton)
+    octets, document = _hashed(root, signature, skeleton)
+    written = b"".join(canonical(signature))
+    try:
+        values = values_of(signature)
+    except ValueError as error:
+        reasons += _format(Code.MALFORMED, {"where": str(error)})
+        return Found(
+            signature.get("Id", "-"), None, tuple(reasons), Crypto.UNKNOWN, None, octets, written, b"", skeleton
+        )
+    reasons += _layout(signature, values, written, layout_of)
+    reasons += _references(signature, values, document)
+    crypto, algorithm, more = _value(signature, values)
+    reasons += more + _certificate(values)
+    if any(r.code in {Code.HASH_FAILURE, Code.SIG_CRYPTO_FAILURE} for r in reasons):
+        crypto = Crypto.BAD
+    stamped = b"".join(canonical(_child(signature, "SignatureValue")))
+    return Found(
+        signature.get("Id", "-"), values, tuple(reasons), crypto, algorithm, octets, written, stamped, skeleton
+    )
+
+
+def _format(code: Code, facts: Mapping[str, str]) -> list[Reason]:
+    return [Reason(Code.FORMAT_FAILURE), Reason(code, facts)]
+
+
+def _place(root: etree._Element, signature: etree._Element, *, count: int) -> list[Reason]:
+    """W2 to W4: one signature, last child of the root, nothing behind it."""
+    if count == 1 and signature.getparent() is root and signature.getnext() is None and not signature.tail:
+        return []
+    return _format(Code.XML_WRAPPING, {"path": root.getroottree().getelementpath(signature)})
+
+
+def _ids(root: etree._Element) -> list[Reason]:
+    """W1: one ID value on two elements, whatever the ID attribute is called."""
+    seen: set[str] = set()
+    for element in root.iter(etree.Element):
+        for name, value in element.attrib.items():
+            if etree.QName(str(name)).localname.lower() == "id":
+                if str(value) in seen:
+                    return _format(Code.DUPLICATE_ID, {"id": str(value)})
+                seen.add(str(value))
+    return []
+
+
+def _nodes(root: etree._Element, skeleton: Skeleton) -> list[Reason]:
+    """W10 and the spelling: no comment, no instruction, nothing that could be spelled differently."""
+    nodes = (*root.itersiblings(preceding=True), *root.itersiblings(), *root.iter())
+    if any(not isinstance(node.tag, str) for node in nodes):
+        return _format(Code.MALFORMED, {"where": "comment or instruction"})
+    if not is_plain(skeleton.data):
+        return _format(Code.MALFORMED, {"where": "spelling"})
+    return []
+
+
+def _hashed(root: etree._Element, signature: etree._Element, skeleton: Skeleton) -> tuple[bytes, bytes]:
+    """Return the octets behind ``URI=""`` with runs cut out, and their SHA-256 with runs put back: one pass for both."""
+    runs = {word.encode("ascii"): run for word, run in skeleton.runs.items()}
+    state, kept = hashlib.sha256(), []
+    for piece in canonical_document(root, omit=signature):
+        state.update(runs.get(piece, piece))
+        kept.append(piece)
+    return b"".join(kept), state.digest()
+
+
+def _layout(signature: etree._Element, values: Values, written: bytes, layout_of: LayoutOf) -> list[Reason]:
+    """Write the signature anew from its values; it must come out as it was found."""
+    try:
+        layout = layout_of(signature, values.signing_time)
+        if values.method in _PROFILE_METHODS and len(values.digests) == len(layout.references) + 1:
+            expected = signature_text(layout, values).encode("utf-8")
+        elif values.method not in METHODS:
+            return []  # said by _value; nothing is accepted with it
+        else:
+            return _format(Code.SIGNED_PROPERTIES_INVALID, {"where": "SignedInfo"})
+    except ValueError as error:
+        return _format(Code.SIGNED_PROPERTIES_INVALID, {"where": str(error)})
+    if expected != written:
+        return _format(Code.SIGNED_PROPERTIES_INVALID, {"where": "layout"})
+    return []
+
+
+def _references(signature: etree._Element, values: Values, document: bytes) -> list[Reason]:
+    """Compare the digests: the document, then each object in the signature that is referenced by ``#Id``."""
+    reasons = []
+    references = signature.findall(f"{{{DS}}}SignedInfo/{{{DS}}}Reference")
+    if len(references) != len(values.digests):
+        return _format(Code.MALFORMED, {"where": "Reference"})
+    for reference, wanted in zip(references, values.digests, strict=True):
+        uri = reference.get("URI")
+        found = document if uri == "" else _object_digest(signature, uri or "-")
+        if found != wanted:
+            reasons.append(Reason(Code.HASH_FAILURE, {"part": uri or "document"}))
+    return reasons
+
+
+def _object_digest(signature: etree._Element, uri: str) -> bytes | None:
+    found = [e for e in signature.iter(etree.Element) if uri.startswith("#") and e.get("Id") == uri[1:]]
+    return digest(canonical(found[0])) if len(found) == 1 else None
+
+
+def _value(signature: etree._Element, values: Values) -> tuple[Crypto, Algorithm | None, list[Reason]]:
+    """Check the value over SignedInfo as it is canonicalised from the file (N3)."""
+    method, key = METHODS.get(values.method), public_key(values.certificates[0])
+    if method is None:
+        facts = {"algorithm": values.method}
+        return Crypto.UNKNOWN, None, [Reason(Code.CRYPTO_CONSTRAINTS_FAILURE, facts), _unsupported(values.method)]
+    if key is None:
+        return Crypto.UNKNOWN, None, [Reason(Code.NO_SIGNING_CERTIFICATE_FOUND)]
+    octets = b"".join(canonical(_child(signature, "SignedInfo")))
+    check = check_value(key, values.value, octets, method)
+    reasons: list[Reason] = []
+    if check.der:
+        reasons += _format(Code.MALFORMED, {"where": "SignatureValue"})
+    if check.crypto is Crypto.BAD:
+        reasons.append(Reason(Code.SIG_CRYPTO_FAILURE))
+    elif check.crypto is Crypto.UNKNOWN or values.method not in _PROFILE_METHODS:
+        reasons += [Reason(Code.CRYPTO_CONSTRAINTS_FAILURE, {"algorithm": values.method}), _unsupported(values.method)]
+    elif check.algorithm and check.algorithm.bits < _LEAST_BITS.get(check.algorithm.key, 1 << 30):
+        named = {"algorithm": f"{check.algorithm.key} {check.algorithm.bits}"}
+        reasons.append(Reason(Code.CRYPTO_CONSTRAINTS_FAILURE, named))
+    return check.crypto, check.algorithm, reasons
+
+
+def _unsupported(algorithm: str) -> Reason:
+    return Reason(Code.ALGORITHM_UNSUPPORTED, {"algorithm": algorithm})
+
+
+def _child(signature: etree._Element, name: str) -> etree._Element:
+    element = signature.find(f"{{{DS}}}{name}")
+    assert element is not None  # values_of has found it
+    return element
+
+
+def _certificate(values: Values) -> list[Reason]:
+    """W6: the certificate used is the one the signed properties name."""
+    certificate = values.certificates[0]
+    try:
+        named = issuer_serial(certificate) == values.issuer_serial
+    except ValueError:
+        named = False
+    if hashlib.sha256(certificate).digest() == values.certificate_digest and named:
+        return []
+    return _format(Code.SIGNING_CERTIFICATE_MISMATCH, {})
+
+
+# --- judgement -------------------------------------------------------------------------------------------------------
+
+
+def judged(found: Found, *, kind: str, context: Context) -> Judged:
+    """Judge an examined signature; certificates and stamps carried along must themselves hold."""
+    facts = _facts(found, kind)
+    result = judge_signature(facts, context=context)
+    if found.values is None or result.signature.indication is not Indication.PASSED:
+        return result
+    doubtful = _doubtful(found.values, result, context)
+    if doubtful:
+        return judge_signature(replace(facts, structural=(*facts.structural, *doubtful)), context=context)
+    return result
+
+
+def _facts(found: Found, kind: str) -> Facts:
+    codes = {reason.code for reason in found.reasons}
+    integrity = Integrity.INTACT
+    if codes & _BROKEN:
+        integrity = Integrity.BROKEN
+    elif found.crypto is not Crypto.OK:
+        integrity = Integrity.UNKNOWN
+    values = found.values
+    if values is None:
+        return Facts(
+            found.id, found.crypto, integrity, Covers.WHOLE, "XMLDSIG", None, structural=found.reasons, kind=kind
+        )
+    stamps = tuple(
+        Stamp(f"{found.id}-timestamp-{n}", "signature", token, found.stamped)
+        for n, token in enumerate(values.tokens, start=1)
+    )
+    return Facts(
+        id=found.id,
+        crypto=found.crypto,
+        integrity=integrity,
+        covers=Covers.WHOLE,
+        level="XAdES-B-B",
+        certificate=values.certificates[0],
+        algorithm=found.algorithm,
+        digests=("SHA-256",),
+        candidates=values.certificates,
+        signing_time=_time(values.signing_time),
+        structural=found.reasons,
+        stamps=stamps,
+        kind=kind,
+        value_sha256=hashlib.sha256(values.value).hexdigest(),
+    )
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        return read_time(text)
+    except ValueError:
+        return None
+
+
+def _doubtful(values: Values, result: Judged, context: Context) -> list[Reason]:
+    """Certificates beside a signature are not signed by it: each must be in the path, known, or signed by one that is.
+
+    Otherwise one that was altered on the way would go unseen, because the path was found without it.
+    """
+    known = {item.data for item in result.evidence if item.kind == "certificate"}
+    known |= {anchor.certificate for anchor in context.trust.anchors} | set(context.trust.intermediates)
+    known.add(values.certificates[0])
+    carried = [*values.certificates, *(der for token in values.tokens for der in _token_certificates(token))]
+    for der in carried:
+        if der not in known and not any(_issued(der, issuer) for issuer in (*known, *values.certificates)):
+            return [Reason(Code.CERTIFICATE_CHAIN_GENERAL_FAILURE, {"detail": hashlib.sha256(der).hexdigest()})]
+    return []
+
+
+def _token_certificates(token: bytes) -> Sequence[bytes]:
+    try:
+        return asn1.read_signed_data(token).certificates
+    except ValueError:
+        return ()
+
+
+def _issued(der: bytes, issuer: bytes) -> bool:
+    try:
+        x509.load_der_x509_certificate(der).verify_directly_issued_by(x509.load_der_x509_certificate(issuer))
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True

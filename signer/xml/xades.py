@@ -1,0 +1,280 @@
+"""XAdES as we write it (signing.md 5.3; EN 319 132-1): one writer, and what a reader takes out of such a signature.
+
+The writer makes the text of a ``ds:Signature`` in exclusive canonical form, without white space between elements. The
+profiles accept exactly what the writer makes: they take the values out, write anew and compare (signing.md 5.4).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from html import escape
+
+from cryptography import x509
+from lxml import etree
+
+from signer.algorithms import Scheme
+from signer.asn1 import issuer_name
+from signer.credential import Credential
+from signer.timestamp import Timestamper, obtain
+from signer.xml.c14n import EXCLUSIVE, canonical
+from signer.xml.dsig import DIGEST_URIS, DS, decode_exact, encode, method_uri, raw_value
+
+XADES = "http://uri.etsi.org/01903/v1.3.2#"
+XADES141 = "http://uri.etsi.org/01903/v1.4.1#"
+PROPERTIES_TYPE = "http://uri.etsi.org/01903#SignedProperties"
+TOKENS_MAX = 8
+"""Time stamps read in one signature of a profile; we write one."""
+
+_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z")
+_NS = {"ds": DS, "xades": XADES}
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceLayout:
+    """A reference to an object: its ``Id``, ``URI``, ``Type``, transforms and the media type of the object."""
+
+    id: str
+    uri: str
+    transforms: tuple[str, ...] = (EXCLUSIVE,)
+    type: str | None = None
+    mime: str = "text/xml"
+    digest: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Names in a signature, and its references to objects, in order; the one to ``SignedProperties`` comes last."""
+
+    id: str
+    value_id: str
+    properties_id: str
+    properties_reference_id: str
+    references: tuple[ReferenceLayout, ...]
+    objects: str = ""  # canonical text of further ds:Object elements
+    digest: str = "sha256"
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """What varies between two signatures of one layout."""
+
+    method: str
+    digests: tuple[bytes, ...]  # of the references, SignedProperties last
+    value: bytes
+    certificates: tuple[bytes, ...]  # leaf first
+    signing_time: str
+    certificate_digest: bytes
+    issuer_serial: bytes
+    tokens: tuple[bytes, ...] = field(default=())
+
+
+def format_time(moment: datetime) -> str:
+    """Return a moment as ``xs:dateTime`` in UTC with milliseconds, which are cut, not rounded.
+
+    Raises:
+        ValueError: the moment has no offset.
+    """
+    if moment.tzinfo is None:
+        raise ValueError("times need an offset")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def read_time(text: str) -> datetime:
+    """Read a time that ``format_time`` wrote.
+
+    Raises:
+        ValueError: any other form.
+    """
+    if not _TIME.fullmatch(text):
+        raise ValueError("not a time as it is written")
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+
+
+def issuer_serial(certificate: bytes) -> bytes:
+    """Return ``IssuerSerial`` (RFC 5035, DER) of a certificate."""
+    serial = x509.load_der_x509_certificate(certificate).serial_number
+    number = serial.to_bytes(serial.bit_length() // 8 + 1, signed=True)
+    general_names = _der(0x30, _der(0xA4, issuer_name(certificate)))
+    return _der(0x30, general_names + _der(0x02, number))
+
+
+def _der(tag: int, content: bytes) -> bytes:
+    size = len(content)
+    if size < 128:
+        return bytes((tag, size)) + content
+    octets = size.to_bytes((size.bit_length() + 7) // 8)
+    return bytes((tag, 0x80 | len(octets))) + octets + content
+
+
+# --- writing ---------------------------------------------------------------------------------------------------------
+
+
+def signature_text(layout: Layout, values: Values) -> str:
+    """Return the whole ``ds:Signature`` in exclusive canonical form."""
+    certificates = "".join(f"<ds:X509Certificate>{encode(der)}</ds:X509Certificate>" for der in values.certificates)
+    return (
+        f'<ds:Signature xmlns:ds="{DS}" Id="{layout.id}">{_signed_info(layout, values)}'
+        f'<ds:SignatureValue Id="{layout.value_id}">{encode(values.value)}</ds:SignatureValue>'
+        f"<ds:KeyInfo><ds:X509Data>{certificates}</ds:X509Data></ds:KeyInfo>"
+        f"{layout.objects}<ds:Object>{_qualifying(layout, values)}</ds:Object></ds:Signature>"
+    )
+
+
+def _signed_info(layout: Layout, values: Values) -> str:
+    properties = ReferenceLayout(
+        layout.properties_reference_id, "#" + layout.properties_id, type=PROPERTIES_TYPE, mime=""
+    )
+    references = zip((*layout.references, properties), values.digests, strict=True)
+    return (
+        f'<ds:SignedInfo><ds:CanonicalizationMethod Algorithm="{EXCLUSIVE}"></ds:CanonicalizationMethod>'
+        f'<ds:SignatureMethod Algorithm="{values.method}"></ds:SignatureMethod>'
+        + "".join(_reference(one, digest, layout.digest) for one, digest in references)
+        + "</ds:SignedInfo>"
+    )
+
+
+def _reference(layout: ReferenceLayout, digest: bytes, algorithm: str) -> str:
+    kind = f' Type="{layout.type}"' if layout.type else ""
+    transforms = "".join(f'<ds:Transform Algorithm="{uri}"></ds:Transform>' for uri in layout.transforms)
+    wrapped = f"<ds:Transforms>{transforms}</ds:Transforms>" if transforms else ""
+    return (
+        f'<ds:Reference Id="{layout.id}"{kind} URI="{_attribute(layout.uri)}">{wrapped}'
+        f'<ds:DigestMethod Algorithm="{DIGEST_URIS[algorithm]}"></ds:DigestMethod>'
+        f"<ds:DigestValue>{encode(digest)}</ds:DigestValue></ds:Reference>"
+    )
+
+
+def _attribute(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
+
+
+def _qualifying(layout: Layout, values: Values) -> str:
+    formats = "".join(
+        f'<xades:DataObjectFormat ObjectReference="#{one.id}"><xades:MimeType>{escape(one.mime, quote=False)}'
+        "</xades:MimeType></xades:DataObjectFormat>"
+        for one in layout.references
+    )
+    return (
+        f'<xades:QualifyingProperties xmlns:xades="{XADES}" Target="#{layout.id}">'
+        f'<xades:SignedProperties Id="{layout.properties_id}"><xades:SignedSignatureProperties>'
+        f"<xades:SigningTime>{values.signing_time}</xades:SigningTime>"
+        "<xades:SigningCertificateV2><xades:Cert><xades:CertDigest>"
+        f'<ds:DigestMethod Algorithm="{DIGEST_URIS["sha256"]}"></ds:DigestMethod>'
+        f"<ds:DigestValue>{encode(values.certificate_digest)}</ds:DigestValue></xades:CertDigest>"
+        f"<xades:IssuerSerialV2>{encode(values.issuer_serial)}</xades:IssuerSerialV2></xades:Cert>"
+        "</xades:SigningCertificateV2></xades:SignedSignatureProperties>"
+        f"<xades:SignedDataObjectProperties>{formats}</xades:SignedDataObjectProperties></xades:SignedProperties>"
+        f"{_unsigned(values.tokens)}</xades:QualifyingProperties>"
+    )
+
+
+def _unsigned(tokens: Sequence[bytes]) -> str:
+    if not tokens:
+        return ""
+    stamps = "".join(
+        f'<xades:SignatureTimeStamp><ds:CanonicalizationMethod Algorithm="{EXCLUSIVE}"></ds:CanonicalizationMethod>'
+        f"<xades:EncapsulatedTimeStamp>{encode(token)}</xades:EncapsulatedTimeStamp></xades:SignatureTimeStamp>"
+        for token in tokens
+    )
+    return (
+        f"<xades:UnsignedProperties><xades:UnsignedSignatureProperties>{stamps}</xades:UnsignedSignatureProperties>"
+        "</xades:UnsignedProperties>"
+    )
+
+
+def sign(
+    layout: Layout, *, credential: Credential, scheme: Scheme, at: datetime, timestamper: Timestamper | None = None
+) -> str:
+    """Make a signature: the references of ``layout`` carry the digests of their objects, or name an object in it.
+
+    Returns:
+        The text of ``ds:Signature`` in canonical form.
+
+    Raises:
+        CredentialError: the key cannot be used.
+        TimestampError: no usable time stamp.
+        ValueError: ``at`` has no offset, or the scheme is not for XML.
+    """
+    certificates = (credential.certificate, *(der for der in credential.chain if not _is_root(der)))
+    values = Values(
+        method=method_uri(scheme),
+        digests=(b"",) * (len(layout.references) + 1),
+        value=b"",
+        certificates=certificates,
+        signing_time=format_time(at),
+        certificate_digest=hashlib.sha256(credential.certificate).digest(),
+        issuer_serial=issuer_serial(credential.certificate),
+    )
+    values = replace(values, digests=_digests(layout, values))
+    octets = _octets(layout, values, lambda root: root.find("ds:SignedInfo", _NS))
+    digest = hashlib.new(scheme.digest, octets).digest()
+    values = replace(values, value=raw_value(credential.public_key, credential.sign(digest, scheme)))
+    if timestamper is not None:
+        stamped = _octets(layout, values, lambda root: root.find("ds:SignatureValue", _NS))
+        values = replace(values, tokens=(obtain(timestamper, hashlib.sha256(stamped).digest()),))
+    return signature_text(layout, values)
+
+
+def _is_root(der: bytes) -> bool:
+    certificate = x509.load_der_x509_certificate(der)
+    return certificate.subject == certificate.issuer
+
+
+def _digests(layout: Layout, values: Values) -> tuple[bytes, ...]:
+    """Return the digests: given ones, and those of objects inside the signature."""
+    root = etree.fromstring(signature_text(layout, values))
+    found = []
+    for reference in (*layout.references, None):
+        if reference is not None and reference.digest:
+            found.append(reference.digest)
+            continue
+        target = layout.properties_id if reference is None else reference.uri[1:]
+        element = next(e for e in root.iter(etree.Element) if e.get("Id") == target)
+        found.append(hashlib.new(layout.digest, b"".join(canonical(element))).digest())
+    return tuple(found)
+
+
+def _octets(layout: Layout, values: Values, find: Callable[[etree._Element], etree._Element | None]) -> bytes:
+    element = find(etree.fromstring(signature_text(layout, values)))
+    assert element is not None
+    return b"".join(canonical(element))
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+def values_of(signature: etree._Element) -> Values:
+    """Take the values out of a signature of ours. Nothing is checked but that each can be read; compare afterwards.
+
+    Raises:
+        ValueError: something is missing or not written as we write it.
+    """
+    info = _one(signature, "ds:SignedInfo")
+    properties = _one(signature, "ds:Object/xades:QualifyingProperties/xades:SignedProperties")
+    signed = "xades:SignedSignatureProperties/"
+    cert = _one(properties, signed + "xades:SigningCertificateV2/xades:Cert")
+    certificates = signature.findall("ds:KeyInfo/ds:X509Data/ds:X509Certificate", _NS)
+    stamps = signature.findall(".//xades:SignatureTimeStamp/xades:EncapsulatedTimeStamp", _NS)
+    if not 1 <= len(certificates) <= 10 or len(stamps) > TOKENS_MAX:
+        raise ValueError("too many or no certificates, or too many time stamps")
+    return Values(
+        method=_one(info, "ds:SignatureMethod").get("Algorithm", ""),
+        digests=tuple(decode_exact(e.text or "") for e in info.findall("ds:Reference/ds:DigestValue", _NS)),
+        value=decode_exact(_one(signature, "ds:SignatureValue").text or ""),
+        certificates=tuple(decode_exact(e.text or "") for e in certificates),
+        signing_time=_one(properties, signed + "xades:SigningTime").text or "",
+        certificate_digest=decode_exact(_one(cert, "xades:CertDigest/ds:DigestValue").text or ""),
+        issuer_serial=decode_exact(_one(cert, "xades:IssuerSerialV2").text or ""),
+        tokens=tuple(decode_exact(e.text or "") for e in stamps),
+    )
+
+
+def _one(element: etree._Element, path: str) -> etree._Element:
+    found = element.findall(path, _NS)
+    if len(found) != 1:
+        raise ValueError(f"{path} is not there exactly once")
+    return found[0]
