@@ -71,7 +71,8 @@ def open_log(connection: Connection, shard: str | None = None) -> OpenLog | None
 def leaf_at(connection: Connection, log: int, index: int) -> bytes | None:
     """Return a leaf's bytes; ``None`` when there is no such leaf or its bytes were pruned."""
     row = connection.exec_driver_sql(
-        "SELECT CAST(f.data AS BLOB) FROM ledger_entry e JOIN ledger_leaf f ON f.ticket = e.ticket WHERE e.log = ? AND e.idx = ?",
+        "SELECT CAST(f.data AS BLOB) FROM ledger_entry e JOIN ledger_leaf f ON f.ticket = e.ticket"
+        " WHERE e.log = ? AND e.idx = ?",
         (log, index),
     ).one_or_none()
     return None if row is None or row[0] is None else as_bytes(row[0])

@@ -122,7 +122,8 @@ _Row = tuple[int, bytes, bytes | None]
 
 def _rows(connection: Connection, log: OpenLog, first: int, last: int) -> Iterator[_Row]:
     rows = connection.exec_driver_sql(
-        "SELECT e.idx, CAST(f.leaf AS BLOB), CAST(f.data AS BLOB) FROM ledger_entry e JOIN ledger_leaf f ON f.ticket = e.ticket"
+        "SELECT e.idx, CAST(f.leaf AS BLOB), CAST(f.data AS BLOB)"
+        " FROM ledger_entry e JOIN ledger_leaf f ON f.ticket = e.ticket"
         " WHERE e.log = ? AND e.idx >= ? AND e.idx <= ? ORDER BY e.idx",
         (log.id, first, last),
     )
