@@ -1,0 +1,116 @@
+"""A store in a temporary home, with the simplest log that places leaves in ticket order."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection
+
+from transport.dispatch import Key, deadline_for
+from transport.settings import Settings, load
+from transport.store.store import Store, Ticket
+from transport.store.values import NewArrival, NewMessage, NewReceipt
+
+ACCEPTANCE = "http://uri.etsi.org/19522/Event/RelayAcceptance"
+REJECTION = "http://uri.etsi.org/19522/Event/RelayRejection"
+
+
+class PlainLog:
+    """Gives indices in ticket order and signs nothing: what the writer needs of a log."""
+
+    def place(self, connection: Connection, tickets: Sequence[Ticket]) -> None:
+        first = connection.exec_driver_sql("SELECT count(*) FROM ledger_entry").scalar_one()
+        for offset, ticket in enumerate(tickets):
+            ticket.index = first + offset
+            connection.exec_driver_sql(
+                "INSERT INTO ledger_entry (log, idx, ticket) VALUES (1, ?, ?)", (ticket.index, ticket.id)
+            )
+
+
+def open_log(store: Store) -> None:
+    """Enter the one log of a test store."""
+    store.do(
+        lambda unit: unit.connection.exec_driver_sql(
+            "INSERT INTO ledger_log (id, origin, shard, vkey, state, min_index, opened_at) "
+            "VALUES (1, 'a.example/edoc-ledger/2026', '2026', 'vkey', 'open', 0, 0)"
+        )
+    )
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings of a home that does not exist yet."""
+    return load(home=tmp_path / "home", config=None, environ={}, overrides={})
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[Store]:
+    """A fresh store with an open log."""
+    made = Store.create(settings, PlainLog())
+    open_log(made)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def at() -> datetime:
+    """The moment at which the tests of the store begin."""
+    return datetime(2026, 11, 20, 2, 30, tzinfo=UTC)
+
+
+def new_message(at: datetime, **changes: object) -> NewMessage:
+    """A letter of H99.01, with changes."""
+    message_id = str(uuid.uuid4())
+    facts: dict[str, object] = {
+        "message_id": message_id,
+        "sender": "H99.01",
+        "kind": "edoc",
+        "sha256": hashlib.sha256(message_id.encode()).hexdigest(),
+        "size": 1000,
+        "lane": 3,
+        "submitted_at": at,
+        "deadline": deadline_for("edoc", at),
+        "document_id": "H99.01,2026/11/20,120/SMA-VP",
+        "number": "120",
+        "notation": "SMA-VP",
+        "subject": "Về việc mẫu",
+        **changes,
+    }
+    return NewMessage(**facts)  # type: ignore[arg-type]  # the facts are those of the class
+
+
+def new_receipt(key: Key, at: datetime, *, direction: str = "in", event: str = ACCEPTANCE) -> NewReceipt:
+    """A receipt for a dispatch; its bytes are not looked at here."""
+    data = f"<Receipt>{uuid.uuid4()}</Receipt>".encode()
+    digest = hashlib.sha256(data).hexdigest()
+    return NewReceipt(direction, key, str(uuid.uuid4()), event, digest, data, at, at)
+
+
+def new_arrival(at: datetime, **changes: object) -> NewArrival:
+    """A letter that arrived, with changes."""
+    facts: dict[str, object] = {
+        "kind": "edoc",
+        "sha256": hashlib.sha256(uuid.uuid4().bytes).hexdigest(),
+        "size": 1000,
+        "received_at": at,
+        "arrived_at": at,
+        "lane": 3,
+        "document_id": "H99.01,2026/11/20,120/SMA-VP",
+        "number": "120",
+        "notation": "SMA-VP",
+        "subject": "Về việc mẫu",
+        "sender_name": "Sở Mẫu A",
+        **changes,
+    }
+    return NewArrival(**facts)  # type: ignore[arg-type]  # the facts are those of the class
+
+
+def count(store: Store, question: str) -> int:
+    """Answer a question that has a number as answer."""
+    ask: Callable[[Connection], int] = lambda connection: int(connection.exec_driver_sql(question).scalar_one())  # noqa: E731
+    return store.read(ask)
