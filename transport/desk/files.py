@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -34,7 +35,7 @@ def read_input(name: str, console: Console) -> bytes:
     except IsADirectoryError as error:
         raise CommandError("EDOC-USE-015", path=name) from error
     except (OSError, ValueError) as error:
-        raise CommandError("EDOC-USE-008", path=name, reason=_reason(error)) from error
+        raise CommandError("EDOC-USE-008", path=name, **_reason(error)) from error
 
 
 def _read_standard_input(console: Console) -> bytes:
@@ -44,8 +45,8 @@ def _read_standard_input(console: Console) -> bytes:
     return sys.stdin.buffer.read(MAX_INPUT)
 
 
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
+def _reason(error: Exception) -> dict[str, object]:
+    return {"reason": getattr(error, "strerror", None) or str(error), "errno": getattr(error, "errno", None)}
 
 
 def check_target(target: Path, *, force: bool, inputs: Iterable[str] = ()) -> None:
@@ -63,9 +64,9 @@ def check_target(target: Path, *, force: bool, inputs: Iterable[str] = ()) -> No
         raise CommandError("EDOC-USE-009", path=target)
     folder = target.parent
     if not folder.is_dir():
-        raise CommandError("EDOC-USE-010", path=target, reason=os.strerror(2))
+        raise CommandError("EDOC-USE-010", path=target, reason=os.strerror(errno.ENOENT), errno=errno.ENOENT)
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise CommandError("EDOC-USE-010", path=target, reason=os.strerror(13))
+        raise CommandError("EDOC-USE-010", path=target, reason=os.strerror(errno.EACCES), errno=errno.EACCES)
 
 
 def _is_regular(path: Path) -> bool:
@@ -136,10 +137,8 @@ def _write_through(target: Path, data: bytes) -> None:
 
 
 def _not_written(target: Path, error: OSError) -> CommandError:
-    import errno
-
     full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-    return CommandError("EDOC-USE-011" if full else "EDOC-USE-010", path=target, reason=_reason(error))
+    return CommandError("EDOC-USE-011" if full else "EDOC-USE-010", path=target, **_reason(error))
 
 
 def beside(name: str, suffix: str) -> Path:

@@ -165,9 +165,8 @@ def pack(
 
 
 def _identity(data: bytes) -> str:
-    from edoc.seal import peek
-
     from edoc.envelopes import Envelope
+    from edoc.seal import peek
 
     message = peek(data).message
     return message.document_id if isinstance(message, Envelope) else ""
@@ -332,9 +331,8 @@ def _content(
     data: bytes, kind: str
 ) -> tuple[tuple[tuple[str, bytes, str], ...], Mapping[str, str] | None, tuple[str, ...]]:
     if kind == "edxml":
-        from edoc.seal import peek
-
         from edoc.envelopes import Envelope
+        from edoc.seal import peek
 
         found = peek(data)
         attached = found.message.attachments if isinstance(found.message, Envelope) else ()
@@ -352,9 +350,8 @@ def _content(
 def _pdf(data: bytes, kind: str) -> Mapping[str, object] | None:
     if kind != "pdf":
         return None
-    from signer.pdf.page import describe
-
     from signer.errors import InputRefused
+    from signer.pdf.page import describe
 
     try:
         facts = describe(data)
@@ -402,7 +399,7 @@ def unpack(
     try:
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CommandError("EDOC-USE-010", path=target, reason=error.strerror or "-") from error
+        raise CommandError("EDOC-USE-010", path=target, reason=error.strerror or "-", errno=error.errno) from error
     for item in plan:
         write_output(item.path, item.data)
     return tuple(plan)

@@ -62,7 +62,9 @@ def _from_descriptor(number: int) -> bytes:
         with os.fdopen(number, "rb", closefd=True) as file:
             return file.readline(MAX_SECRET).rstrip(b"\r\n")
     except OSError as error:
-        raise CommandError("EDOC-USE-024", source=f"fd {number}", reason=error.strerror or "-") from error
+        raise CommandError(
+            "EDOC-USE-024", source=f"fd {number}", reason=error.strerror or "-", errno=error.errno
+        ) from error
 
 
 def _from_file(path: Path) -> bytes:
@@ -70,7 +72,7 @@ def _from_file(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.readline(MAX_SECRET).rstrip(b"\r\n")
     except OSError as error:
-        raise CommandError("EDOC-USE-024", source=str(path), reason=error.strerror or "-") from error
+        raise CommandError("EDOC-USE-024", source=str(path), reason=error.strerror or "-", errno=error.errno) from error
 
 
 def _prompt(console: Console, asked_for: str) -> bytes:

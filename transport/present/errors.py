@@ -10,6 +10,7 @@ import errno
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from pathlib import PurePath
 
 from edoc.errors import EdocError
 from signer.errors import SignerError
@@ -18,6 +19,9 @@ from transport.present import catalogue
 from transport.present.text import json_time, sanitise
 
 LABELS = {"vi": ("vì sao", "làm gì", "mã"), "en": ("why", "next", "code")}
+
+_LEFT_OUT: object = object()
+"""Facts that mean nothing to a program outside, such as certificates, stay inside."""
 
 _BY_ERRNO = {
     errno.ENOSPC: "EDOC-USE-011",
@@ -60,6 +64,7 @@ KNOWN = (SignerError, EdocError, TransportError, CommandError)
 
 def fault_of(code: str, facts: Mapping[str, object], lang: str) -> Fault:
     """Put a code and its facts into words; a code without entry is itself an internal error that keeps its name."""
+    facts = _in_words(facts, lang)
     entry = catalogue.find(code)
     if entry is None:
         facts = {**facts, "missing": code}
@@ -74,8 +79,14 @@ def fault_of(code: str, facts: Mapping[str, object], lang: str) -> Fault:
         next=_sentence(texts.get("next", ""), facts),
         retryable=entry.retryable,
         exit_code=entry.exit,
-        detail={key: _plain(value) for key, value in facts.items()},
+        detail={key: plain for key, value in facts.items() if (plain := _plain(value)) is not _LEFT_OUT},
     )
+
+
+def _in_words(facts: Mapping[str, object], lang: str) -> Mapping[str, object]:
+    """Put what the operating system said into the language asked for, where it is one of the usual things."""
+    key = f"os.{facts.get('errno')}"
+    return {**facts, "reason": catalogue.word(key, lang)} if catalogue.has_word(key) else facts
 
 
 def _sentence(template: str, facts: Mapping[str, object]) -> str | None:
@@ -94,7 +105,7 @@ def fault(error: BaseException, lang: str, **facts: object) -> Fault:
 
 
 def _os_facts(error: OSError) -> dict[str, object]:
-    return {"path": error.filename or "-", "reason": error.strerror or type(error).__name__}
+    return {"path": error.filename or "-", "reason": error.strerror or type(error).__name__, "errno": error.errno}
 
 
 def _plain(value: object) -> object:
@@ -106,7 +117,7 @@ def _plain(value: object) -> object:
         return value
     if isinstance(value, (tuple, list, set, frozenset)):
         return [_plain(item) for item in value]
-    return str(value)
+    return str(value) if isinstance(value, PurePath) else _LEFT_OUT
 
 
 def lines(problem: Fault, lang: str) -> list[str]:

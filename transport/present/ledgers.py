@@ -82,7 +82,7 @@ def head_document(head: HeadLike) -> dict[str, object]:
         "quorum": None,
         "pending": 0,
         "state": head.state,
-        "freeze_reason": head.reason,
+        "freeze_reason": head.reason if head.state == "frozen" else None,
     }
 
 
