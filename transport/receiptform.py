@@ -31,6 +31,7 @@ MAX_BYTES = 128 * 1024
 MAX_ATTACHMENTS = 200
 MAX_REASONS = 20
 
+_HEAD = b'<?xml version="1.0" encoding="UTF-8"?>\n'
 _SHA256 = "http://www.w3.org/2001/04/xmlenc#sha256"
 _SIGNATURE = "{http://www.w3.org/2000/09/xmldsig#}Signature"
 _LANG = "{http://www.w3.org/XML/1998/namespace}lang"
@@ -267,7 +268,7 @@ class _Cursor:
 
 
 def parse_exact(data: bytes, *, most: int = MAX_BYTES) -> etree._Element:
-    """Parse bytes that our serializer gives back unchanged: no DOCTYPE, comment, instruction, other spelling."""
+    """Parse bytes that :func:`spelled` gives back unchanged: no DOCTYPE, comment, instruction, other spelling."""
     from signer.safexml import parse as parse_xml
     from signer.trust import Limits
 
@@ -279,19 +280,14 @@ def parse_exact(data: bytes, *, most: int = MAX_BYTES) -> etree._Element:
         raise refuse_form("not well-formed XML") from error
     if any(not isinstance(node.tag, str) for node in root.iter()):
         raise refuse_form("comment or processing instruction")
-    if data not in _spellings(root):
+    if data != spelled(root):
         raise refuse_form("bytes differ from what a writer makes")
     return root
 
 
-def _spellings(root: etree._Element) -> tuple[bytes, ...]:
-    tree = root.getroottree()
-    return (
-        etree.tostring(root, encoding="UTF-8", xml_declaration=True),
-        etree.tostring(root, encoding="UTF-8", xml_declaration=False),
-        etree.tostring(tree, method="c14n", exclusive=True),
-        b'<?xml version="1.0" encoding="UTF-8"?>\n' + etree.tostring(tree, method="c14n", exclusive=True),
-    )
+def spelled(root: etree._Element) -> bytes:
+    """Return the one spelling of our files: a declaration, then exclusive canonical XML (signing.md 5.4)."""
+    return _HEAD + etree.tostring(root.getroottree(), method="c14n", exclusive=True)
 
 
 def read_exact(root: etree._Element) -> Receipt:

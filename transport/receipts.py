@@ -39,6 +39,7 @@ from transport.receiptform import (
     read_time,
     refuse_form,
     refuse_unless_exact,
+    spelled,
 )
 
 if TYPE_CHECKING:
@@ -216,7 +217,7 @@ def evidence_copy(receipt: bytes, proofs: Sequence[ProofText] = ()) -> bytes:
         leaf = base64.b64encode(bytes.fromhex(proof.leaf)).decode("ascii")
         facts = {"Origin": proof.origin, "Index": str(proof.index), "Leaf": leaf}
         etree.SubElement(root, f"{{{NAMESPACE}}}LedgerProof", facts).text = proof.text
-    return etree.tostring(root, encoding="UTF-8", xml_declaration=True)
+    return spelled(root)
 
 
 def parse_evidence_copy(data: bytes) -> tuple[bytes, tuple[ProofText, ...]]:
