@@ -1,0 +1,67 @@
+"""The advisory checks on a document's files: signatures, legal class (R2, R53, R65; exchange.md 3.1, advisory checks).
+
+They never change a receipt; they are for the clerk's decision, and for the class that the sender's own leaf states.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from signer.inspect import inspect_file
+
+from edoc import seal as seals
+from edoc.documents import Attachment
+from edoc.envelopes import Envelope
+from signer.report import Code, Reason, Report, Verdict
+from transport.intake import vietnam_day
+from transport.node.office import Office
+
+
+def attachment_report(office: Office, attachment: Attachment, now: datetime, *, sender: str) -> Report:
+    """Judge one file with this node's trust; missing status answers are fetched once. Annotated by the directory."""
+    context = office.context(now)
+    report = inspect_file(attachment.content, context=context)
+    if report.needs and (richer := office.with_status(context, report.needs, now)) is not None:
+        report = inspect_file(attachment.content, context=richer)
+    return seals.annotate(report, office.directory(), vietnam_day(now), sender=sender)
+
+
+def main_report(office: Office, message: Envelope, now: datetime) -> Report | None:
+    """Judge the main document, the first attachment (edxml.md 7); ``None`` if there is none."""
+    if not message.attachments:
+        return None
+    return attachment_report(office, message.attachments[0], now, sender=message.sender.organ_id)
+
+
+def message_report(office: Office, message: Envelope, *, seal: Report, now: datetime) -> Report:
+    """Judge a document message as a whole: the worst of its seal and its signed parts (console.md 5.3)."""
+    parts = tuple(
+        (attachment.name, attachment_report(office, attachment, now, sender=message.sender.organ_id))
+        for attachment in message.attachments
+    )
+    return combined(seal, parts)
+
+
+def combined(seal: Report, parts: tuple[tuple[str, Report], ...]) -> Report:
+    """Put seal and parts together: unsigned appendices do not count, an unsigned main document is indeterminate."""
+    counted = [report for position, (_, report) in enumerate(parts) if position == 0 or report.signatures]
+    verdicts = [seal.verdict, *(report.verdict for report in counted)]
+    worst = Verdict.VALID
+    if Verdict.INVALID in verdicts:
+        worst = Verdict.INVALID
+    elif Verdict.INDETERMINATE in verdicts or not parts:
+        worst = Verdict.INDETERMINATE
+    reasons = list(seal.reasons)
+    for report in counted:
+        reasons += [reason for reason in report.reasons if reason not in reasons]
+    if not parts:
+        reasons.append(Reason(Code.NO_SIGNATURE))
+    legal_class = parts[0][1].legal_class if parts else None
+    return replace(
+        seal,
+        verdict=worst,
+        parts=parts,
+        reasons=tuple(reasons) if worst is not Verdict.VALID else (),
+        legal_class=legal_class,
+    )

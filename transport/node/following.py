@@ -1,0 +1,322 @@
+"""What follows an acceptance, each thing once (exchange.md 7, P0): status 01, the clerk's check, a reported status.
+
+An effect was called for in the transaction of the act; here it is claimed, worked out, and ended in the transaction
+that holds its result. A crash between leaves it claimable again; its result exists at most once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from edoc import __version__
+from edoc import seal as seals
+from edoc.agencies import Directory
+from edoc.envelopes import Envelope, Party, ResponseFor, StaffInfo, StatusMessage
+from edoc.lifecycle import observed, parse_description, who_may_send
+from signer.report import Report as JudgedReport
+from transport import points
+from transport.dispatch import Key, lane_of
+from transport.errors import StoreError
+from transport.intake import vietnam_day
+from transport.ledger import event
+from transport.node import checking
+from transport.node.office import Office, milliseconds
+from transport.node.sending import Clocking, Submission, queue
+from transport.present import verify as present_verify
+from transport.store import effects, inbox, outbox, statuses
+from transport.store.store import Staged, Unit
+from transport.store.values import ArrivalView, EffectClaim, NewStatus, SentMessage
+
+log = logging.getLogger("edoc.effects")
+
+KIND_OF_CODE = event.KIND_OF_STATUS
+"""Ledger kind of each status code (ledger.md 4.3)."""
+
+
+class _Replaced(Exception):
+    """Another worker has the effect by now: the unit is taken back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A status to tell the sender of a document that arrived: code, words and who decided."""
+
+    code: str
+    description: str = ""
+    person: str | None = None
+    reason: str | None = None
+    note: str | None = None
+    unit: str | None = None
+
+
+def run_effects(office: Office, *, clock: Callable[[], datetime], owner: str) -> int:
+    """Work off what is due; return how many effects were ended. One that fails does not stop the others."""
+    handlers = {"status-01": _status_01, "check": _check, "apply-status": _apply_status}
+    ended = 0
+    while (effect := _claim(office, clock(), owner)) is not None:
+        points.reached("effect.started")
+        try:
+            handlers[effect.kind](office, effect, clock())
+            ended += 1
+        except _Replaced:
+            continue
+        except Exception as error:  # it is tried again after a pause, and quarantined the fifth time
+            log.error("effect.failed", extra={"kind": effect.kind, "error": type(error).__name__})
+            _fail(office, effect, clock(), type(error).__name__)
+    return ended
+
+
+def _claim(office: Office, now: datetime, owner: str) -> EffectClaim | None:
+    return office.store.do(lambda unit: effects.claim(unit, now=now, owner=owner))
+
+
+def _fail(office: Office, effect: EffectClaim, now: datetime, error: str) -> None:
+    office.store.do(lambda unit: effects.fail(unit, effect, now=now, error=error))
+
+
+def _finish(unit: Unit, effect: EffectClaim, now: datetime) -> None:
+    if not effects.finish(unit, effect, now=now):
+        raise _Replaced
+    points.reached("effect.in-transaction")
+
+
+def arrival_of(office: Office, inbox_id: int) -> ArrivalView:
+    """Return an inbox entry by its number.
+
+    Raises:
+        StoreError: it is gone.
+    """
+    found = office.store.read(lambda connection: inbox.by_id(connection, inbox_id))
+    if found is None:
+        raise StoreError("EDOC-STO-013", "no such inbox entry", ref=f"in:{inbox_id}")
+    return found
+
+
+def message_of(office: Office, sha256: str) -> Envelope | StatusMessage:
+    """Return what a stored message says: verified at arrival or sealed here, its bytes hashed again."""
+    return seals.peek(office.store.fetch(sha256)).message
+
+
+# --- status 01 -------------------------------------------------------------------------------------------------------
+
+
+def _status_01(office: Office, effect: EffectClaim, now: datetime) -> None:
+    """Tell the sender that the document has arrived, at any hour (R12, R59)."""
+    arrival = arrival_of(office, int(effect.facts["inbox"]))
+    submission, staged = prepare_status(office, arrival, Report("01"), now)
+    points.reached("effect.sealed")
+
+    def work(unit: Unit) -> None:
+        tell(office, unit, arrival, Report("01"), submission, staged)
+        _finish(unit, effect, now)
+
+    office.store.do(work)
+    points.reached("effect.committed")
+    office.on_work()
+
+
+def prepare_status(office: Office, arrival: ArrivalView, report: Report, now: datetime) -> tuple[Submission, Staged]:
+    """Seal a status message about a document that arrived; its bytes are durable when this returns."""
+    document = message_of(office, arrival.sha256)
+    assert isinstance(document, Envelope)
+    at = milliseconds(now)
+    message = StatusMessage(
+        sender=_own_party(office, document),
+        response_for=ResponseFor(
+            organ_id=document.sender.organ_id,
+            code=document.document.code,
+            date=document.document.date,
+            document_id=document.document_id,
+        ),
+        code=report.code,
+        description=report.description,
+        staff=StaffInfo(staff=report.person) if report.person else None,
+        timestamp=at,
+    )
+    sealed = seals.seal(message, message_id=str(uuid.uuid4()), credential=office.exchange_key(), at=at)
+    lane = lane_of("status", 0, report.code, document_lane=int(lane_of("edoc", arrival.row.priority)))
+    clocking = Clocking(at, "registered", "information-only")
+    submission = Submission(
+        sealed,
+        arrival.key.recipient,
+        (arrival.key.sender,),
+        clocking,
+        int(lane),
+        at,
+        cause=arrival.key.message_id,
+    )
+    return submission, office.store.stage(sealed.data)
+
+
+def _own_party(office: Office, document: Envelope) -> Party:
+    """Name ourselves as the document named us, so that the sender recognises its recipient."""
+    directory = office.directory()
+    named = next((p for p in document.recipients if directory.same(p.organ_id, office.code)), None)
+    return named or Party(office.code, office.name, address="-")
+
+
+def tell(
+    office: Office, unit: Unit, arrival: ArrivalView, report: Report, submission: Submission, staged: Staged
+) -> None:
+    """Queue a sealed status, write its leaf into the document's chain, and record it, in a unit of the caller."""
+    sealed = submission.sealed
+    queue(office, unit, submission, staged)
+    fields: dict[str, event.Value] = {"status": report.code, "env": arrival.sha256, "doc": arrival.row.document_id}
+    if report.reason:
+        fields["reason"] = report.reason
+    if report.unit and KIND_OF_CODE.get(report.code) != "status-other":
+        fields["unit"] = report.unit
+    people = {"actor": report.person or "", "note": report.note or ""}
+    office.append(
+        unit,
+        KIND_OF_CODE.get(report.code, "status-other"),
+        at=submission.now,
+        evidence=sealed.sha256,
+        rtype="status",
+        key=arrival.key,
+        side="r",
+        people=people,
+        fields=fields,
+    )
+    new = NewStatus(
+        direction="out",
+        carrier=sealed.slip.message_id,
+        code=report.code,
+        at=submission.now,
+        reason=report.reason,
+        note=report.note,
+        unit=report.unit,
+        person=report.person,
+    )
+    statuses.record(unit, arrival.key, new, now=submission.now)
+
+
+# --- the clerk's check -----------------------------------------------------------------------------------------------
+
+
+def _check(office: Office, effect: EffectClaim, now: datetime) -> None:
+    """Judge seal and files and keep the result with the document (R53, R69)."""
+    arrival = arrival_of(office, int(effect.facts["inbox"]))
+    data = office.store.fetch(arrival.sha256)
+    report = judge_arrival(office, data, now)
+    kept = kept_verification(office, report, name=f"msg:{arrival.key.message_id}", now=now)
+
+    def work(unit: Unit) -> None:
+        inbox.record_verification(
+            unit,
+            arrival.inbox_id,
+            verdict=report.verdict.value,
+            legal_class=report.legal_class or "information-only",
+            verification=kept,
+        )
+        _finish(unit, effect, now)
+
+    office.store.do(work)
+    points.reached("effect.committed")
+    log.info("message.checked", extra={"k": str(arrival.key.message_id), "verdict": report.verdict.value})
+
+
+def kept_verification(office: Office, report: JudgedReport, *, name: str, now: datetime) -> bytes:
+    """Return the ``edoc.verify/1`` that is kept with a document (R69): policy, time, software and anchors included."""
+    context = office.context(now)
+    how = present_verify.Judgement(
+        at=now,
+        generated_at=now,
+        policy=context.policy.value,
+        network="online" if office.fetch_status else "offline",
+        version=__version__,
+        anchors=len(context.trust.anchors),
+        anchors_sha256=context.trust.fingerprint(),
+    )
+    document = present_verify.document([present_verify.Checked(name, report)], how, "vi")
+    return json.dumps(document, ensure_ascii=False).encode("utf-8")
+
+
+def judge_arrival(office: Office, data: bytes, now: datetime) -> JudgedReport:
+    """Judge a sealed document message as ``edoc verify`` would, with this node's trust and directory."""
+    opened = seals.open_sealed(data, context=office.context(now))
+    assert isinstance(opened.message, Envelope)
+    seal = seals.annotate(opened.report, office.directory(), vietnam_day(now), sender=opened.slip.sender)
+    return checking.message_report(office, opened.message, seal=seal, now=now)
+
+
+# --- a status that was reported --------------------------------------------------------------------------------------
+
+
+def _apply_status(office: Office, effect: EffectClaim, now: datetime) -> None:
+    """Apply a status message to its document, if its sender may say so (edxml.md 9); else keep and show it."""
+    arrival = arrival_of(office, int(effect.facts["inbox"]))
+    message = message_of(office, arrival.sha256)
+    assert isinstance(message, StatusMessage)
+    sent = find_document(office, message, arrival.key.sender)
+
+    def work(unit: Unit) -> None:
+        if sent is None:
+            log.warning("status.unmatched", extra={"k": arrival.key.message_id, "code": message.code})
+        else:
+            _record_status(office, unit, arrival, message, sent, now)
+        _finish(unit, effect, now)
+
+    office.store.do(work)
+    points.reached("effect.committed")
+
+
+def find_document(office: Office, message: StatusMessage, reporter: str) -> SentMessage | None:
+    """Return our document that a status is about: sent by us, to the agency that reports."""
+    about = message.response_for
+    refs = [about.document_id, about.code] if about.document_id else [about.code]
+    for ref in refs:
+        try:
+            found = office.store.read(lambda connection, ref=ref: outbox.find(connection, ref))  # type: ignore[misc]
+        except Exception:  # noqa: S112 - not found or ambiguous: the next way of naming is tried
+            continue
+        if any(office_same(office.directory(), one.key.recipient, reporter) for one in found.dispatches):
+            return found
+    return None
+
+
+def office_same(directory: Directory, first: str, second: str) -> bool:
+    """Tell whether two codes name one agency."""
+    return directory.same(first, second)
+
+
+def _record_status(
+    office: Office, unit: Unit, arrival: ArrivalView, message: StatusMessage, sent: SentMessage, now: datetime
+) -> None:
+    key = Key(office.code, arrival.key.sender, sent.message_id)
+    before = statuses.latest(unit.connection, key, "in")
+    state = observed(before.status.code if before else None, message.code)
+    applied = who_may_send(message.code) == "recipient" and (state == message.code or message.code in ("15", "16"))
+    reason, note = parse_description(message.description) if message.code == "02" else (None, message.description)
+    new = NewStatus(
+        direction="in",
+        carrier=arrival.key.message_id,
+        code=message.code,
+        at=message.timestamp or now,
+        reason=reason,
+        note=note or None,
+        person=message.staff.staff if message.staff else None,
+    )
+    if not statuses.record(unit, key, new, now=now, applied=applied):
+        return
+    if message.code in ("13", "15", "16"):  # the recall process has leaves of its own, with the notice they refer to
+        return
+    fields: dict[str, event.Value] = {"status": message.code, "env": sent.sha256, "doc": sent.row.document_id}
+    if reason:
+        fields["reason"] = reason
+    office.append(
+        unit,
+        KIND_OF_CODE.get(message.code, "status-other"),
+        at=now,
+        evidence=hashlib.sha256(office.store.fetch(arrival.sha256)).hexdigest(),
+        rtype="status",
+        key=key,
+        side="s",
+        fields=fields,
+    )

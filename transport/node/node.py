@@ -1,0 +1,290 @@
+"""One office at work: every use case is one method. It fetches and stores; it decides nothing (architecture, rule 1).
+
+The methods that the exchange server calls are those of ``transport.http.ports``; the rest is what commands call. All are
+synchronous but the two loops at the end, which run beside the server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from signer.credential import PassphraseSource
+from transport.courier import Courier, utc_now
+from transport.dispatch import Key
+from transport.errors import LedgerError, Problem
+from transport.http import wire
+from transport.http.client import HttpCarrier
+from transport.intake import vietnam_day
+from transport.node import deciding, following, looking, opening, proving, receiving, sending
+from transport.node.deciding import Acceptance, Decided
+from transport.node.looking import Screen, Shown
+from transport.node.office import Office, record
+from transport.node.outgoing import Outgoing
+from transport.node.receiving import Answer
+from transport.node.sending import Sent
+from transport.store import directory as directories
+from transport.store import inbox, outbox
+from transport.store.values import Known, LedgerRef, Page, RowFilter
+
+if TYPE_CHECKING:
+    import ssl
+
+    from transport.http.addresses import Reach
+    from transport.settings import Settings
+
+EFFECT_POLL_SECONDS = 1.0
+"""How often effects are looked for beside the wake-ups."""
+
+
+class Node:
+    """An open node. Close it, or use it in ``with``."""
+
+    def __init__(self, office: Office, *, tls: ssl.SSLContext | None = None, reach: Reach | None = None) -> None:
+        self.office = office
+        self._tls, self._reach = tls, reach
+        self._held: set[Key] = set()
+        self._conflicts: set[tuple[Key, str]] = set()
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(
+        cls, settings: Settings, *, passphrase: PassphraseSource | None = None, need_exchange: bool = False
+    ) -> Node:
+        """Open the node of a home.
+
+        Raises:
+            SettingsError: no node here, or no exchange key where one is needed.
+            CredentialError: a key cannot be opened.
+        """
+        return cls(opening.open_office(settings, passphrase=passphrase, need_exchange=need_exchange))
+
+    def with_network(
+        self,
+        *,
+        tls: ssl.SSLContext | None,
+        reach: Reach | None,
+        fetch_status: Callable[..., object] | None = None,
+        timestamper: object | None = None,
+    ) -> Node:
+        """Give the node its ways to the network: TLS anchors, addresses it may reach, status and time-stamp sources."""
+        self._tls, self._reach = tls, reach
+        if fetch_status is not None:
+            self.office.fetch_status = fetch_status  # type: ignore[assignment]  # the one function of http.pki
+        if timestamper is not None:
+            self.office.timestamper = timestamper  # type: ignore[assignment]  # as above
+        return self
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self.office.store.close()
+
+    def __enter__(self) -> Node:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- what the exchange server asks ------------------------------------------------------------------------------
+
+    def partner_for(self, keyid: str) -> wire.Caller | None:
+        """Return whose request key this is today, or ``None``."""
+        for partner in self.office.store.read(directories.partners):
+            for known, spki in partner.request_keys:
+                if known == keyid:
+                    return wire.Caller(partner.code, (partner.code,), spki, wire.alg_of(spki))
+        return None
+
+    def check_parties(self, partner: wire.Caller, key: Key, now: datetime) -> None:
+        """S2, S3: the sender is the caller's agency, the recipient is served here and its code is open today.
+
+        Raises:
+            Problem: ``forbidden``, ``unknown-recipient``, ``recipient-moved``.
+        """
+        directory, day = self.office.directory(), vietnam_day(now)
+        if not any(directory.same(code, key.sender) for code in partner.agencies):
+            raise Problem("forbidden", 403, "the caller does not speak for this agency")
+        if not directory.same(key.recipient, self.office.code):
+            raise Problem("unknown-recipient", 404, "the recipient is not served here")
+        if directory.get(key.recipient) is not None and not directory.open_on(key.recipient, day):
+            successor = directory.successor_of(key.recipient)
+            raise Problem("recipient-moved", 410, "the code is closed", successor=successor.code if successor else None)
+
+    def canonical(self, key: Key) -> Key:
+        """Return K with its agencies as the directory names them: old and new code are one agency."""
+        directory = self.office.directory()
+        return Key(directory.canonical(key.sender), directory.canonical(key.recipient), key.message_id)
+
+    def known(self, key: Key) -> Known | None:
+        """S4: return what is known of K."""
+        return self.office.store.read(lambda connection: inbox.known(connection, key))
+
+    def conflict(self, key: Key, *, sha256: str, now: datetime) -> None:
+        """S4: leaf ``id-conflict`` for K under another digest, once per K and digest."""
+        with self._lock:
+            if (key, sha256) in self._conflicts:
+                return
+            self._conflicts.add((key, sha256))
+        evidence = record("IdConflict", msg=key.message_id, sender=key.sender, recipient=key.recipient, env=sha256)
+        digest = hashlib.sha256(evidence).hexdigest()
+        if self.office.store.read(lambda connection: self.office.log.find(connection, receipt=digest)):
+            return
+        self.office.store.do(
+            lambda unit: self.office.append(
+                unit,
+                "id-conflict",
+                at=now,
+                evidence=unit.keep(evidence),
+                rtype="record",
+                key=key,
+                side="r",
+                fields={"env": sha256, "reason": "message-id-conflict"},
+            )
+        )
+
+    def ready(self) -> tuple[bool, dict[str, str]]:
+        """Tell whether the node can receive: database, ledger, receipt key."""
+        checks: dict[str, str] = {}
+        try:
+            head = self.office.store.read(self.office.log.head)
+            checks["database"] = "ok"
+            checks["ledger"] = "ok" if head.state == "open" else head.state
+        except LedgerError:
+            checks["database"], checks["ledger"] = "ok", "not open"
+        except Exception as error:  # whatever it is, the node is not ready
+            checks["database"] = type(error).__name__
+        checks["receipt_key"] = "ok" if self.office.exchange is not None else "missing"
+        return all(word == "ok" for word in checks.values()) and "ledger" in checks, checks
+
+    @contextmanager
+    def busy(self, key: Key) -> Iterator[None]:
+        """Hold K in this process while its body is received.
+
+        Raises:
+            Problem: ``in-progress``, another request holds it.
+        """
+        with self._lock:
+            if key in self._held:
+                raise Problem("in-progress", 409, "K is being received in another request", retry_after=1)
+            self._held.add(key)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._held.discard(key)
+
+    def receive(
+        self, key: Key, data: bytes, *, sha256: str, received_at: datetime, peer: LedgerRef | None, now: datetime
+    ) -> Answer:
+        """S8 to S11; see ``receiving.receive``."""
+        return receiving.receive(self.office, key, data, sha256=sha256, received_at=received_at, peer=peer, now=now)
+
+    def metadata(self, now: datetime) -> dict[str, object]:
+        """Return what this node says of itself (exchange.md 8)."""
+        return proving.metadata(self.office, now)
+
+    # --- what commands ask -------------------------------------------------------------------------------------------
+
+    def open_log(self, *, now: datetime) -> bool:
+        """Open the ledger with the exchange key's statement, if it is not open; tell whether it was opened now."""
+        return opening.open_log(self.office, now=now)
+
+    def note(
+        self, action: str, *, person: str, subject: str, now: datetime, note: str = "", result: str = "ok"
+    ) -> None:
+        """Append a leaf ``operation``: trust, keys, directory, configuration (R38, R88). People only as commitments."""
+        evidence = record("operation", action=action, result=result)
+        self.office.store.do(
+            lambda unit: self.office.append(
+                unit,
+                "operation",
+                at=now,
+                evidence=unit.keep(evidence),
+                rtype="record",
+                people={"actor": person, "subject": subject, "note": note},
+                fields={"action": action, "result": result},
+            )
+        )
+
+    def send(
+        self, data: bytes, *, now: datetime, to: Sequence[str] | None = None, allow_information_only: bool = False
+    ) -> Sent:
+        """Seal a packed file and queue it; the same file again gives the same ids. See ``sending.send``."""
+        return sending.send(self.office, data, to=to, now=now, allow_information_only=allow_information_only)
+
+    def dispatches(self, message_id: str) -> tuple[sending.DispatchView, ...]:
+        """Return how a message stands with each recipient."""
+        return self.office.store.read(lambda connection: outbox.dispatches(connection, message_id))
+
+    def inbox(self, asked: RowFilter) -> Page:
+        """Return a page of documents that arrived."""
+        return looking.inbox(self.office, asked)
+
+    def outbox(self, asked: RowFilter) -> Page:
+        """Return a page of documents that were sent."""
+        return looking.outbox_rows(self.office, asked)
+
+    def show(self, ref: str, *, now: datetime) -> Shown:
+        """Return one document in full."""
+        return looking.show(self.office, ref, now)
+
+    def file(self, ref: str, number: int, *, now: datetime) -> tuple[str, bytes]:
+        """Return one file of a document, as exchanged."""
+        return looking.file_of(self.office, ref, number, now)
+
+    def screen(self, *, now: datetime) -> Screen:
+        """Return the node at a glance."""
+        return looking.screen(self.office, now)
+
+    def accept(self, ref: str, act: Acceptance, *, now: datetime) -> Decided:
+        """Accept a document that arrived; a pending check is made first."""
+        self.follow(now=now)
+        return deciding.accept(self.office, ref, act, now=now)
+
+    def give_back(self, ref: str, *, reason: str, note: str | None, by: str, now: datetime) -> Decided:
+        """Return a document through the system with a reason."""
+        return deciding.give_back(self.office, ref, reason=reason, note=note, by=by, now=now)
+
+    def set_status(
+        self, ref: str, code: str, *, person: str, unit: str | None = None, note: str | None = None, now: datetime
+    ) -> Decided:
+        """Tell the sender how far the work is."""
+        return deciding.set_status(self.office, ref, code, unit_name=unit, person=person, note=note, now=now)
+
+    def follow(self, *, now: datetime) -> int:
+        """Work off what acts have called for, here and now."""
+        return following.run_effects(self.office, clock=lambda: now, owner=secrets.token_hex(8))
+
+    def evidence(self, ref: str, asked: proving.Asked, *, now: datetime) -> proving.Package:
+        """Build the evidence package of a message, and audit it. See ``proving.evidence``."""
+        return proving.evidence(self.office, ref, asked, now=now)
+
+    # --- loops beside the server -------------------------------------------------------------------------------------
+
+    async def run_courier(self, stop: asyncio.Event, *, until: Callable[[], bool] | None = None) -> None:
+        """Carry what is due until told to stop, or until ``until`` says that nothing is left to wait for."""
+        key = self.office.request
+        async with HttpCarrier(request_key=key, clock=utc_now, tls=self._tls, reach=self._reach) as carrier:
+            courier = Courier(Outgoing(self.office), carrier, owner=secrets.token_hex(16))
+            loop = asyncio.get_running_loop()
+            self.office.on_work = lambda: loop.call_soon_threadsafe(courier.wake)
+            try:
+                await courier.run(stop, until=until)
+            finally:
+                self.office.on_work = lambda: None
+
+    async def run_effects(self, stop: asyncio.Event) -> None:
+        """Work off effects until told to stop."""
+        owner = secrets.token_hex(16)
+        while not stop.is_set():
+            await asyncio.to_thread(following.run_effects, self.office, clock=utc_now, owner=owner)
+            try:
+                await asyncio.wait_for(stop.wait(), EFFECT_POLL_SECONDS)
+            except TimeoutError:
+                continue

@@ -1,0 +1,176 @@
+"""What all work of a node shares: settings, store, log, keys, trust and directory, and how a leaf is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from edoc.agencies import Directory
+from signer.algorithms import PolicyName
+from signer.trust import Anchor, Context, Limits, Purpose, TrustStore
+from transport.dispatch import Key
+from transport.errors import SettingsError
+from transport.ledger import event
+from transport.store import directory as directories
+from transport.store.values import LedgerRef, Ticket
+
+if TYPE_CHECKING:
+    from signer.credential import Credential
+    from signer.report import Need
+    from signer.timestamp import Timestamper
+    from transport.http.wire import RequestKey
+    from transport.settings import Settings
+    from transport.store.log import Log
+    from transport.store.store import Store, Unit
+
+StatusFetcher = Callable[[Sequence["Need"]], TrustStore]
+"""Obtains status answers over the network; returns what it got, which may be nothing."""
+
+STATUS_KEPT = timedelta(days=8)
+"""How long fetched status answers are looked at again; older ones no longer serve the present."""
+
+
+@dataclass
+class Office:
+    """An agency's node, open: everything its work needs, nothing it does."""
+
+    settings: Settings
+    store: Store
+    log: Log
+    code: str
+    name: str
+    exchange: Credential | None = None
+    request: RequestKey | None = None
+    timestamper: Timestamper | None = None
+    fetch_status: StatusFetcher | None = None
+    node_name: str = "nut-1"
+    on_work: Callable[[], None] = field(default=lambda: None)  # something is due: wake the courier
+
+    def exchange_key(self) -> Credential:
+        """Return the key that seals messages and signs receipts.
+
+        Raises:
+            SettingsError: there is none yet, or it was not opened.
+        """
+        if self.exchange is None:
+            raise SettingsError("EDOC-CFG-020", "the node has no exchange key", agency=self.code)
+        return self.exchange
+
+    def directory(self) -> Directory:
+        """Return the directory as it stands now."""
+        return self.store.read(directories.load)
+
+    def trust(self, now: datetime) -> TrustStore:
+        """Return the anchors of this node with the status answers fetched of late."""
+        entries = self.store.read(directories.anchors)
+        answers = self.store.read(lambda connection: directories.revocations(connection, since=now - STATUS_KEPT))
+        anchors = []
+        intermediates = []
+        for entry in entries:
+            purposes = frozenset(Purpose(use) for use in entry.uses if use in set(Purpose))
+            if purposes:
+                anchors.append(Anchor(entry.data, purposes))
+            else:
+                intermediates.append(entry.data)
+        return TrustStore(
+            tuple(anchors),
+            tuple(intermediates),
+            tuple(data for kind, data in answers if kind == "crl"),
+            tuple(data for kind, data in answers if kind == "ocsp"),
+        )
+
+    def context(self, now: datetime, *, limits: Limits | None = None) -> Context:
+        """Return a judgement at ``now`` with this node's trust and policy."""
+        policy = PolicyName(self.settings.verify_policy)
+        return Context(trust=self.trust(now), at=now, policy=policy, limits=limits or message_limits(self.settings))
+
+    def with_status(self, context: Context, needs: Sequence[Need], now: datetime) -> Context | None:
+        """Fetch missing status answers, keep them (R69), and return the context with them; ``None`` if none came."""
+        if not needs or self.fetch_status is None:
+            return None
+        fetched = self.fetch_status(needs)
+        if not fetched.crls and not fetched.ocsps:
+            return None
+        self.store.do(lambda unit: keep_status(unit, fetched, now))
+        return context.with_trust(fetched)
+
+    def append(
+        self,
+        unit: Unit,
+        kind: str,
+        *,
+        at: datetime,
+        evidence: str,
+        rtype: str,
+        key: Key | None = None,
+        side: str | None = None,
+        people: Mapping[str, str] | None = None,
+        fields: Mapping[str, event.Value] | None = None,
+    ) -> Ticket:
+        """Add a leaf to the unit: chained to the last one of the same dispatch and side, people only as commitments.
+
+        ``evidence`` is the SHA-256 (hexadecimal) of the bytes behind it; with ``people`` the act is a person's.
+        """
+        named = {name: value for name, value in (people or {}).items() if value}
+        committed, openings = event.commit_all(named)
+        whole: dict[str, event.Value] = {
+            "at": milliseconds(at),
+            "auto": "actor" not in named,
+            "receipt": evidence,
+            "rtype": rtype,
+            **{name: value for name, value in (fields or {}).items() if value is not None and value != ""},
+            **committed,
+        }
+        if key is not None and side is not None:
+            whole |= {"msg": key.message_id, "from": key.sender, "to": key.recipient, "side": side}
+            last = self.log.last_of(
+                unit.connection, sender=key.sender, recipient=key.recipient, message_id=key.message_id, side=side
+            )
+            if last is not None:
+                whole["prev"] = last
+        ticket = unit.append(event.build(kind, whole))
+        self.log.keep_openings(unit.connection, ticket.leaf, openings)
+        return ticket
+
+    def ref(self, ticket: Ticket) -> LedgerRef | None:
+        """Return where a leaf stands, once its transaction is committed."""
+        if ticket.index is None or self.log.signer is None:
+            return None
+        return LedgerRef(self.log.signer.origin, ticket.index, ticket.leaf.hex())
+
+
+def message_limits(settings: Settings) -> Limits:
+    """Return the limits for sealed messages (exchange.md 10), stricter in depth than for other XML."""
+    return Limits(
+        xml_max_bytes=settings.limit("message_max_bytes"),
+        xml_depth=settings.limit("xml_depth_max"),
+        xml_attributes=settings.limit("xml_attributes_max"),
+    )
+
+
+def keep_status(unit: Unit, fetched: TrustStore, now: datetime) -> None:
+    """Keep fetched status answers, so that what was judged with them can be judged again (R69)."""
+    for kind, answers in (("crl", fetched.crls), ("ocsp", fetched.ocsps)):
+        for answer in answers:
+            directories.keep_revocation(unit, kind, answer, fetched_at=now, next_update=None)
+
+
+def milliseconds(moment: datetime) -> datetime:
+    """Cut a moment to whole milliseconds, as leaves, slips and receipts write it."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def record(event_name: str, **facts: str | int | None) -> bytes:
+    """Return the bytes of a ``record``: canonical JSON of an act's plain facts, kept as evidence behind its leaf."""
+    whole = {"event": event_name, **{name: value for name, value in facts.items() if value is not None}}
+    return json.dumps(whole, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode("utf-8")
+
+
+def peer_field(peer: LedgerRef | None) -> Mapping[str, event.Value] | None:
+    """Return the field ``peer`` of a leaf: a claim about the other side's log until its proof is checked."""
+    if peer is None:
+        return None
+    return {"peer": {"origin": peer.origin, "index": peer.index, "leaf": peer.leaf}}

@@ -1,0 +1,325 @@
+"""What the courier asks of the office: claim, load, settle (exchange.md 6, T2 to T7; 5, Q3).
+
+Only a verified receipt or a registered final problem ends a dispatch (I10). Each end is one transaction: the row, the
+receipt and the leaf stand together or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import random
+from dataclasses import dataclass
+from datetime import datetime
+
+from edoc.agencies import Directory
+from signer.errors import NotVerified, SignerError
+from signer.report import Need
+from transport import points, receipts
+from transport.courier import EXPECT_ABOVE_BYTES, Parcel, Reply
+from transport.dispatch import (
+    ASK_FIRST_BYTES,
+    Answer,
+    Ended,
+    Event,
+    Key,
+    NotAllowed,
+    Situation,
+    State,
+    Transition,
+    apply,
+    decide,
+)
+from transport.errors import ReceiptInvalid, StoreError
+from transport.intake import vietnam_day
+from transport.ledger import event
+from transport.node.office import Office, milliseconds, peer_field, record
+from transport.receipts import Expected, VerifiedReceipt
+from transport.store import directory as directories
+from transport.store import outbox
+from transport.store.store import Unit
+from transport.store.values import AttemptEnd, Claim, LedgerRef, NewReceipt
+
+log = logging.getLogger("edoc.outgoing")
+
+LIMIT_KEPT_BYTES = 16 * 1024
+"""Bytes kept of an answer that proves nothing, for the person who looks into it."""
+
+
+class _AlreadySettled(Exception):
+    """The receipt had settled the dispatch before: the unit is taken back, nothing is written twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """The office's side of the courier."""
+
+    office: Office
+
+    def claim(self, now: datetime, owner: str, limit: int) -> list[Claim]:
+        """End what has passed its deadline, then lease what is due (T6, T2)."""
+
+        def work(unit: Unit) -> list[Claim]:
+            self._expire(unit, now)
+            return outbox.claim_due(unit, now=now, owner=owner, limit=limit)
+
+        return self.office.store.do(work)
+
+    def _expire(self, unit: Unit, now: datetime) -> None:
+        for key in outbox.expire_due(unit, now=now):
+            found = outbox.find(unit.connection, f"msg:{key.message_id}")
+            evidence = record("RelayFailure", msg=key.message_id, sender=key.sender, recipient=key.recipient)
+            fields: dict[str, event.Value] = {"env": found.sha256, "reason": "no-answer", "due": milliseconds(now)}
+            self.office.append(
+                unit,
+                "relay-failed",
+                at=now,
+                evidence=unit.keep(evidence),
+                rtype="record",
+                key=key,
+                side="s",
+                fields=fields,
+            )
+            log.warning("dispatch.expired", extra={"k": _shown(key)})
+
+    def parcel(self, claim: Claim, now: datetime) -> Parcel | None:
+        """Load the frozen bytes, hashed again; a damaged blob is never sent (F17)."""
+        partner = self.office.store.read(lambda connection: directories.partner(connection, claim.key.recipient))
+        if partner is None or not partner.url:
+            self.settle(claim, Reply("unreachable"), now)
+            return None
+        try:
+            data = self.office.store.fetch(claim.sha256)
+        except StoreError as error:
+            log.error("blob.mismatch", extra={"k": _shown(claim.key), "digest": claim.sha256, "error": error.code})
+            self.settle(claim, Reply("unreachable"), now)
+            return None
+        unknown = claim.exposed or claim.came_from is State.UNKNOWN
+        return Parcel(
+            key=claim.key,
+            data=data,
+            sha256=claim.sha256,
+            size=claim.size,
+            endpoint=partner.url,
+            ask_first=unknown and claim.size > ASK_FIRST_BYTES,
+            ledger=claim.sent,
+            expect=unknown or claim.size > EXPECT_ABOVE_BYTES,
+            trace=claim.trace,
+        )
+
+    def renew(self, claim: Claim, now: datetime) -> bool:
+        """Prolong the lease."""
+        return self.office.store.do(lambda unit: outbox.renew(unit, claim, now=now))
+
+    def settle(self, claim: Claim, reply: Reply, now: datetime) -> None:
+        """Apply what the reply means (T3, T4, T5, T7)."""
+        if reply.kind == "receipt":
+            try:
+                verified = self.verify(claim.key, reply.body, size=claim.size, sha256=claim.sha256, now=now)
+            except (ReceiptInvalid, SignerError) as error:
+                self._receipt_invalid(claim, reply, now, error)
+                return
+            points.reached("settle.verified")
+            self.apply_receipt(claim.key, reply.body, verified, peer=reply.ledger, now=now, status=reply.status)
+            return
+        self._without_receipt(claim, reply, now)
+
+    def verify(self, key: Key, data: bytes, *, size: int, sha256: str, now: datetime) -> VerifiedReceipt:
+        """Check the conditions of Q3; missing status answers are fetched once.
+
+        Raises:
+            ReceiptInvalid: with the first condition that fails.
+        """
+        context, directory = self.office.context(now), self.office.directory()
+        expected = Expected(key, size, sha256, _exchange_certificates(directory, key.recipient, now))
+        try:
+            return receipts.verify(data, context=context, expected=expected)
+        except ReceiptInvalid as error:
+            needs = _needs_of(error)
+            richer = self.office.with_status(context, needs, now) if needs else None
+            if richer is None:
+                raise
+        return receipts.verify(data, context=richer, expected=expected)
+
+    def apply_receipt(
+        self,
+        key: Key,
+        data: bytes,
+        verified: VerifiedReceipt,
+        *,
+        peer: LedgerRef | None,
+        now: datetime,
+        status: int | None = None,
+    ) -> bool:
+        """T7: receipt, final state and leaf in one transaction; false if this receipt had settled it before."""
+        try:
+            self.office.store.do(lambda unit: self._settle_unit(unit, key, data, verified, peer, now, status))
+        except _AlreadySettled:
+            return False
+        points.reached("settle.committed")
+        log.info("dispatch.settled", extra={"k": _shown(key)})
+        self.office.on_work()
+        return True
+
+    def _settle_unit(
+        self,
+        unit: Unit,
+        key: Key,
+        data: bytes,
+        verified: VerifiedReceipt,
+        peer: LedgerRef | None,
+        now: datetime,
+        status: int | None,
+    ) -> None:
+        receipt = verified.receipt
+        accepted = receipt.event == receipts.ACCEPTANCE
+        situation = outbox.situation(unit.connection, key)
+        if situation is None or not _settles(situation, accepted=accepted):
+            raise _AlreadySettled
+        new = NewReceipt(
+            direction="in",
+            key=key,
+            receipt_id=receipt.receipt_id,
+            event=receipt.event,
+            sha256=hashlib.sha256(data).hexdigest(),
+            data=data,
+            received_at=receipt.received_at,
+            issued_at=receipt.issued_at,
+        )
+        if situation.state in (State.EXPIRED, State.RECALLED, State.REFUSED):
+            fields: dict[str, event.Value] = {"env": receipt.sha256}
+            self.office.append(
+                unit,
+                "late-receipt",
+                at=now,
+                evidence=new.sha256,
+                rtype="receipt",
+                key=key,
+                side="s",
+                fields=fields,
+            )
+            log.warning("receipt.late", extra={"k": _shown(key)})
+        leaf: dict[str, event.Value] = {"env": receipt.sha256, **(peer_field(peer) or {})}
+        if not accepted:
+            leaf["reason"] = receipt.reasons[0].code
+        ticket = self.office.append(
+            unit,
+            "relayed" if accepted else "relay-refused",
+            at=now,
+            evidence=new.sha256,
+            rtype="receipt",
+            key=key,
+            side="s",
+            fields=leaf,
+        )
+        outbox.settle(
+            unit,
+            key,
+            state=State.DELIVERED if accepted else State.REFUSED,
+            receipt=new,
+            ticket=ticket,
+            now=now,
+            end=AttemptEnd("delivered" if accepted else "refused", status=status),
+        )
+        points.reached("settle.in-transaction")
+
+    def _without_receipt(self, claim: Claim, reply: Reply, now: datetime) -> None:
+        answer = _answer_of(reply, recalling=claim.recall_requested)
+        ended = Ended(
+            answer,
+            claim.lane,
+            claim.failures,
+            exposed_before=claim.exposed,
+            exposed=reply.exposed,
+            problem=reply.problem,
+            retry_after=reply.retry_after,
+        )
+        transition = decide(ended, random.uniform)
+        end = AttemptEnd(
+            _outcome_word(transition, reply), reply.status, reply.problem, reply.body[:LIMIT_KEPT_BYTES], None
+        )
+        applied = self.office.store.do(lambda unit: self._outcome_unit(unit, claim, transition, now, end))
+        name = "dispatch.settled" if applied else "dispatch.lease_lost"
+        log.info(name, extra={"k": _shown(claim.key), "attempt": claim.attempt, "problem": reply.problem})
+
+    def _outcome_unit(self, unit: Unit, claim: Claim, transition: Transition, now: datetime, end: AttemptEnd) -> bool:
+        if not outbox.outcome(unit, claim, transition, now=now, end=end):
+            return False
+        if transition.event is Event.FINAL_PROBLEM:
+            self._final_problem(unit, claim, transition.problem or "", now)
+        return True
+
+    def _final_problem(self, unit: Unit, claim: Claim, problem: str, now: datetime) -> None:
+        """T5: the leaf with the problem's name as its reason; an id that is taken gets a leaf of its own too."""
+        key = claim.key
+        evidence = unit.keep(
+            record("RelayRejection", msg=key.message_id, sender=key.sender, recipient=key.recipient, problem=problem)
+        )
+        fields: dict[str, event.Value] = {"env": claim.sha256, "reason": problem}
+        for kind in ("id-conflict", "relay-refused") if problem == "message-id-conflict" else ("relay-refused",):
+            self.office.append(unit, kind, at=now, evidence=evidence, rtype="record", key=key, side="s", fields=fields)
+
+    def _receipt_invalid(self, claim: Claim, reply: Reply, now: datetime, error: ReceiptInvalid | SignerError) -> None:
+        """T4 for a receipt that does not verify: unknown, bytes kept, leaf and alarm."""
+        reason = error.reason if isinstance(error, ReceiptInvalid) else "receipt-signature"
+        ended = Ended(Answer.NOTHING, claim.lane, claim.failures, exposed_before=claim.exposed, exposed=True)
+        transition = decide(ended, random.uniform)
+        end = AttemptEnd("no-proof", reply.status, reason, reply.body[:LIMIT_KEPT_BYTES], None)
+
+        def work(unit: Unit) -> None:
+            if outbox.outcome(unit, claim, transition, now=now, end=end):
+                self.office.append(
+                    unit,
+                    "receipt-invalid",
+                    at=now,
+                    evidence=unit.keep(reply.body[:LIMIT_KEPT_BYTES]),
+                    rtype="receipt",
+                    key=claim.key,
+                    side="s",
+                    fields={"reason": reason},
+                )
+
+        self.office.store.do(work)
+        log.error("receipt.invalid", extra={"k": _shown(claim.key), "problem": reason})
+
+
+def _settles(situation: Situation, *, accepted: bool) -> bool:
+    try:
+        apply(situation, Event.ACCEPTANCE if accepted else Event.REJECTION)
+    except NotAllowed:
+        return False
+    return True
+
+
+def _answer_of(reply: Reply, *, recalling: bool) -> Answer:
+    if reply.kind == "problem":
+        absent = recalling and reply.problem == "unknown-message"
+        return Answer.ABSENT if absent else Answer.PROBLEM
+    if reply.kind == "unreachable":
+        return Answer.UNREACHABLE
+    if reply.status == 202:
+        return Answer.PENDING
+    if reply.status is not None and 300 <= reply.status < 400:
+        return Answer.REDIRECT
+    return Answer.NOTHING
+
+
+def _outcome_word(transition: Transition, reply: Reply) -> str:
+    if transition.event is Event.FINAL_PROBLEM:
+        return "refused"
+    return {"problem": "problem", "unreachable": "unreachable"}.get(reply.kind, "no-proof")
+
+
+def _exchange_certificates(directory: Directory, code: str, now: datetime) -> tuple[str, ...]:
+    return tuple(one.sha256 for one in directory.certificates(code, "exchange", vietnam_day(now)))
+
+
+def _needs_of(error: ReceiptInvalid) -> tuple[Need, ...]:
+    """Return the status answers that were missing when a receipt's signature could not be judged."""
+    cause = error.__cause__
+    return cause.report.needs if isinstance(cause, NotVerified) else ()
+
+
+def _shown(key: Key) -> str:
+    """K as logs write it."""
+    return f"to/{key.recipient}/from/{key.sender}/{key.message_id}"
