@@ -1,30 +1,39 @@
-"""Parse XML from strangers: no DTD, no entities, no network; limits before and while parsing (signing.md 5.1, edxml.md 12).
+"""Parse XML from strangers: no entities, no network; limits before and after (signing.md 5.1 N1, edxml.md 12).
 
-lxml refuses text nodes over 10 MB and that limit stays on. Attachments are larger, so long runs of base64 that are the
-whole text of an element are cut out before the tree is built, and a random word stands in their place (signing.md 5.4). A run
-is handed back only where its word is the whole text of exactly one element; anywhere else the file is refused.
+lxml refuses text nodes over 10 MB and that limit stays on (``huge_tree`` off). Attachments are larger, so long runs of
+base64 that are the whole text of an element are cut out before the tree is built, and a random word stands in their
+place (signing.md 5.4). A run counts as cut out only where its word is the whole text of exactly one element; if one
+stands elsewhere (in a comment, say), nothing is cut out of that file.
+
+Accepted encoding: UTF-8. ``parse_tolerant`` and ``parse_foreign`` also read UTF-16 with a byte order mark.
 """
 
 from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import accumulate
 
 from lxml import etree
 
 from signer.errors import InputRefused, LimitExceeded
 from signer.trust import Limits
 
-RUN_MIN_BYTES = 64 * 1024
+RUN_MIN_BYTES = 4 * 1024
 """Runs from this length on are cut out; shorter ones are ordinary text."""
 
 RUBBISH_MAX_BYTES = 64
 """Bytes before ``<?xml`` that a tolerant reader skips (edxml.md 12, 4)."""
 
-_RUN = re.compile(rb">([A-Za-z0-9+/=\n]{%d,})</" % RUN_MIN_BYTES)
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\n"
+_BASE64_TOLERANT = _BASE64 + b"\r\t "
 _DOCTYPE = re.compile(rb"<!DOCTYPE|<!ENTITY", re.IGNORECASE)
+_ENCODING = re.compile(rb"""^<\?xml[^>]{0,200}?\sencoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
+_DECLARATION = re.compile(r"^<\?xml[^>]*\?>")
+_SUBSET = re.compile(rb"<!DOCTYPE\s+[^\s\[>\"'<]+\s*(?P<rest>[^\[>]*)(?P<inner>\[[^\]]*\]\s*)?>")
+_SPECIAL = re.compile(rb"^(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*\?>)?(?:\s|<!--.*?-->|<\?.*?\?>)*", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -32,49 +41,53 @@ class Skeleton:
     """XML whose long base64 runs have been replaced by words; ``runs`` holds the original bytes by word."""
 
     data: bytes
-    runs: dict[str, bytes]
-
-    @classmethod
-    def of(cls, data: bytes) -> Skeleton:
-        """Cut the long runs out of ``data``."""
-        runs: dict[str, bytes] = {}
-        mark = secrets.token_hex(16)
-
-        def replaced(found: re.Match[bytes]) -> bytes:
-            word = f"run{mark}x{len(runs)}"
-            runs[word] = found.group(1)
-            return b">" + word.encode("ascii") + b"</"
-
-        return cls(_RUN.sub(replaced, data), runs)
-
-    def check(self, root: etree._Element) -> None:
-        """Check that each word is the whole text of exactly one element.
-
-        Raises:
-            InputRefused: a run stands elsewhere: in a comment, beside other text, or in markup.
-        """
-        if not self.runs:
-            return
-        found = [e.text for e in root.iter(etree.Element) if e.text in self.runs and len(e) == 0]
-        if sorted(found, key=str) != sorted(self.runs):
-            raise InputRefused("EDOC-XML-004", "base64 text stands where no element's text is")
+    runs: Mapping[str, bytes] = field(default_factory=dict)
 
     def put_back(self, root: etree._Element) -> None:
         """Put the runs back as the text of their elements."""
-        if self.runs:
-            for element in root.iter(etree.Element):
-                if element.text in self.runs:
-                    element.text = self.runs[element.text].decode("ascii")
+        for element in self._places(root):
+            element.text = str(self.runs[element.text or ""], "ascii")
+
+    def fits(self, root: etree._Element) -> bool:
+        """Tell whether each word is the whole text of exactly one element."""
+        return sorted(e.text or "" for e in self._places(root)) == sorted(self.runs)
+
+    def _places(self, root: etree._Element) -> list[etree._Element]:
+        if not self.runs:
+            return []
+        return [e for e in root.iter(etree.Element) if e.text in self.runs and len(e) == 0]
 
 
-def parser(*, recover: bool = False) -> etree.XMLParser:
+def skeleton_of(data: bytes, *, alphabet: bytes = _BASE64) -> Skeleton:
+    """Cut the long runs out of ``data``: text between ``>`` and ``</`` that holds only characters of ``alphabet``."""
+    if len(data) < RUN_MIN_BYTES:
+        return Skeleton(data)
+    runs: dict[str, bytes] = {}
+    mark, pieces, done = secrets.token_hex(16), [], 0
+    segments = data.split(b"<")
+    starts = accumulate((len(segment) + 1 for segment in segments), initial=0)
+    for start, segment in zip(starts, segments, strict=False):
+        if len(segment) < RUN_MIN_BYTES:
+            continue
+        begin, end = start + segment.rfind(b">") + 1, start + len(segment)
+        run = data[begin:end]
+        if begin == start or len(run) < RUN_MIN_BYTES or data[end : end + 2] != b"</" or run.translate(None, alphabet):
+            continue
+        word = f"run{mark}x{len(runs)}"
+        runs[word] = run.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in run else run
+        pieces += [data[done:begin], word.encode("ascii")]
+        done = end
+    return Skeleton(b"".join((*pieces, data[done:])), runs) if runs else Skeleton(data)
+
+
+def parser(*, recover: bool = False, defaults: bool = False) -> etree.XMLParser:
     """Return a parser that loads nothing, resolves nothing and keeps libxml2's own limits."""
     return etree.XMLParser(
         resolve_entities=False,
         no_network=True,
         load_dtd=False,
         dtd_validation=False,
-        attribute_defaults=False,
+        attribute_defaults=defaults,
         huge_tree=False,
         recover=recover,
         remove_blank_text=False,
@@ -82,62 +95,96 @@ def parser(*, recover: bool = False) -> etree.XMLParser:
     )
 
 
-def parse(data: bytes, *, limits: Limits) -> etree._Element:
-    """Parse well-formed XML without DOCTYPE and return its root, long texts included.
+def text_of(element: etree._Element) -> str:
+    """Return an element's text, long runs included; empty if there is none."""
+    return element.text or ""
+
+
+def parse(data: bytes, *, limits: Limits, doctype_allowed: bool = False) -> etree._Element:
+    """Parse well-formed UTF-8 and return the root, long texts included.
+
+    With ``doctype_allowed`` an internal subset without entities is read (N1).
 
     Raises:
-        InputRefused: not XML, or a DOCTYPE.
+        InputRefused: not XML, not UTF-8, or a DOCTYPE (or entity) that is not accepted.
         LimitExceeded: size, depth, attributes or number of elements.
     """
-    skeleton, root = parse_skeleton(data, limits=limits)
+    skeleton, root = parse_skeleton(data, limits=limits, doctype_allowed=doctype_allowed)
     skeleton.put_back(root)
     return root
 
 
-def parse_skeleton(data: bytes, *, limits: Limits) -> tuple[Skeleton, etree._Element]:
+def parse_skeleton(data: bytes, *, limits: Limits, doctype_allowed: bool = False) -> tuple[Skeleton, etree._Element]:
     """Parse as ``parse`` does, but leave the words of cut runs in the tree.
 
     Raises:
-        InputRefused: not XML, or a DOCTYPE.
-        LimitExceeded: size, depth, attributes or number of elements.
+        InputRefused, LimitExceeded: as ``parse``.
     """
-    skeleton = _prepare(data, limits)
-    root = _tree(skeleton.data, recover=False)
-    _check_tree(root, skeleton, limits)
+    _check_size(data, limits)
+    _check_encoding(data)
+    for skeleton in (skeleton_of(data), Skeleton(data)):
+        _check_start(skeleton.data, limits, doctype_allowed=doctype_allowed)
+        root = _tree(skeleton.data, defaults=doctype_allowed)
+        if skeleton.fits(root):
+            break
+    _check_tree(root, limits, doctype_allowed=doctype_allowed)
     return skeleton, root
+
+
+def parse_foreign(data: bytes, *, limits: Limits) -> tuple[Skeleton, etree._Element]:
+    """Parse signed XML that others wrote: UTF-16 too, and an internal subset without entities (N1).
+
+    Raises:
+        InputRefused, LimitExceeded: as ``parse``.
+    """
+    _check_size(data, limits)
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        data = _from_utf16(data)
+    return parse_skeleton(data, limits=limits, doctype_allowed=True)
 
 
 def parse_tolerant(data: bytes, *, limits: Limits) -> tuple[etree._Element, tuple[str, ...]]:
     """Parse what other systems write (edxml.md 12, 3 and 4); return the root and words for what was tolerated.
 
-    Words: ``byte-order-mark``, ``utf-16``, ``leading-bytes``, ``undeclared-prefix``. In recovery an undeclared prefix stays inside
-    the tag name.
+    Words: ``byte-order-mark``, ``utf-16``, ``leading-bytes``, ``undeclared-prefix``. In recovery an undeclared prefix
+    stays inside the tag name; no other fault is recovered from.
 
     Raises:
         InputRefused: not XML even so, or a DOCTYPE.
         LimitExceeded: as ``parse``.
     """
+    _check_size(data, limits)
     data, tolerated = _unwrapped(data)
-    skeleton = _prepare(data, limits)
-    try:
-        root = _tree(skeleton.data, recover=False)
-    except InputRefused:
-        root = _tree(skeleton.data, recover=True)
-        tolerated.append("undeclared-prefix")
-    _check_tree(root, skeleton, limits)
+    _check_encoding(data)
+    for skeleton in (skeleton_of(data, alphabet=_BASE64_TOLERANT), Skeleton(data)):
+        _check_start(skeleton.data, limits, doctype_allowed=False)
+        recovered = False
+        try:
+            root = _tree(skeleton.data)
+        except InputRefused:
+            root, recovered = _recovered(skeleton.data), True
+        if skeleton.fits(root):
+            break
+    _check_tree(root, limits, doctype_allowed=False)
     skeleton.put_back(root)
-    return root, tuple(tolerated)
+    return root, (*tolerated, "undeclared-prefix") if recovered else tuple(tolerated)
+
+
+def _recovered(data: bytes) -> etree._Element:
+    """Parse once more, forgiving prefixes that are not declared and nothing else."""
+    lenient = parser(recover=True)
+    root = _tree(data, using=lenient)
+    if any(entry.domain != etree.ErrorDomains.NAMESPACE for entry in lenient.error_log):
+        line = next((e.line for e in lenient.error_log if e.domain != etree.ErrorDomains.NAMESPACE), 0)
+        raise InputRefused("EDOC-XML-001", "not well-formed XML", line=str(line))
+    return root
 
 
 def _unwrapped(data: bytes) -> tuple[bytes, list[str]]:
     """Remove byte order mark, UTF-16 and rubbish before the declaration."""
     tolerated = []
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        try:
-            text = data.decode("utf-16")
-        except UnicodeDecodeError:
-            raise InputRefused("EDOC-XML-001", "UTF-16 cannot be decoded") from None
-        data = re.sub(r"^<\?xml[^>]*\?>", "", text).encode("utf-8")
+        data = _from_utf16(data)
         tolerated.append("utf-16")
     elif data.startswith(b"\xef\xbb\xbf"):
         data = data[3:]
@@ -149,41 +196,80 @@ def _unwrapped(data: bytes) -> tuple[bytes, list[str]]:
     return data, tolerated
 
 
-def _prepare(data: bytes, limits: Limits) -> Skeleton:
-    if len(data) > limits.xml_max_bytes:
-        raise LimitExceeded("EDOC-XML-002", "too large", limit="xml_max_bytes", value=str(len(data)), unit="byte")
-    skeleton = Skeleton.of(data)
-    if _DOCTYPE.search(skeleton.data) or b"\x00" in skeleton.data[:1024]:
-        raise InputRefused("EDOC-XML-003", "a DOCTYPE is not accepted")
-    return skeleton
-
-
-def _tree(data: bytes, *, recover: bool) -> etree._Element:
+def _from_utf16(data: bytes) -> bytes:
     try:
-        root = etree.fromstring(data, parser(recover=recover))
+        return _DECLARATION.sub("", data.decode("utf-16")).encode("utf-8")
+    except UnicodeError:
+        raise InputRefused("EDOC-XML-001", "UTF-16 cannot be decoded", line="1") from None
+
+
+def _check_size(data: bytes, limits: Limits) -> None:
+    if len(data) > limits.xml_max_bytes:
+        raise _over("xml_max_bytes", len(data), unit="byte")
+
+
+def _check_encoding(data: bytes) -> None:
+    """Only UTF-8: in other encodings the checks on bytes below would look at something else than the parser."""
+    declared = _ENCODING.search(data[3:300] if data.startswith(b"\xef\xbb\xbf") else data[:300])
+    named = declared.group(1).decode("ascii").lower() if declared else "utf-8"
+    if named not in {"utf-8", "utf8", "us-ascii", "ascii"} or b"\x00" in data[:4]:
+        raise InputRefused("EDOC-XML-004", "an encoding other than UTF-8", encoding=named)
+
+
+def _check_start(data: bytes, limits: Limits, *, doctype_allowed: bool) -> None:
+    """Refuse before a tree is built what need not be built: entities, and more elements than allowed."""
+    if data.count(b"<") > 4 * limits.xml_elements + 64:
+        raise _over("xml_elements", data.count(b"<") // 2)
+    found = _DOCTYPE.search(data)
+    if found and not (doctype_allowed and _is_harmless(data)):
+        raise InputRefused("EDOC-XML-003", "a DOCTYPE that is not accepted")
+
+
+def _is_harmless(data: bytes) -> bool:
+    """Tell whether the DOCTYPE declares elements, attributes and notations only, all inside the file."""
+    prologue = _SPECIAL.match(data)
+    at = prologue.end() if prologue else 0
+    if not data.startswith(b"<!DOCTYPE", at):
+        return True  # text of a comment or CDATA section, or not well-formed; the tree is looked at afterwards
+    subset = _SUBSET.match(data, at)
+    if subset is None or subset["rest"].strip():
+        return False
+    inner = subset["inner"] or b""
+    return b"%" not in inner and b"&" not in inner and not re.search(rb"<!ENTITY|SYSTEM|PUBLIC", inner)
+
+
+def _tree(data: bytes, *, defaults: bool = False, using: etree.XMLParser | None = None) -> etree._Element:
+    try:
+        root = etree.fromstring(data, using or parser(defaults=defaults))
     except etree.XMLSyntaxError as error:
+        if "Resource limit" in str(error) or "xcessive depth" in str(error) or "XML_PARSE_HUGE" in str(error):
+            limit = "xml_depth" if "depth" in str(error).lower() else "xml_text"
+            raise _over(limit, 0) from None
         raise InputRefused("EDOC-XML-001", "not well-formed XML", line=str(error.lineno or 0)) from None
     except ValueError:
-        raise InputRefused("EDOC-XML-001", "not XML") from None
+        raise InputRefused("EDOC-XML-001", "not XML", line="0") from None
     if root is None:
         raise InputRefused("EDOC-XML-001", "not XML", line="0")
-    if root.getroottree().docinfo.doctype:
-        raise InputRefused("EDOC-XML-003", "a DOCTYPE is not accepted")
     return root
 
 
-def _check_tree(root: etree._Element, skeleton: Skeleton, limits: Limits) -> None:
-    count = 0
-    for element, depth in walk(root):
-        count += 1
+def _check_tree(root: etree._Element, limits: Limits, *, doctype_allowed: bool) -> None:
+    dtd = root.getroottree().docinfo.internalDTD
+    if dtd is not None and not (doctype_allowed and not dtd.system_url and not dtd.external_id and not dtd.entities()):
+        raise InputRefused("EDOC-XML-003", "a DOCTYPE that is not accepted")
+    if next(root.iter(etree.Entity), None) is not None:
+        raise InputRefused("EDOC-XML-003", "an entity that is not accepted")
+    for count, (element, depth) in enumerate(walk(root), start=1):
         if depth > limits.xml_depth:
-            raise LimitExceeded("EDOC-XML-002", "too deep", limit="xml_depth", value=str(depth), unit="")
+            raise _over("xml_depth", depth)
         if len(element.attrib) > limits.xml_attributes:
-            found = str(len(element.attrib))
-            raise LimitExceeded("EDOC-XML-002", "too many attributes", limit="xml_attributes", value=found, unit="")
+            raise _over("xml_attributes", len(element.attrib))
         if count > limits.xml_elements:
-            raise LimitExceeded("EDOC-XML-002", "too many elements", limit="xml_elements", value=str(count), unit="")
-    skeleton.check(root)
+            raise _over("xml_elements", count)
+
+
+def _over(limit: str, value: int, *, unit: str = "") -> LimitExceeded:
+    return LimitExceeded("EDOC-XML-002", f"over the limit {limit}", limit=limit, value=str(value), unit=unit)
 
 
 def walk(root: etree._Element) -> Iterator[tuple[etree._Element, int]]:

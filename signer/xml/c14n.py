@@ -1,14 +1,16 @@
-"""Canonical XML: Exclusive 1.0 and inclusive 1.0 / 1.1, with or without comments, of a document or an element (signing.md 5.1, N2).
+"""Canonical XML: Exclusive 1.0, inclusive 1.0 and 1.1, each with and without comments (signing.md 5.1, N2).
 
-Own code, because libxml2's canonical form of subtrees has traps (N3) and cannot leave an element out. Output comes in
-pieces, so that hashing needs no second copy of a large attachment.
+Own code, because libxml2's canonical form of subtrees has traps (N3) and cannot leave an element out. A document or an
+element can be given, also without some of the elements in it. Output comes in pieces, so that hashing needs no second
+copy of a large attachment.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit, urlunsplit
 
 from lxml import etree
 
@@ -20,7 +22,7 @@ XML = "http://www.w3.org/XML/1998/namespace"
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """Which canonical form: ``algorithm`` without fragment, comments or not, PrefixList of the exclusive form."""
+    """Which canonical form; ``prefixes`` is the PrefixList of the exclusive one, the default namespace as ``""``."""
 
     exclusive: bool
     comments: bool = False
@@ -45,10 +47,10 @@ def canonical(
     apex: etree._Element,
     form: Form = EXC,
     *,
-    omit: etree._Element | None = None,
+    omit: Collection[etree._Element] = (),
     runs: Mapping[str, bytes] | None = None,
 ) -> Iterator[bytes]:
-    """Yield the canonical octets of an element and what is below it, leaving ``omit`` out.
+    """Yield the canonical octets of an element and what is below it, leaving the elements ``omit`` out.
 
     ``runs`` maps a text that stands for cut-out base64 to its bytes (``signer.safexml``); such text is replaced.
     """
@@ -59,7 +61,7 @@ def canonical_document(
     root: etree._Element,
     form: Form = EXC,
     *,
-    omit: etree._Element | None = None,
+    omit: Collection[etree._Element] = (),
     runs: Mapping[str, bytes] | None = None,
 ) -> Iterator[bytes]:
     """Yield the canonical octets of the whole document: root, and instructions and comments around it."""
@@ -85,8 +87,8 @@ Rendered = dict[str, str]
 
 
 class _Writer:
-    def __init__(self, form: Form, omit: etree._Element | None, runs: Mapping[str, bytes]) -> None:
-        self.form, self.omit, self.runs = form, omit, runs
+    def __init__(self, form: Form, omit: Collection[etree._Element], runs: Mapping[str, bytes]) -> None:
+        self.form, self.omit, self.runs = form, frozenset(omit), runs
 
     def element(self, apex: etree._Element) -> Iterator[bytes]:
         """Walk without recursion: a stack of (node, namespaces rendered above it), and closing tags between."""
@@ -96,7 +98,7 @@ class _Writer:
             if isinstance(node, bytes):
                 yield node
                 continue
-            if node is self.omit:
+            if node in self.omit:
                 continue
             if not isinstance(node.tag, str):
                 if piece := self.outside(node):
@@ -137,7 +139,7 @@ class _Writer:
             wanted.setdefault("", "")
         declared = {p: u for p, u in wanted.items() if above.get(p, "") != u}
         if is_apex and not self.form.exclusive:
-            attributes += self._inherited(node, attributes)
+            attributes = [a for a in attributes if a[1] != XML] + self._inherited(node, attributes)
         parts = [f"<{_qname(node)}"]
         parts += [_declaration(prefix, declared[prefix]) for prefix in sorted(declared)]
         for prefix, uri, local, value in sorted(attributes, key=lambda a: (a[1], a[2])):
@@ -147,17 +149,63 @@ class _Writer:
         return "".join(parts).encode("utf-8"), {**above, **wanted} if not self.form.exclusive else {**above, **declared}
 
     def _inherited(self, apex: etree._Element, own: list[Attribute]) -> list[Attribute]:
-        """The inclusive forms give the apex the ``xml:`` attributes of its ancestors; 1.1 leaves ``xml:id`` out."""
-        present = {local for _, uri, local, _ in own if uri == XML}
-        found: list[Attribute] = []
+        """Return the apex's ``xml:`` attributes: inclusive forms give it those of its ancestors.
+
+        1.1 leaves ``xml:id`` out and joins the values of ``xml:base``.
+        """
+        found = {local: value for _, uri, local, value in own if uri == XML}
+        bases = [found["base"]] if "base" in found else []
         for ancestor in apex.iterancestors():
             for name, value in ancestor.attrib.items():
                 uri, local = _split(str(name))
-                skip = self.form.version_11 and local in {"id", "base"}
-                if uri == XML and local not in present and not skip:
-                    present.add(local)
-                    found.append(("xml", XML, local, str(value)))
-        return found
+                if uri != XML or (self.form.version_11 and local == "id"):
+                    continue
+                if local == "base":
+                    bases.append(str(value))
+                found.setdefault(local, str(value))
+        if self.form.version_11 and bases:
+            found["base"] = join_bases(bases)
+        return [("xml", XML, local, value) for local, value in found.items() if value or local != "base"]
+
+
+def join_bases(bases: Sequence[str]) -> str:
+    """Join ``xml:base`` values, innermost first, as Canonical XML 1.1 (2.4) does: relative ones stay relative."""
+    joined = bases[-1]
+    for base in reversed(bases[:-1]):
+        joined = _join(joined, base)
+    return joined
+
+
+def _join(base: str, reference: str) -> str:
+    above, below = urlsplit(base), urlsplit(reference)
+    if below.scheme:
+        parts = below._replace(path=_without_dots(below.path))
+    elif below.netloc:
+        parts = below._replace(scheme=above.scheme, path=_without_dots(below.path))
+    elif not below.path:
+        parts = above._replace(query=below.query or above.query)
+    elif below.path.startswith("/"):
+        parts = above._replace(path=_without_dots(below.path), query=below.query)
+    else:
+        merged = above.path.rpartition("/")[0] + "/" + below.path if "/" in above.path else below.path
+        parts = above._replace(path=_without_dots(merged), query=below.query)
+    return urlunsplit(parts._replace(fragment=""))
+
+
+def _without_dots(path: str) -> str:
+    """Remove ``.`` and ``..`` where something stands before them; leading ``..`` of a relative path stay."""
+    kept: list[str] = []
+    segments = path.split("/")
+    for segment in segments:
+        if segment == ".." and kept and kept[-1] not in {"..", ""}:
+            kept.pop()
+        elif segment == ".." and kept == [""]:
+            continue
+        elif segment != ".":
+            kept.append(segment)
+    if segments[-1] in {".", ".."} and kept and kept[-1] not in {"", ".."}:
+        kept.append("")
+    return "/".join(kept)
 
 
 Attribute = tuple[str, str, str, str]  # prefix, namespace, local name, value

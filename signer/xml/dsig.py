@@ -195,7 +195,7 @@ def check_value(key: object, value: bytes, octets: bytes, method: Method) -> Val
 
 
 def _dss_value(key: ec.EllipticCurvePublicKey, value: bytes) -> tuple[bytes, bool]:
-    """Return an ECDSA value in DER as the library wants it: the standard's form is r and s, each as long as the field."""
+    """Return an ECDSA value in DER; the standard's form is r and s, each as long as the field."""
     size = (key.curve.key_size + 7) // 8
     if len(value) == 2 * size:
         return encode_dss_signature(int.from_bytes(value[:size]), int.from_bytes(value[size:])), False

@@ -29,7 +29,7 @@ _BROKEN = {Code.FORMAT_FAILURE, Code.HASH_FAILURE, Code.SIG_CRYPTO_FAILURE}
 
 @dataclass(frozen=True)
 class Found:
-    """A signature of a profile as examined. ``octets`` are those behind the document's reference, runs still cut out."""
+    """A signature of a profile as examined; ``octets`` are those behind ``URI=""``, runs still cut out."""
 
     id: str
     values: Values | None
@@ -118,10 +118,10 @@ def _nodes(root: etree._Element, skeleton: Skeleton) -> list[Reason]:
 
 
 def _hashed(root: etree._Element, signature: etree._Element, skeleton: Skeleton) -> tuple[bytes, bytes]:
-    """Return the octets behind ``URI=""`` with runs cut out, and their SHA-256 with runs put back: one pass for both."""
+    """Return the octets behind ``URI=""`` with runs cut out, and their SHA-256 with runs put back, in one pass."""
     runs = {word.encode("ascii"): run for word, run in skeleton.runs.items()}
     state, kept = hashlib.sha256(), []
-    for piece in canonical_document(root, omit=signature):
+    for piece in canonical_document(root, omit=(signature,)):
         state.update(runs.get(piece, piece))
         kept.append(piece)
     return b"".join(kept), state.digest()

@@ -356,4 +356,4 @@ def _unread(data: bytes, error: InputRefused, *, kind: str, context: Context) ->
 
 def _not_verified(report: Report) -> NotVerified:
     code = report.reasons[0].code if report.reasons else Code.NO_SIGNATURE
-    return NotVerified("EDOC-SIG-001", f"not verified: {code}", report, code=code.value, verdict=report.verdict.value)
+    return NotVerified("EDOC-SIG-001", f"not verified: {code}", report, reason=code.value, verdict=report.verdict.value)

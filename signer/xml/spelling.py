@@ -53,9 +53,8 @@ def _declarations_used(body: bytes) -> bool:
             scope, own = _opened(stack[-1][0], attributes) if b" xmlns" in attributes else (stack[-1][0], [])
             _use(scope, name, attributes)
             stack.append((scope, own))
-        if closing or empty:
-            if len(stack) < 2 or not all(one.used for one in stack.pop()[1]):
-                return False
+        if (closing or empty) and (len(stack) < 2 or not all(one.used for one in stack.pop()[1])):
+            return False
     return len(stack) == 1
 
 
