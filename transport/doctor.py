@@ -151,7 +151,10 @@ def _node(home: Path | None, now: datetime, *, quick: bool) -> Iterator[Finding]
         return
     yield _home(home)
     yield _disk(home)
-    yield _database(home, quick=quick)
+    database = _database(home, quick=quick)
+    yield database
+    if database.status == "fail":
+        return
     yield _keys(home, now)
     yield _partners(home)
 

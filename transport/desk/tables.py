@@ -245,6 +245,8 @@ def import_key(console: Console, given: NewKey, *, now: datetime) -> KeyEntry:
     if not _NAME.fullmatch(given.name):
         raise CommandError("EDOC-USE-004", name="--name", value=given.name, expected="A-Z a-z 0-9 . _ -")
     settings = ledgers.settings_of(console)
+    if any(known.name == given.name for known in key_list(console)):
+        raise CommandError("EDOC-USE-044", name=given.name)
     data = read_input(given.file, console)
     entry = _request_key(console, given, now) if given.role == "request" else _signing_key(console, given, now)
     folder = settings.home / "keys"
