@@ -86,7 +86,7 @@ def find(connection: Connection, ref: str, *, year: int | None = None) -> Arriva
     parsed = parse_ref(ref, year=year)
     asked_year = None if parsed.year is None else str(parsed.year)
     where, values = {
-        "message": ("i.message_id LIKE ? || '%'", (parsed.value,)),
+        "message": ("i.message_id >= ? AND i.message_id < ? || '~'", (parsed.value, parsed.value)),
         "arrival": (
             "i.arrival_number = ? AND (? IS NULL OR i.arrival_year = ?)",
             (_digits(parsed.value), parsed.year, parsed.year),

@@ -152,7 +152,7 @@ def find(connection: Connection, ref: str, *, year: int | None = None) -> SentMe
     """
     parsed = parse_ref(ref, year=year)
     where, values = {
-        "message": ("m.message_id LIKE ? || '%'", (parsed.value,)),
+        "message": ("m.message_id >= ? AND m.message_id < ? || '~'", (parsed.value, parsed.value)),
         "arrival": ("0", ()),
         "document": ("m.document_id = ? AND m.kind = 'edoc'", (parsed.value,)),
         "symbol": (

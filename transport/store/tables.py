@@ -56,6 +56,7 @@ class Message(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("sender", "message_id", name="message_key"),
         Index("message_newest", "kind", "priority", "submitted_at", "id"),
+        Index("message_symbol", "number", "notation"),
     )
 
     id: int | None = Field(default=None, sa_column=_identity())
@@ -211,7 +212,7 @@ class Receipt(SQLModel, table=True):
     direction: str
     sender: str
     recipient: str
-    message_id: str
+    message_id: str = Field(index=True)
     receipt_id: str
     event: str
     sha256: str = Field(index=True)
@@ -236,6 +237,7 @@ class Inbox(SQLModel, table=True):
             name="inbox_state",
         ),
         Index("inbox_newest", "kind", "priority", "arrived_at", "id"),
+        Index("inbox_symbol", "number", "notation"),
     )
 
     id: int | None = Field(default=None, sa_column=_identity())
@@ -303,7 +305,7 @@ class Status(SQLModel, table=True):
 
     __table_args__ = (
         UniqueConstraint("direction", "carrier", name="status_carrier"),
-        Index("status_dispatch", "sender", "recipient", "message_id"),
+        Index("status_dispatch", "message_id", "recipient"),
     )
 
     id: int | None = Field(default=None, sa_column=_identity())

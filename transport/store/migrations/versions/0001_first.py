@@ -253,7 +253,7 @@ def _status() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("direction", "carrier", name="status_carrier"),
     )
-    op.create_index("status_dispatch", "status", ["sender", "recipient", "message_id"], unique=False)
+    op.create_index("status_dispatch", "status", ["message_id", "recipient"], unique=False)
 
 
 def _agency_certificate() -> None:
@@ -453,6 +453,7 @@ def _message() -> None:
     op.create_index(op.f("ix_message_message_id"), "message", ["message_id"], unique=False)
     op.create_index(op.f("ix_message_source_sha256"), "message", ["source_sha256"], unique=False)
     op.create_index("message_newest", "message", ["kind", "priority", "submitted_at", "id"], unique=False)
+    op.create_index("message_symbol", "message", ["number", "notation"], unique=False)
 
 
 def _receipt() -> None:
@@ -481,6 +482,7 @@ def _receipt() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("direction", "sender", "recipient", "message_id", name="receipt_key"),
     )
+    op.create_index(op.f("ix_receipt_message_id"), "receipt", ["message_id"], unique=False)
     op.create_index(op.f("ix_receipt_sha256"), "receipt", ["sha256"], unique=False)
 
 
@@ -617,6 +619,7 @@ def _inbox() -> None:
         sa.UniqueConstraint("sender", "recipient", "message_id", name="inbox_key"),
     )
     op.create_index("inbox_newest", "inbox", ["kind", "priority", "arrived_at", "id"], unique=False)
+    op.create_index("inbox_symbol", "inbox", ["number", "notation"], unique=False)
     op.create_index(op.f("ix_inbox_document_id"), "inbox", ["document_id"], unique=False)
     op.create_index(op.f("ix_inbox_message_id"), "inbox", ["message_id"], unique=False)
 
