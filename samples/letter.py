@@ -69,7 +69,7 @@ def _agency(page: Page) -> None:
     page.rule(AGENCY_MIDDLE - width / 3, 33.0, AGENCY_MIDDLE + width / 3, 33.0)
     x, y, width, height = LETTER.number
     baseline = y + height * 3 / 4
-    label = "Số:"
+    label = "Số: "
     page.text(x - page.width(label, "R", 13), baseline, label)
     page.text(x + width, baseline, f"/{LETTER.notation}")
     page.centred(AGENCY_MIDDLE, 51.5, "V/v phối hợp thử nghiệm gửi,", size=12.5)
@@ -79,8 +79,8 @@ def _agency(page: Page) -> None:
 def _signer(page: Page) -> None:
     """Boxes 7a and 7b; 7c is where the signature goes, 2 mm above the capitals of the name (R39)."""
     x, y, _, height = LETTER.signature
-    page.centred(SIGNER_MIDDLE, y - 8.6, "KT. GIÁM ĐỐC", face="B", size=13)
-    page.centred(SIGNER_MIDDLE, y - 2.6, "PHÓ GIÁM ĐỐC", face="B", size=13)
+    page.centred(SIGNER_MIDDLE, y - 11.0, "KT. GIÁM ĐỐC", face="B", size=13)
+    page.centred(SIGNER_MIDDLE, y - 5.0, "PHÓ GIÁM ĐỐC", face="B", size=13)
     top = y + height + 2.0
     name = page.faces["B"]
     page.centred(
@@ -90,7 +90,7 @@ def _signer(page: Page) -> None:
 
 def _recipients(page: Page) -> None:
     """Box 9b."""
-    y = LETTER.signature[1] - 8.6
+    y = LETTER.signature[1] - 11.0
     page.text(LEFT, y, "Nơi nhận:", face="BI", size=12)
     for number, line in enumerate(("- Như trên;", "- Giám đốc Sở (để báo cáo);", "- Lưu: VT, VP."), 1):
         page.text(LEFT, y + 0.4 + 4.8 * number, line, size=11)

@@ -37,8 +37,8 @@ class SampleLetter:
 
 
 LETTER = SampleLetter(
-    signature=(127.5, 217.0, 50.0, 25.0),
-    number=(51.0, 39.0, 11.0, 8.0),
+    signature=(127.5, 219.0, 50.0, 25.0),
+    number=(52.5, 39.0, 7.4, 8.0),
     date=(131.5, 39.0, 52.0, 8.0),
     seal_diameter=36.0,
     number_text="120",

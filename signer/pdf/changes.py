@@ -1,0 +1,243 @@
+"""What was changed after a signature, and was it allowed? (signing.md 4.3)
+
+Reachability is compared by pyHanko's difference analysis, which explains every changed object or calls the change
+suspect; on top stand rules of ours for what it lets pass: an earlier signature or its picture altered, a filled field
+replaced, an overlay exchanged or over-large, an unsigned field that paints. In doubt a change is suspect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pyhanko.pdf_utils import generic
+from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.pdf_utils.rw_common import PdfHandler
+from pyhanko.sign.diff_analysis import DEFAULT_DIFF_POLICY, DiffResult, ModificationLevel
+from pyhanko.sign.fields import FieldMDPSpec, MDPPerm
+
+from signer.pdf.opening import READING_FAULTS, entry
+from signer.pdf.page import Box, Field, PageView, fields, pages
+from signer.pdf.refusals import docmdp_of
+from signer.report import Change
+
+_PAINTING = frozenset({b"Tj", b"TJ", b"'", b'"', b"Do", b"sh", b"BI"})
+VALUES_MAX = 2_000_000
+"""Values compared in one file (signing.md 4.3, budgets)."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The document as of one revision: its form and the boxes of its pages."""
+
+    revision: int  # 1 = first
+    handler: PdfHandler
+    fields: tuple[Field, ...]
+    pages: tuple[PageView, ...]
+
+    def named(self, name: str) -> Field | None:
+        """Return the field of that full name."""
+        return next((field for field in self.fields if field.name == name), None)
+
+
+def states(reader: PdfFileReader, revisions: Sequence[int]) -> dict[int, State]:
+    """Read the states after the revisions asked for."""
+    return {number: _state(reader, number) for number in revisions}
+
+
+def _state(reader: PdfFileReader, number: int) -> State:
+    last = int(reader.xrefs.total_revisions)
+    handler: PdfHandler = reader if number >= last else reader.get_historical_resolver(number - 1)
+    views = pages(handler)
+    return State(number, handler, tuple(fields(handler, views)), tuple(views))
+
+
+def compare(reader: PdfFileReader, before: State, after: State, *, signature: Field) -> tuple[Change, ...]:
+    """Return the changes between the state a signature covers and the latest one."""
+    if before.revision >= after.revision:
+        return ()
+    changes = [
+        Change(after.revision, "other", False, {"change": text}) for text in _analysed(reader, before, signature)
+    ]
+    permission = _permission(signature, before)
+    changes += _field_changes(before, after, permission)
+    changes += _document_changes(before, after)
+    return tuple(changes)
+
+
+def _analysed(reader: PdfFileReader, before: State, signature: Field) -> list[str]:
+    """Return what pyHanko's analysis objects to; nothing if it explains every change."""
+    try:
+        value = _dictionary(signature.value)
+        doc_mdp = docmdp_of(value)
+        spec = _field_mdp(value)
+        result = DEFAULT_DIFF_POLICY.review_file(
+            reader,
+            before.revision - 1,
+            field_mdp_spec=spec,
+            doc_mdp=MDPPerm(doc_mdp) if doc_mdp else None,
+        )
+        if not isinstance(result, DiffResult):
+            return [str(result)[:200] or "suspicious"]
+        level = result.modification_level
+        allowed = level is not ModificationLevel.OTHER and (doc_mdp is None or level.value <= doc_mdp)
+        return [] if allowed else ["beyond the permission"]
+    except READING_FAULTS as error:
+        return [f"not comparable: {type(error).__name__}"]
+
+
+def _dictionary(value: generic.PdfObject | None) -> generic.DictionaryObject | None:
+    found = value.get_object() if isinstance(value, generic.IndirectObject) else value
+    return found if isinstance(found, generic.DictionaryObject) else None
+
+
+def _field_mdp(value: generic.DictionaryObject | None) -> FieldMDPSpec | None:
+    references = entry(value, "/Reference")
+    for item in references if isinstance(references, generic.ArrayObject) else ():
+        reference = _dictionary(item)
+        if reference is not None and entry(reference, "/TransformMethod") == "/FieldMDP":
+            return FieldMDPSpec.from_pdf_object(reference["/TransformParams"])
+    return None
+
+
+def _permission(signature: Field, state: State) -> int | None:
+    """Return the written permission in force: of the certification or of this signature."""
+    permissions = entry(state.handler.root, "/Perms")
+    certified = docmdp_of(entry(permissions, "/DocMDP")) if isinstance(permissions, generic.DictionaryObject) else None
+    found = [one for one in (certified, docmdp_of(_dictionary(signature.value))) if one is not None]
+    return min(found, default=None)
+
+
+def _field_changes(before: State, after: State, permission: int | None) -> list[Change]:
+    changes = []
+    for field in after.fields:
+        former = before.named(field.name)
+        if former is None:
+            changes.append(_new_field(field, after))
+        elif former.filled_signature:
+            if not _same_signature(former, field, before, after):
+                changes.append(_change(after, "signature-altered", field, allowed=False))
+        elif former.kind == "/Sig" and field.filled_signature:
+            changes.append(_signed_later(field, after))
+        elif not _same(former, field, before, after):
+            blank = _is_blank(former)
+            kind = "form-fill" if blank else "form-change"
+            changes.append(_change(after, kind, field, allowed=blank or permission in (2, 3)))
+    names = {field.name for field in after.fields}
+    gone = [field for field in before.fields if field.name not in names]
+    changes += [_change(after, "signature-altered", field, allowed=False) for field in gone if field.filled_signature]
+    changes += [_change(after, "form-structure", field, allowed=False) for field in gone if not field.filled_signature]
+    return changes
+
+
+def _change(state: State, kind: str, field: Field, *, allowed: bool) -> Change:
+    page = str(field.widgets[0][0]) if field.widgets else "-"
+    return Change(state.revision, kind, allowed, {"field": field.name, "page": page, "change": kind})
+
+
+def _new_field(field: Field, state: State) -> Change:
+    if field.kind != "/Sig":
+        return _change(state, "form-structure", field, allowed=False)
+    if not field.filled_signature:
+        return _change(state, "empty-field", field, allowed=_is_blank(field))
+    return _signed_later(field, state)
+
+
+def _signed_later(field: Field, state: State) -> Change:
+    if any(_over_large(box, state.pages[page - 1]) for page, box in field.widgets):
+        return _change(state, "overlay", field, allowed=False)
+    value = _dictionary(field.value)
+    kind = "timestamp" if value is not None and entry(value, "/SubFilter") == "/ETSI.RFC3161" else "signature"
+    return _change(state, kind, field, allowed=True)
+
+
+def _over_large(box: Box, page: PageView) -> bool:
+    width, height = page.size
+    return box[2] * box[3] > width * height / 4
+
+
+def _same_signature(former: Field, now: Field, before: State, after: State) -> bool:
+    """An earlier signature keeps its dictionary, place and appearance."""
+    if not isinstance(former.value, type(now.value)) or former.widgets != now.widgets:
+        return False
+    return _equal(former.value, now.value, before.handler, after.handler) and _same(former, now, before, after)
+
+
+def _same(former: Field, now: Field, before: State, after: State) -> bool:
+    ours, theirs = former.dictionary, now.dictionary
+    keys = ("/AP", "/V", "/DV", "/Rect", "/F", "/FT", "/Ff", "/MK", "/DA", "/AS", "/Lock", "/A", "/AA", "/OC", "/Kids")
+    return all(
+        (key in ours) == (key in theirs)
+        and (key not in ours or _equal(ours.raw_get(key), theirs.raw_get(key), before.handler, after.handler))
+        for key in keys
+    )
+
+
+def _equal(one: object, other: object, before: PdfHandler, after: PdfHandler) -> bool:
+    """Compare two values by meaning, references followed each in its own state."""
+    seen: set[tuple[object, object]] = set()
+    stack, count = [(one, other)], 0
+    while stack:
+        left, right = stack.pop()
+        count += 1
+        if count > VALUES_MAX:
+            return False
+        if isinstance(left, generic.IndirectObject) and isinstance(right, generic.IndirectObject):
+            pair = (left.reference, right.reference)
+            if pair in seen:
+                continue
+            seen.add(pair)
+        left = before.get_object(left.reference) if isinstance(left, generic.IndirectObject) else left
+        right = after.get_object(right.reference) if isinstance(right, generic.IndirectObject) else right
+        if isinstance(left, generic.DictionaryObject) and isinstance(right, generic.DictionaryObject):
+            keys = set(left) - {"/P", "/Parent"}
+            if keys != set(right) - {"/P", "/Parent"}:
+                return False
+            if isinstance(left, generic.StreamObject) != isinstance(right, generic.StreamObject):
+                return False
+            if (
+                isinstance(left, generic.StreamObject)
+                and isinstance(right, generic.StreamObject)
+                and left.data != right.data
+            ):
+                return False
+            stack += [(left.raw_get(key), right.raw_get(key)) for key in keys if key != "/Length"]
+        elif isinstance(left, generic.ArrayObject) and isinstance(right, generic.ArrayObject):
+            if len(left) != len(right):
+                return False
+            stack += [(left.raw_get(i), right.raw_get(i)) for i in range(len(left))]
+        elif type(left) is not type(right) or left != right:
+            return False
+    return True
+
+
+def _is_blank(field: Field) -> bool:
+    """Blank: no value, and an appearance without text or picture."""
+    value = field.value.get_object() if isinstance(field.value, generic.IndirectObject) else field.value
+    if value is not None and not isinstance(value, generic.NullObject) and value not in ("", b"", "/Off"):
+        return False
+    holders = [field.dictionary]
+    kids = entry(field.dictionary, "/Kids")
+    for kid in kids if isinstance(kids, generic.ArrayObject) else ():
+        found = _dictionary(kid)
+        holders += [found] if found is not None else []
+    return not any(_paints(entry(holder, "/AP")) for holder in holders)
+
+
+def _paints(appearance: generic.PdfObject | None) -> bool:
+    if not isinstance(appearance, generic.DictionaryObject):
+        return False
+    if isinstance(appearance, generic.StreamObject):
+        return any(word in _PAINTING for word in appearance.data.split()) or b"BI" in appearance.data
+    return any(_paints(appearance[key]) for key in appearance)
+
+
+def _document_changes(before: State, after: State) -> list[Change]:
+    """Name what is always allowed, so that the report says what was added."""
+    changes = []
+    for key, kind in (("/DSS", "validation-data"), ("/Metadata", "metadata")):
+        left = before.handler.root.raw_get(key) if key in before.handler.root else None
+        right = after.handler.root.raw_get(key) if key in after.handler.root else None
+        if (left is None) != (right is None) or not _equal(left, right, before.handler, after.handler):
+            changes.append(Change(after.revision, kind, True, {"change": kind}))
+    return changes

@@ -1,0 +1,287 @@
+"""Pages, form fields and widgets as a person sees them: millimetres from the upper left corner (signing.md 3.3).
+
+The page is what is displayed: crop box, ``/Rotate`` and ``/UserUnit`` applied. Placement is computed in those
+millimetres and turned into the user space of the page only when it is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pyhanko.pdf_utils import generic
+from pyhanko.pdf_utils.rw_common import PdfHandler
+
+from signer.errors import InputRefused
+from signer.pdf.opening import entry, open_pdf, reading
+from signer.trust import Limits
+
+MM = 72 / 25.4
+"""Points of one millimetre."""
+PAGES_MAX = 20_000
+FIELDS_MAX = 20_000
+DEPTH_MAX = 64
+
+Box = tuple[float, float, float, float]
+"""x, y, width, height in mm; y downwards from the top of the page."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageView:
+    """Geometry of one page. ``left`` … ``top`` is the visible box in user space units."""
+
+    number: int
+    reference: generic.Reference
+    left: float
+    bottom: float
+    right: float
+    top: float
+    rotation: int
+    unit: float
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """Width and height as displayed, in mm."""
+        across, up = (self.right - self.left) * self.unit / MM, (self.top - self.bottom) * self.unit / MM
+        return (up, across) if self.rotation in (90, 270) else (across, up)
+
+    def to_user(self, x: float, y: float) -> tuple[float, float]:
+        """Return the user space point of a displayed point in mm."""
+        u, v = x * MM / self.unit, y * MM / self.unit
+        return {
+            0: (self.left + u, self.top - v),
+            90: (self.left + v, self.bottom + u),
+            180: (self.right - u, self.bottom + v),
+            270: (self.right - v, self.top - u),
+        }[self.rotation]
+
+    def to_mm(self, x: float, y: float) -> tuple[float, float]:
+        """Return the displayed point in mm of a user space point."""
+        u, v = {
+            0: (x - self.left, self.top - y),
+            90: (y - self.bottom, x - self.left),
+            180: (self.right - x, y - self.bottom),
+            270: (self.top - y, self.right - x),
+        }[self.rotation]
+        return u * self.unit / MM, v * self.unit / MM
+
+    def rectangle(self, box: Box) -> tuple[float, float, float, float]:
+        """Return a box as a PDF rectangle (left, bottom, right, top) in user space."""
+        x1, y1 = self.to_user(box[0], box[1])
+        x2, y2 = self.to_user(box[0] + box[2], box[1] + box[3])
+        return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
+
+    def box(self, rectangle: Sequence[float]) -> Box:
+        """Return a PDF rectangle as a box in mm."""
+        x1, y1 = self.to_mm(rectangle[0], rectangle[1])
+        x2, y2 = self.to_mm(rectangle[2], rectangle[3])
+        return min(x1, x2), min(y1, y2), abs(x2 - x1), abs(y2 - y1)
+
+    def holds(self, box: Box) -> bool:
+        """Say whether a box lies on the page, to a tenth of a millimetre."""
+        width, height = self.size
+        x, y, w, h = box
+        return x >= -0.1 and y >= -0.1 and x + w <= width + 0.1 and y + h <= height + 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One form field: full name, type (``/Sig``, ``/Tx`` …), its dictionary, and its widgets as (page, box)."""
+
+    name: str
+    kind: str | None
+    dictionary: generic.DictionaryObject
+    reference: generic.Reference | None
+    value: generic.PdfObject | None
+    widgets: tuple[tuple[int, Box], ...]
+
+    @property
+    def filled_signature(self) -> bool:
+        """Say whether it is a signature field with something in it."""
+        return self.kind == "/Sig" and self.value is not None
+
+
+@dataclass(frozen=True, slots=True)
+class PdfFacts:
+    """What a file says about itself (``edoc inspect``)."""
+
+    version: str
+    pages: int
+    revisions: int
+    fields: tuple[tuple[str, str, bool], ...]  # name, type, filled
+    page_size_mm: tuple[float, float] | None
+    title: str | None
+
+
+def pages(handler: PdfHandler) -> list[PageView]:
+    """Return the pages in order. Faults of the page tree raise what the library raises; callers wrap it."""
+    views: list[PageView] = []
+    root = handler.root.raw_get("/Pages")
+    _walk_pages(root, {}, views, set(), 0)
+    return views
+
+
+def _walk_pages(
+    node: generic.PdfObject,
+    inherited: dict[str, generic.PdfObject],
+    views: list[PageView],
+    seen: set[object],
+    depth: int,
+) -> None:
+    if not isinstance(node, generic.IndirectObject) or node.reference in seen or depth > DEPTH_MAX:
+        raise ValueError("page tree")
+    seen.add(node.reference)
+    dictionary = node.get_object()
+    if not isinstance(dictionary, generic.DictionaryObject) or len(views) > PAGES_MAX:
+        raise ValueError("page tree")
+    known = dict(inherited)
+    for key in ("/MediaBox", "/CropBox", "/Rotate"):
+        if key in dictionary:
+            known[key] = dictionary[key]
+    if "/Kids" in dictionary:
+        for kid in dictionary["/Kids"]:
+            _walk_pages(kid, known, views, seen, depth + 1)
+        return
+    views.append(_view(len(views) + 1, node.reference, dictionary, known))
+
+
+def _view(
+    number: int, reference: generic.Reference, page: generic.DictionaryObject, known: dict[str, generic.PdfObject]
+) -> PageView:
+    media = rectangle_of(known.get("/MediaBox")) or (0.0, 0.0, 612.0, 792.0)
+    crop = rectangle_of(known.get("/CropBox")) or media
+    seen = (max(crop[0], media[0]), max(crop[1], media[1]), min(crop[2], media[2]), min(crop[3], media[3]))
+    if seen[2] <= seen[0] or seen[3] <= seen[1]:
+        seen = media
+    rotation = int(known["/Rotate"]) % 360 if "/Rotate" in known else 0  # type: ignore[call-overload]
+    unit = float(page["/UserUnit"]) if "/UserUnit" in page else 1.0
+    if rotation % 90 or not 0 < unit <= 75_000:
+        raise ValueError("page geometry")
+    return PageView(number, reference, *seen, rotation, unit)
+
+
+def rectangle_of(value: generic.PdfObject | None) -> tuple[float, float, float, float] | None:
+    """Return a PDF rectangle with its corners in order, or ``None`` if it is none."""
+    if not isinstance(value, generic.ArrayObject) or len(value) != 4:
+        return None
+    x1, y1, x2, y2 = (float(one.get_object() if isinstance(one, generic.IndirectObject) else one) for one in value)
+    return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
+
+
+def fields(handler: PdfHandler, views: Sequence[PageView]) -> list[Field]:
+    """Return every terminal field of the form, and signature widgets on pages that the form does not list."""
+    placed = _widgets_by_page(handler, views)
+    found: list[Field] = []
+    seen: set[object] = set()
+    form = entry(handler.root, "/AcroForm")
+    listed = entry(form, "/Fields") if isinstance(form, generic.DictionaryObject) else None
+    for item in listed if isinstance(listed, generic.ArrayObject) else ():
+        found += _walk_field(item, "", None, None, placed, seen, 0)
+    for reference, (_, _, widget) in list(placed.items()):
+        if reference not in seen and entry(widget, "/FT") == "/Sig":
+            found += _walk_field(
+                generic.IndirectObject(reference.idnum, reference.generation, handler), "", None, None, placed, seen, 0
+            )
+    return found
+
+
+_Placed = dict[generic.Reference, tuple[int, Box, generic.DictionaryObject]]
+
+
+def _widgets_by_page(handler: PdfHandler, views: Sequence[PageView]) -> _Placed:
+    placed: _Placed = {}
+    for view in views:
+        page = handler.get_object(view.reference)
+        annotations = entry(page, "/Annots") if isinstance(page, generic.DictionaryObject) else None
+        for item in annotations if isinstance(annotations, generic.ArrayObject) else ():
+            widget = item.get_object() if isinstance(item, generic.IndirectObject) else item
+            if not isinstance(widget, generic.DictionaryObject) or entry(widget, "/Subtype") != "/Widget":
+                continue
+            rectangle = rectangle_of(entry(widget, "/Rect"))
+            if rectangle and isinstance(item, generic.IndirectObject):
+                placed[item.reference] = (view.number, view.box(rectangle), widget)
+    return placed
+
+
+def _walk_field(
+    item: generic.PdfObject,
+    prefix: str,
+    kind: str | None,
+    value: generic.PdfObject | None,
+    placed: _Placed,
+    seen: set[object],
+    depth: int,
+) -> Iterator[Field]:
+    reference = item.reference if isinstance(item, generic.IndirectObject) else None
+    if (reference is not None and reference in seen) or depth > DEPTH_MAX or len(seen) > FIELDS_MAX:
+        return
+    if reference is not None:
+        seen.add(reference)
+    dictionary = item.get_object() if isinstance(item, generic.IndirectObject) else item
+    if not isinstance(dictionary, generic.DictionaryObject):
+        return
+    own = str(dictionary["/T"]) if "/T" in dictionary else ""
+    name = ".".join(filter(None, (prefix, own)))
+    kind = str(dictionary["/FT"]) if "/FT" in dictionary else kind
+    value = dictionary.raw_get("/V") if "/V" in dictionary else value
+    kids = entry(dictionary, "/Kids")
+    children = list(kids) if isinstance(kids, generic.ArrayObject) else []
+    named = [kid for kid in children if _is_field(kid)]
+    if named:
+        for kid in named:
+            yield from _walk_field(kid, name, kind, value, placed, seen, depth + 1)
+        return
+    references = [reference] + [kid.reference for kid in children if isinstance(kid, generic.IndirectObject)]
+    seen.update(references[1:])
+    boxes = tuple(placed[one][:2] for one in references if one is not None and one in placed)
+    yield Field(name, kind, dictionary, reference, value, boxes)
+
+
+def _is_field(kid: generic.PdfObject) -> bool:
+    dictionary = kid.get_object() if isinstance(kid, generic.IndirectObject) else kid
+    return isinstance(dictionary, generic.DictionaryObject) and "/T" in dictionary
+
+
+def overlap(one: Box, other: Box) -> bool:
+    """Say whether two boxes share more than a tenth of a millimetre."""
+    across = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
+    down = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
+    return across > 0.1 and down > 0.1
+
+
+def page_at(views: Sequence[PageView], number: int) -> PageView:
+    """Return page 1…n, or the last one for -1.
+
+    Raises:
+        InputRefused: there is no such page.
+    """
+    index = len(views) if number == -1 else number
+    if not 1 <= index <= len(views):
+        raise InputRefused("EDOC-PDF-016", "no such page", page=number, pages=len(views))
+    return views[index - 1]
+
+
+def describe(data: bytes, *, limits: Limits | None = None) -> PdfFacts:
+    """Return what a file says about itself, without judging anything.
+
+    Raises:
+        InputRefused: not a PDF, damaged or encrypted.
+    """
+    reader = open_pdf(data, limits=limits or Limits())
+    with reading("pages and fields"):
+        views = pages(reader)
+        listed = tuple(
+            (field.name, (field.kind or "/").removeprefix("/"), field.value is not None)
+            for field in fields(reader, views)
+        )
+        version = "{}.{}".format(*reader.input_version)
+        info = entry(reader.trailer, "/Info") if hasattr(reader.trailer, "get") else None
+        title = entry(info, "/Title") if isinstance(info, generic.DictionaryObject) else None
+        return PdfFacts(
+            version,
+            len(views),
+            int(reader.xrefs.total_revisions),
+            listed,
+            views[0].size if views else None,
+            str(title) if isinstance(title, generic.TextStringObject) else None,
+        )
