@@ -1,7 +1,7 @@
 """One office at work: every use case is one method. It fetches and stores; it decides nothing (architecture, rule 1).
 
-The methods that the exchange server calls are those of ``transport.http.ports``; the rest is what commands call. All are
-synchronous but the two loops at the end, which run beside the server.
+The methods that the exchange server calls are those of ``transport.http.ports``; the rest is what commands call. All
+are synchronous but the two loops at the end, which run beside the server.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from signer.credential import PassphraseSource
 from transport.courier import Courier, utc_now
 from transport.dispatch import Key
-from transport.errors import LedgerError, Problem
+from transport.errors import LedgerError, Problem, SettingsError
 from transport.http import wire
 from transport.http.client import HttpCarrier
 from transport.intake import vietnam_day
@@ -31,7 +31,7 @@ from transport.node.receiving import Answer
 from transport.node.sending import Sent
 from transport.store import directory as directories
 from transport.store import inbox, outbox
-from transport.store.values import Known, LedgerRef, Page, RowFilter
+from transport.store.values import DispatchView, Known, LedgerRef, Page, RowFilter
 
 if TYPE_CHECKING:
     import ssl
@@ -218,7 +218,7 @@ class Node:
         """Seal a packed file and queue it; the same file again gives the same ids. See ``sending.send``."""
         return sending.send(self.office, data, to=to, now=now, allow_information_only=allow_information_only)
 
-    def dispatches(self, message_id: str) -> tuple[sending.DispatchView, ...]:
+    def dispatches(self, message_id: str) -> tuple[DispatchView, ...]:
         """Return how a message stands with each recipient."""
         return self.office.store.read(lambda connection: outbox.dispatches(connection, message_id))
 
@@ -269,11 +269,17 @@ class Node:
 
     async def run_courier(self, stop: asyncio.Event, *, until: Callable[[], bool] | None = None) -> None:
         """Carry what is due until told to stop, or until ``until`` says that nothing is left to wait for."""
+        if self.office.request is None:
+            raise SettingsError("EDOC-CFG-022", "the node has no request key", agency=self.office.code)
         key = self.office.request
         async with HttpCarrier(request_key=key, clock=utc_now, tls=self._tls, reach=self._reach) as carrier:
             courier = Courier(Outgoing(self.office), carrier, owner=secrets.token_hex(16))
             loop = asyncio.get_running_loop()
-            self.office.on_work = lambda: loop.call_soon_threadsafe(courier.wake)
+
+            def wake() -> None:
+                loop.call_soon_threadsafe(courier.wake)
+
+            self.office.on_work = wake
             try:
                 await courier.run(stop, until=until)
             finally:

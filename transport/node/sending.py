@@ -144,11 +144,12 @@ def _clocking(office: Office, message: Envelope, now: datetime) -> Clocking:
     """Judge the main document as the recipient will: its legal class, and when its leader signed (R2, R15)."""
     report = main_report(office, message, now)
     clock, basis = _leader_time(report, now)
-    return Clocking(clock, basis, report.legal_class or "information-only" if report else "information-only")
+    legal_class = report.legal_class if report is not None else None
+    return Clocking(clock, basis, legal_class or "information-only")
 
 
 def _leader_time(report: Report | None, now: datetime) -> tuple[datetime, str]:
-    for signature in report.signatures if report else ():
+    for signature in report.signatures if report is not None else ():
         if signature.kind == "signature" and signature.indication is Indication.PASSED:
             if signature.time_source == "timestamp":
                 return signature.best_signature_time, "timestamp"
