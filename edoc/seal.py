@@ -227,9 +227,10 @@ def unseal(data: bytes, *, context: Context) -> UnsealedMessage:
     except InputRefused:
         raise _refused("not-edxml") from None
     except NotVerified as error:
-        _check_form(lambda: _form(safexml.parse(data, limits=strict.limits)))
+        if not _seals(_formed(lambda: safexml.parse(data, limits=strict.limits))):
+            raise _refused("seal-missing") from None
         raise _seal_fault(error.report, context) from None
-    _check_form(lambda: _form(verified.tree))
+    _formed(lambda: verified.tree)
     return _unsealed(data, verified)
 
 
@@ -331,9 +332,6 @@ def _texts(facts: dict[str, object]) -> dict[str, object]:
 def _seal_fault(report: Report, context: Context) -> EdocError:
     """Return what is wrong with a seal that is not valid, in the checking order of exchange.md 3.3."""
     subs = [item.sub_indication for item in report.signatures if item.sub_indication is not None]
-    reasons = {reason.code for reason in report.reasons}
-    if not report.signatures:
-        return _refused("seal-missing" if Code.NO_SIGNATURE in reasons or not reasons else "seal-invalid")
     sub = subs[0] if subs else None
     if sub in (Code.CRYPTO_CONSTRAINTS_FAILURE, Code.CRYPTO_CONSTRAINTS_FAILURE_NO_POE):
         return _refused("seal-algorithm", detail=sub.value)
@@ -355,23 +353,19 @@ def _exchange_limits(limits: Limits) -> Limits:
     )
 
 
-def _form(tree: Element) -> None:
+def _formed(give: Callable[[], Element]) -> Element:
     """3.3, first line: one message of QCVN 102:2016 with at most one seal, within the limits."""
-    check_root(tree)
-    if len(_seals(tree)) > 1:
-        raise NotEdxml("EDOC-DOC-008", "several seals")
-    check_tree(tree, ReadLimits())
-
-
-def _check_form(check: Callable[[], None]) -> None:
     try:
-        check()
+        tree = give()
+        check_root(tree)
+        if len(_seals(tree)) > 1:
+            raise NotEdxml("EDOC-DOC-008", "several seals")
+        check_tree(tree, ReadLimits())
     except LimitPassed as error:
         raise _refused("limits", **error.facts) from None
-    except LimitExceeded as error:
-        raise _refused("limits", **_texts(error.facts)) from None
     except (NotEdxml, InputRefused) as error:
         raise _refused("not-edxml", format=error.facts.get("format")) from None
+    return tree
 
 
 def _seals(tree: Element) -> list[Element]:
