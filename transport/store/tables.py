@@ -14,28 +14,28 @@ from sqlalchemy import (
     Column,
     ForeignKey,
     Index,
-    Integer,
     LargeBinary,
-    Table,
     UniqueConstraint,
     text,
 )
 from sqlmodel import Field, SQLModel
 
-Identity = BigInteger().with_variant(Integer, "sqlite")
-"""Row numbers: SQLite numbers rows by itself only in a column called INTEGER."""
+from transport.store.columns import Identity, identity, table_of
+from transport.store.columns import ticket as ticket_column
+from transport.store.ledger_tables import (
+    LedgerAnchor,
+    LedgerEntry,
+    LedgerEvent,
+    LedgerHead,
+    LedgerKeys,
+    LedgerLeaf,
+    LedgerLog,
+    LedgerOpening,
+    LedgerTile,
+)
 
 UNDELIVERED = "state IN ('queued', 'unknown', 'carrying')"
 """States of a dispatch that the courier still works on."""
-
-
-def _identity() -> Column[int]:
-    return Column(Identity, primary_key=True, autoincrement=True)
-
-
-def _ticket(*, nullable: bool = False) -> Column[int]:
-    """Column naming the leaf of an act: NOT NULL where the row must not exist without it (ledger.md 5)."""
-    return Column(Identity, ForeignKey("ledger_leaf.ticket"), nullable=nullable)
 
 
 class Blob(SQLModel, table=True):
@@ -59,7 +59,7 @@ class Message(SQLModel, table=True):
         Index("message_symbol", "number", "notation"),
     )
 
-    id: int | None = Field(default=None, sa_column=_identity())
+    id: int | None = Field(default=None, sa_column=identity())
     sender: str
     message_id: str = Field(index=True)
     kind: str
@@ -98,7 +98,7 @@ class Dispatch(SQLModel, table=True):
         Index("dispatch_deadline", "deadline", sqlite_where=text("state IN ('queued', 'unknown')")),
     )
 
-    id: int | None = Field(default=None, sa_column=_identity())
+    id: int | None = Field(default=None, sa_column=identity())
     message: int = Field(sa_column=Column(Identity, ForeignKey("message.id"), nullable=False))
     recipient: str
     state: str
@@ -122,7 +122,7 @@ class Dispatch(SQLModel, table=True):
     problem_status: int | None = None
     by_receipt: bool = False  # refused by a receipt, not by a problem: final for ever
     receipt: int | None = Field(default=None, sa_column=Column(Identity, ForeignKey("receipt.id"), nullable=True))
-    sent_ticket: int | None = Field(default=None, sa_column=_ticket(nullable=True))
+    sent_ticket: int | None = Field(default=None, sa_column=ticket_column(nullable=True))
     last_status: str | None = None
     trace: str
 
@@ -163,7 +163,7 @@ class AgencyHistory(SQLModel, table=True):
 
     __tablename__ = "agency_history"
 
-    id: int | None = Field(default=None, sa_column=_identity())
+    id: int | None = Field(default=None, sa_column=identity())
     agency: str = Field(index=True)
     at: int = Field(sa_type=BigInteger)
     entry: str
@@ -175,7 +175,7 @@ class AgencyCertificate(SQLModel, table=True):
     __tablename__ = "agency_certificate"
     __table_args__ = (UniqueConstraint("agency", "use", "sha256", name="agency_certificate_key"),)
 
-    id: int | None = Field(default=None, sa_column=_identity())
+    id: int | None = Field(default=None, sa_column=identity())
     agency: str = Field(foreign_key="agency.code")
     use: str
     sha256: str = Field(index=True)
@@ -208,7 +208,7 @@ class Receipt(SQLModel, table=True):
         CheckConstraint("direction IN ('in', 'out')", name="receipt_direction"),
     )
 
-    id: int | None = Field(default=None, sa_column=_identity())
+    id: int | None = Field(default=None, sa_column=identity())
     direction: str
     sender: str
     recipient: str
@@ -222,7 +222,7 @@ class Receipt(SQLModel, table=True):
     received_at: int = Field(sa_type=BigInteger)
     issued_at: int = Field(sa_type=BigInteger)
     reason: str | None = None
-    ticket: int = Field(sa_column=_ticket())
+    ticket: int = Field(sa_column=ticket_column())
 
 
 class Inbox(SQLModel, table=True):
@@ -240,7 +240,7 @@ class Inbox(SQLModel, table=True):
         Index("inbox_symbol", "number", "notation"),
     )
 
-    id: int | None = Field(default=None, sa_column=_identity())
+    id: int | None = Field(default=None, sa_column=identity())
     sender: str
     recipient: str
     message_id: str = Field(index=True)
@@ -284,7 +284,7 @@ class Effect(SQLModel, table=True):
         Index("effect_leased", "lease_until", sqlite_where=text("state = 'running'")),
     )
 
-    id: int | None = Field(default=None, sa_column=_identity())
+    id: int | None = Field(default=None, sa_column=identity())
     cause: str
     kind: str
     facts: str = "{}"
@@ -308,7 +308,7 @@ class Status(SQLModel, table=True):
         Index("status_dispatch", "message_id", "recipient"),
     )
 
-    id: int | None = Field(default=None, sa_column=_identity())
+    id: int | None = Field(default=None, sa_column=identity())
     direction: str
     sender: str  # of the document
     recipient: str  # of the document
@@ -329,7 +329,7 @@ class Anchor(SQLModel, table=True):
 
     __table_args__ = (UniqueConstraint("sha256", "use", name="anchor_key"),)
 
-    id: int | None = Field(default=None, sa_column=_identity())
+    id: int | None = Field(default=None, sa_column=identity())
     sha256: str
     use: str
     data: bytes = Field(sa_type=LargeBinary)
@@ -387,202 +387,33 @@ class RegisterNumber(SQLModel, table=True):
     at: int = Field(sa_type=BigInteger)
 
 
-class LedgerLog(SQLModel, table=True):
-    """A log (shard) of this node; at most one is open."""
-
-    __tablename__ = "ledger_log"
-    __table_args__ = (
-        CheckConstraint("state IN ('open', 'frozen', 'closed')", name="ledger_log_state"),
-        Index("ledger_log_open", "state", unique=True, sqlite_where=text("state = 'open'")),
-    )
-
-    id: int | None = Field(default=None, primary_key=True)
-    origin: str = Field(unique=True)
-    shard: str = Field(unique=True)
-    vkey: str
-    state: str = "open"
-    reason: str | None = None
-    min_index: int = Field(default=0, sa_type=BigInteger)
-    opened_at: int = Field(sa_type=BigInteger)
-    closed_at: int | None = Field(default=None, sa_type=BigInteger)
-
-
-class LedgerLeaf(SQLModel, table=True):
-    """★ A leaf: its hash and its bytes; the ticket is its place in the order of acts."""
-
-    __tablename__ = "ledger_leaf"
-    __table_args__ = (
-        CheckConstraint("length(leaf) = 32", name="ledger_leaf_hash"),
-        CheckConstraint("length(data) <= 4096", name="ledger_leaf_size"),
-    )
-
-    ticket: int | None = Field(default=None, sa_column=_identity())
-    leaf: bytes = Field(sa_type=LargeBinary)
-    data: bytes | None = Field(default=None, sa_type=LargeBinary)
-
-
-class LedgerEntry(SQLModel, table=True):
-    """★ Which leaf stands at which index of which log."""
-
-    __tablename__ = "ledger_entry"
-
-    log: int = Field(primary_key=True, foreign_key="ledger_log.id")
-    idx: int = Field(primary_key=True, sa_type=BigInteger)
-    ticket: int = Field(sa_column=Column(Identity, ForeignKey("ledger_leaf.ticket"), nullable=False, unique=True))
-
-
-class LedgerTile(SQLModel, table=True):
-    """★ A full tile: 256 hashes of one level."""
-
-    __tablename__ = "ledger_tile"
-    __table_args__ = (
-        CheckConstraint("length(root) = 32", name="ledger_tile_root"),
-        CheckConstraint("length(data) = 8192", name="ledger_tile_data"),
-    )
-
-    log: int = Field(primary_key=True, foreign_key="ledger_log.id")
-    level: int = Field(primary_key=True)
-    n: int = Field(primary_key=True, sa_type=BigInteger)
-    root: bytes = Field(sa_type=LargeBinary)
-    data: bytes = Field(sa_type=LargeBinary)
-
-
-class LedgerHead(SQLModel, table=True):
-    """The newest signed state of a log; changed by compare-and-set on size and root only."""
-
-    __tablename__ = "ledger_head"
-
-    log: int = Field(primary_key=True, foreign_key="ledger_log.id")
-    size: int = Field(sa_type=BigInteger)
-    root: bytes = Field(sa_type=LargeBinary)
-    edge: bytes = Field(sa_type=LargeBinary)
-    at: int = Field(sa_type=BigInteger)
-    note: str
-
-
-class LedgerAnchor(SQLModel, table=True):
-    """A checkpoint with its time token and cosignatures (ledger.md 7)."""
-
-    __tablename__ = "ledger_anchor"
-    __table_args__ = (Index("ledger_anchor_wanted", "log", "size", sqlite_where=text("state <> 'complete'")),)
-
-    log: int = Field(primary_key=True, foreign_key="ledger_log.id")
-    size: int = Field(primary_key=True, sa_type=BigInteger)
-    note: str
-    tsa: str | None = None
-    cosigs: str | None = None
-    state: str
-    gen_time: int | None = Field(default=None, sa_type=BigInteger)
-    token: bytes | None = Field(default=None, sa_type=LargeBinary)
-    validation: bytes | None = Field(default=None, sa_type=LargeBinary)
-    record: bytes | None = Field(default=None, sa_type=LargeBinary)
-
-
-class LedgerEvent(SQLModel, table=True):
-    """What leaves say, for queries (ledger.md 4.2); derived from the leaves and checked against them."""
-
-    __tablename__ = "ledger_event"
-    __table_args__ = (
-        Index("ledger_event_kind", "kind", "at"),
-        Index("ledger_event_from", "from_org", "at"),
-        Index("ledger_event_to", "to_org", "at"),
-        Index("ledger_event_due", "due", sqlite_where=text("due IS NOT NULL")),
-    )
-
-    log: int = Field(primary_key=True, foreign_key="ledger_log.id")
-    idx: int = Field(primary_key=True, sa_type=BigInteger)
-    leaf: bytes = Field(sa_type=LargeBinary, index=True)
-    at: int = Field(sa_type=BigInteger)
-    kind: str
-    auto: bool
-    side: str | None = None
-    msg: str | None = Field(default=None, index=True)
-    doc: str | None = Field(default=None, index=True)
-    from_org: str | None = None
-    to_org: str | None = None
-    env: str | None = None
-    receipt: str | None = Field(default=None, index=True)
-    rtype: str | None = None
-    prev: str | None = None
-    peer_origin: str | None = None
-    peer_index: int | None = Field(default=None, sa_type=BigInteger)
-    peer_leaf: str | None = None
-    status: str | None = None
-    reason: str | None = None
-    legal_class: str | None = None
-    medium: str | None = None
-    dtype: str | None = None
-    unit: str | None = None
-    prio: int | None = None
-    clock: int | None = Field(default=None, sa_type=BigInteger)
-    basis: str | None = None
-    due: int | None = Field(default=None, sa_type=BigInteger)
-    ref_rel: str | None = None
-    ref_doc: str | None = None
-    ref_msg: str | None = None
-    log_origin: str | None = None
-    log_size: int | None = Field(default=None, sa_type=BigInteger)
-    log_root: str | None = None
-    target_leaf: str | None = None
-    target_field: str | None = None
-    action: str | None = None
-    result: str | None = None
-
-
-class LedgerOpening(SQLModel, table=True):
-    """Salt and value of a commitment: the ledger's only personal data; redaction deletes the row (ledger.md 13)."""
-
-    __tablename__ = "ledger_opening"
-
-    leaf: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
-    field: str = Field(primary_key=True)
-    salt: bytes = Field(sa_type=LargeBinary)
-    value: str
-
-
-class LedgerKeys(SQLModel, table=True):
-    """Key statements accepted from agencies, our own among them."""
-
-    __tablename__ = "ledger_keys"
-
-    agency: str = Field(primary_key=True)
-    serial: int = Field(primary_key=True)
-    sha256: str
-    xml: bytes = Field(sa_type=LargeBinary)
-    accepted_at: int = Field(sa_type=BigInteger)
-
-
 STARRED: tuple[str, ...] = ("ledger_leaf", "ledger_entry", "ledger_tile", "receipt", "agency_history")
 """Tables whose rows are never changed and never removed; triggers refuse both."""
 
 
-def _table(model: type[SQLModel]) -> Table:
-    return SQLModel.metadata.tables[str(model.__tablename__)]
-
-
-blob = _table(Blob)
-message = _table(Message)
-dispatch = _table(Dispatch)
-attempt = _table(Attempt)
-agency = _table(Agency)
-agency_history = _table(AgencyHistory)
-agency_certificate = _table(AgencyCertificate)
-partner = _table(Partner)
-receipt = _table(Receipt)
-inbox = _table(Inbox)
-effect = _table(Effect)
-status = _table(Status)
-anchor = _table(Anchor)
-revocation = _table(Revocation)
-key = _table(Key)
-register_series = _table(RegisterSeries)
-register_number = _table(RegisterNumber)
-ledger_log = _table(LedgerLog)
-ledger_leaf = _table(LedgerLeaf)
-ledger_entry = _table(LedgerEntry)
-ledger_tile = _table(LedgerTile)
-ledger_head = _table(LedgerHead)
-ledger_anchor = _table(LedgerAnchor)
-ledger_event = _table(LedgerEvent)
-ledger_opening = _table(LedgerOpening)
-ledger_keys = _table(LedgerKeys)
+blob = table_of(Blob)
+message = table_of(Message)
+dispatch = table_of(Dispatch)
+attempt = table_of(Attempt)
+agency = table_of(Agency)
+agency_history = table_of(AgencyHistory)
+agency_certificate = table_of(AgencyCertificate)
+partner = table_of(Partner)
+receipt = table_of(Receipt)
+inbox = table_of(Inbox)
+effect = table_of(Effect)
+status = table_of(Status)
+anchor = table_of(Anchor)
+revocation = table_of(Revocation)
+key = table_of(Key)
+register_series = table_of(RegisterSeries)
+register_number = table_of(RegisterNumber)
+ledger_log = table_of(LedgerLog)
+ledger_leaf = table_of(LedgerLeaf)
+ledger_entry = table_of(LedgerEntry)
+ledger_tile = table_of(LedgerTile)
+ledger_head = table_of(LedgerHead)
+ledger_anchor = table_of(LedgerAnchor)
+ledger_event = table_of(LedgerEvent)
+ledger_opening = table_of(LedgerOpening)
+ledger_keys = table_of(LedgerKeys)
