@@ -1,0 +1,159 @@
+"""What a document counts as: original, copy, information only; when the agency may sign (R2, R28, R29, R65, R66)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+
+import pytest
+
+from edoc.agencies import Agency, AgencyCertificate, Directory
+from edoc.legal import agency_precondition, annotate, legal_class
+from signer.report import (
+    Appearance,
+    Code,
+    Covers,
+    Crypto,
+    Indication,
+    Integrity,
+    Report,
+    SignatureReport,
+    Signer,
+    Verdict,
+    file_verdict,
+)
+
+DAY = date(2026, 11, 20)
+PERSON, AGENCY, EXCHANGE, OTHER = ("11" * 32, "22" * 32, "33" * 32, "44" * 32)
+DIRECTORY = Directory(
+    (
+        Agency(
+            "H99.01",
+            "Sở Mẫu A",
+            certificates=(
+                AgencyCertificate("agency", b"", AGENCY, date(2026, 1, 1), date(2026, 12, 31)),
+                AgencyCertificate("exchange", b"", EXCHANGE),
+            ),
+        ),
+        Agency("H99.02", "Sở Mẫu B", certificates=(AgencyCertificate("agency", b"", OTHER),)),
+    )
+)
+
+
+def signature(
+    certificate: str, *, type: str = "person", sub: Code | None = None, text: str | None = None
+) -> SignatureReport:
+    broken = sub is Code.HASH_FAILURE
+    indication = Indication.PASSED if sub is None else Indication.FAILED if broken else Indication.INDETERMINATE
+    return SignatureReport(
+        id=certificate[:2],
+        indication=indication,
+        sub_indication=sub,
+        integrity=Integrity.BROKEN if broken else Integrity.INTACT,
+        crypto=Crypto.BAD if broken else Crypto.OK,
+        covers=Covers.WHOLE,
+        level="PAdES-B-B",
+        best_signature_time=datetime(2026, 11, 20, tzinfo=UTC),
+        signer=Signer(certificate_sha256=certificate, type=type),
+        appearance=Appearance(1, (0, 0, 1, 1), text) if text else None,
+    )
+
+
+def pdf(*signatures: SignatureReport) -> Report:
+    return Report("pdf", "PDF 1.7", file_verdict(signatures), "00" * 32, 1, signatures=signatures)
+
+
+LEADER = signature(PERSON)
+SEAL = signature(AGENCY, type="agency")
+UNKNOWN = Code.NO_CERTIFICATE_CHAIN_FOUND
+
+
+@pytest.mark.parametrize(
+    ("signatures", "expected"),
+    [
+        ((LEADER, SEAL), "original"),
+        ((LEADER,), "information-only"),
+        ((SEAL,), "information-only"),
+        ((), "information-only"),
+        ((LEADER, signature(OTHER, type="agency")), "information-only"),  # R66: another agency's
+        ((LEADER, signature(EXCHANGE, type="agency")), "information-only"),  # R29
+        ((LEADER, signature("55" * 32, type="agency")), "information-only"),  # says so of itself
+        ((signature(PERSON, sub=UNKNOWN), SEAL), "information-only"),
+        ((LEADER, signature(AGENCY, sub=UNKNOWN)), "information-only"),
+        ((LEADER, SEAL, signature("66" * 32, sub=UNKNOWN)), "original"),  # a drafter's, not judged
+        ((LEADER, SEAL, signature("66" * 32, sub=Code.HASH_FAILURE)), "information-only"),
+        ((signature(AGENCY), replace(SEAL, id="x")), "information-only"),  # one certificate is not two signers
+        ((signature(AGENCY, text="SAO Y; Sở Mẫu A; 20/11/2026; 09:30:00 +07:00"),), "copy"),
+        ((signature(AGENCY, text="TRÍCH SAO; Sở Mẫu A"),), "copy"),
+        ((signature(AGENCY, text="Số: 15/QĐ-UBND; 05/01/2026"),), "information-only"),
+        ((signature(PERSON, text="SAO Y; tự khai"),), "information-only"),
+    ],
+)
+def test_the_legal_class_follows_from_both_signatures(signatures: tuple[SignatureReport, ...], expected: str) -> None:
+    """Both valid, by the directory; anything else informs only."""
+    assert legal_class(pdf(*signatures), directory=DIRECTORY, on=DAY, sender="H99.01") == expected
+
+
+def test_registration_counts_on_its_days_only() -> None:
+    """At that date (R66)."""
+    report = pdf(LEADER, SEAL)
+    assert legal_class(report, directory=DIRECTORY, on=date(2027, 1, 1)) == "information-only"
+
+
+def test_a_message_has_the_class_of_its_first_file() -> None:
+    """The rest are appendices."""
+    parts = (("120.pdf", pdf(LEADER, SEAL)), ("pl.pdf", pdf()))
+    message = Report("edxml", "edXML document", Verdict.VALID, None, None, parts=parts, document={"from": "H99.01"})
+    found = annotate(message, DIRECTORY, DAY)
+    assert found.legal_class == "original"
+    assert [part.legal_class for _, part in found.parts] == ["original", "information-only"]
+    elsewhere = annotate(replace(message, document={"from": "H99.02"}), DIRECTORY, DAY)
+    assert elsewhere.legal_class == "information-only"
+
+
+def test_the_directory_tells_whose_signature_it_is() -> None:
+    """``kind: seal`` and the agency's code; a person stays a person."""
+    found = annotate(pdf(LEADER, SEAL), DIRECTORY, DAY)
+    assert [(item.kind, item.signer.agency, item.signer.type) for item in found.signatures] == [
+        ("signature", None, "person"),
+        ("seal", "H99.01", "agency"),
+    ]
+    assert found.warnings == ()
+    assert found.verdict is Verdict.VALID
+
+
+def test_a_missing_signature_is_named() -> None:
+    """Without changing the verdict: the signatures there are may well be valid."""
+    alone = annotate(pdf(LEADER), DIRECTORY, DAY)
+    assert [reason.code for reason in alone.warnings] == [Code.MISSING_AGENCY_SIGNATURE]
+    assert [reason.code for reason in annotate(pdf(SEAL), DIRECTORY, DAY).warnings] == [Code.MISSING_PERSON_SIGNATURE]
+    assert annotate(pdf(), DIRECTORY, DAY).warnings == ()
+    assert alone.verdict is Verdict.VALID
+
+
+def test_receipts_and_proofs_have_no_legal_class() -> None:
+    """They are no documents."""
+    receipt = replace(pdf(signature(EXCHANGE, type="agency")), kind="receipt")
+    found = annotate(receipt, DIRECTORY, DAY)
+    assert (found.legal_class, found.signatures[0].signer.agency) == (None, "H99.01")
+
+
+@pytest.mark.parametrize(
+    ("signatures", "allowed"),
+    [
+        ((LEADER,), True),
+        ((), False),
+        ((SEAL,), False),
+        ((signature(PERSON, sub=UNKNOWN),), False),
+        ((LEADER, signature("66" * 32, sub=Code.HASH_FAILURE)), False),
+        ((signature("55" * 32, type="agency"),), False),
+    ],
+)
+def test_the_agency_signs_only_what_the_competent_person_has_signed(
+    signatures: tuple[SignatureReport, ...], allowed: bool
+) -> None:
+    """R28: a valid signature of a person, in a file in which nothing is broken."""
+    answer = agency_precondition(DIRECTORY, DAY)(pdf(*signatures))
+    assert (answer is None) is allowed
+    if answer is not None:
+        assert answer.code is Code.MISSING_PERSON_SIGNATURE
