@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typer._click import Context, Parameter
     from typer.core import TyperOption as Option
 
+    from transport.desk.nodes import Listing
     from transport.present.help import Parameter as Shown
 
 Act = TypeVar("Act", bound=Callable[..., int])
@@ -475,6 +476,352 @@ def unpack(
     return Exit.DONE
 
 
+# --- exchange --------------------------------------------------------------------------------------------------------
+
+Ref = Annotated[str, typer.Argument(metavar="REF")]
+
+
+@command("send", alias="gui")
+def send(
+    ctx: typer.Context,
+    file: Annotated[str, typer.Argument(metavar="FILE")],
+    to: Annotated[Texts, typer.Option("--to", metavar="AGENCY")] = None,
+    wait: Annotated[float, typer.Option("--wait", metavar="SECONDS")] = 20.0,
+    queue_only: Annotated[bool, typer.Option("--queue-only")] = False,
+    allow: Annotated[bool, typer.Option("--allow-information-only")] = False,
+    pin_fd: PinFd = None,
+    pin_file: PinFile = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+) -> int:
+    from hashlib import sha256
+
+    from transport.desk import files, nodes
+    from transport.present import exchange
+
+    console, pins = console_of(ctx), nodes.Pins(pin_fd, pin_file)
+    data = files.read_input(file, console)
+    with nodes.reading(console) as office:
+        names = nodes.names(office)
+        recipients = nodes.recipients_of(office, data, to or (), now=now())
+    if dry_run:
+        return _would_send(console, recipients, sha256(data).hexdigest(), names)
+    act = exchange.send_question(file, [names.get(code) or code for code in recipients], console.lang)
+    if not console.confirmed(act, yes=yes):
+        return Exit.REFUSED
+    with nodes.working(console, pins) as node:
+        node.office.fetch_status = nodes.status_source(node.office.settings)
+        sent = node.send(data, now=now(), to=to, allow_information_only=allow)
+        dispatches = sent.dispatches
+        if not queue_only:
+            dispatches = nodes.carry(nodes.networked(node, console, pins), sent.message_id, seconds=wait)
+    if console.json:
+        console.document(
+            exchange.send_document(
+                message_id=sent.message_id,
+                document_id=sent.document_id,
+                sha256=sent.sha256,
+                queued_at=sent.queued_at,
+                dispatches=dispatches,
+                names=names,
+                lang=console.lang,
+            )
+        )
+    else:
+        console.say(exchange.dispatch_line(one, names, console.screen()) for one in dispatches)
+    return exchange.send_exit(dispatches)
+
+
+def _would_send(console: Console, recipients: Sequence[str], digest: str, names: dict[str, str]) -> int:
+    from transport.present import exchange
+
+    if console.json:
+        console.document(exchange.would_send_document(recipients, digest, names))
+    else:
+        console.say(exchange.would_send_lines(recipients, digest, names, console.lang))
+    return Exit.DONE
+
+
+@command("serve")
+def serve(
+    ctx: typer.Context,
+    host: Annotated[str, typer.Option("--host", metavar="ADDRESS")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", metavar="N")] = 8443,
+    tls_cert: Annotated[str | None, typer.Option("--tls-cert", metavar="FILE")] = None,
+    tls_key: Annotated[str | None, typer.Option("--tls-key", metavar="FILE")] = None,
+    client_ca: Annotated[str | None, typer.Option("--client-ca", metavar="FILE")] = None,
+    no_courier: Annotated[bool, typer.Option("--no-courier")] = False,
+    metrics_port: Annotated[int | None, typer.Option("--metrics-port", metavar="N")] = None,
+    pin_fd: PinFd = None,
+    pin_file: PinFile = None,
+) -> int:
+    from transport.desk import nodes
+    from transport.present import exchange
+
+    console = console_of(ctx)
+    if not 0 <= port <= 65535:
+        raise _bad_value("--port", port, "0…65535")
+
+    def ready(urls: dict[str, str]) -> None:
+        if console.json:
+            console.document(exchange.serve_document(os.getpid(), urls), one_line=True)
+        else:
+            for name, url in urls.items():
+                console.warn(f"{name}: {url}")
+
+    wanted = nodes.Listening(host, port, tls_cert, tls_key, client_ca, not no_courier, metrics_port)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    nodes.serve(console, nodes.Pins(pin_fd, pin_file), wanted, on_ready=ready)
+    return Exit.DONE
+
+
+def _list(console: Console, book: str, listing: "Listing") -> int:
+    """Print a page of the inbox or outbox."""
+    from transport.desk import nodes
+    from transport.node import looking
+    from transport.present import exchange
+
+    with nodes.reading(console) as office:
+        names, question = nodes.names(office), nodes.row_filter(office, listing, now=now())
+        page = (looking.inbox if book == "inbox" else looking.outbox_rows)(office, question)
+    if console.json:
+        console.document(exchange.list_document(book, page, names))
+    else:
+        console.say(exchange.list_lines(book, page, names, console.screen()))
+    return Exit.REFUSED if listing.overdue and page.rows else Exit.DONE
+
+
+def _time(text: str | None, console: Console) -> datetime | None:
+    return _moment(text, console) if text else None
+
+
+StateOption = Annotated[str | None, typer.Option("--state", metavar="STATE")]
+SinceOption = Annotated[str | None, typer.Option("--since", metavar="TIME")]
+UntilOption = Annotated[str | None, typer.Option("--until", metavar="TIME")]
+SearchOption = Annotated[str | None, typer.Option("--search", metavar="TEXT")]
+LimitOption = Annotated[int, typer.Option("--limit", metavar="N")]
+AfterOption = Annotated[str | None, typer.Option("--after", metavar="CURSOR")]
+
+
+@command("inbox")
+def inbox(
+    ctx: typer.Context,
+    state: StateOption = None,
+    from_: Annotated[str | None, typer.Option("--from", metavar="AGENCY")] = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    search: SearchOption = None,
+    overdue: Annotated[bool, typer.Option("--overdue")] = False,
+    limit: LimitOption = 50,
+    after: AfterOption = None,
+) -> int:
+    from transport.desk.nodes import Listing
+
+    console = console_of(ctx)
+    times = _time(since, console), _time(until, console)
+    return _list(console, "inbox", Listing(state, from_, *times, search, overdue, limit, after))
+
+
+@command("outbox")
+def outbox(
+    ctx: typer.Context,
+    state: StateOption = None,
+    to: Annotated[str | None, typer.Option("--to", metavar="AGENCY")] = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    search: SearchOption = None,
+    overdue: Annotated[bool, typer.Option("--overdue")] = False,
+    limit: LimitOption = 50,
+    after: AfterOption = None,
+) -> int:
+    from transport.desk.nodes import Listing
+
+    console = console_of(ctx)
+    times = _time(since, console), _time(until, console)
+    return _list(console, "outbox", Listing(state, to, *times, search, overdue, limit, after))
+
+
+@command("show")
+def show(
+    ctx: typer.Context,
+    ref: Ref,
+    file: Annotated[int | None, typer.Option("--file", metavar="N")] = None,
+    receipts: Annotated[bool, typer.Option("--receipts")] = False,
+    output: Output = None,
+    force: Force = False,
+) -> int:
+    from transport.desk import nodes
+    from transport.node import looking
+    from transport.present import exchange
+
+    console = console_of(ctx)
+    with nodes.reading(console) as office:
+        if file is not None:
+            return _one_file(console, looking.file_of(office, ref, file, now()), output, force=force)
+        names, shown = nodes.names(office), looking.show(office, ref, now())
+    if receipts and output:
+        data = b"\n".join(receipt.data for receipt in shown.receipts)
+        return _one_file(console, ("receipt.xml", data), output, force=force)
+    if console.json:
+        console.document(exchange.show_document(shown, names, console.lang))
+    else:
+        console.say(exchange.show_lines(shown, names, console.screen()))
+        console.say(receipt.data.decode("utf-8").rstrip() for receipt in shown.receipts if receipts)
+    return Exit.DONE
+
+
+def _one_file(console: Console, found: tuple[str, bytes], output: str | None, *, force: bool) -> int:
+    """Write one file of a document where asked, or under a safe form of its own name."""
+    from transport.desk import files, packing
+
+    name, data = found
+    if output == "-":
+        console.binary(data)
+        return Exit.DONE
+    target = Path(output) if output else Path(packing.safe_name(name, 1))
+    files.check_target(target, force=force)
+    files.write_output(target, data, force=force)
+    if not console.json:
+        console.say(str(target))
+    else:
+        console.document(
+            {
+                "schema": "edoc.unpack/1",
+                "verified": False,
+                "files": [packing.entry(name, data, "", target)],
+                "warnings": [],
+            }
+        )
+    return Exit.DONE
+
+
+@command("accept")
+def accept(
+    ctx: typer.Context,
+    ref: Ref,
+    remark: Annotated[str | None, typer.Option("--remark", metavar="TEXT")] = None,
+    despite: Annotated[str | None, typer.Option("--despite", metavar="TEXT")] = None,
+    assign: Annotated[str | None, typer.Option("--assign", metavar="UNIT")] = None,
+    note: Annotated[str | None, typer.Option("--note", metavar="TEXT")] = None,
+    due: Annotated[str | None, typer.Option("--due", metavar="DATE")] = None,
+    pin_fd: PinFd = None,
+    pin_file: PinFile = None,
+    yes: Yes = False,
+) -> int:
+    from transport.desk import nodes
+    from transport.desk.values import day
+    from transport.node.deciding import Acceptance
+    from transport.present import exchange
+
+    console = console_of(ctx)
+    act = Acceptance(nodes.login(), remark, despite, assign, note, day(due, "--due") if due else None)
+    if not console.confirmed(exchange.question("accept", ref, console.lang), yes=yes):
+        return Exit.REFUSED
+    with nodes.working(console, nodes.Pins(pin_fd, pin_file)) as node:
+        node.office.fetch_status = nodes.status_source(node.office.settings)
+        decided = node.accept(ref, act, now=now())
+    if console.json:
+        console.document(exchange.accept_document(decided, despite=despite))
+    else:
+        console.say(exchange.decision_line(decided, console.screen()))
+    return Exit.DONE
+
+
+@command("return")
+def return_(
+    ctx: typer.Context,
+    ref: Ref,
+    reason: Annotated[str, typer.Option("--reason", metavar="CODE")],
+    by: Annotated[str, typer.Option("--by", metavar="NAME")],
+    note: Annotated[str | None, typer.Option("--note", metavar="TEXT")] = None,
+    pin_fd: PinFd = None,
+    pin_file: PinFile = None,
+    yes: Yes = False,
+) -> int:
+    from edoc.lifecycle import RETURN_REASONS
+    from transport.desk import nodes
+    from transport.desk.values import choice
+    from transport.present import exchange
+
+    console = console_of(ctx)
+    choice(reason, "--reason", [item.code for item in RETURN_REASONS])
+    if reason == "other" and not note:
+        raise _missing("--note", "edoc return")
+    if not console.confirmed(exchange.question("return", ref, console.lang), yes=yes):
+        return Exit.REFUSED
+    with nodes.working(console, nodes.Pins(pin_fd, pin_file)) as node:
+        decided = node.give_back(ref, reason=reason, note=note, by=by, now=now())
+        names = nodes.names(node.office)
+    if console.json:
+        console.document(exchange.return_document(decided, names, console.lang, reason=reason, note=note))
+    else:
+        console.say(exchange.decision_line(decided, console.screen()))
+    return Exit.DONE
+
+
+def _missing(name: str, path: str) -> Exception:
+    from transport.present.errors import CommandError
+
+    return CommandError("EDOC-USE-003", name=name, command=path)
+
+
+STEPS = {"assigned": "04", "in-process": "05", "finished": "06"}
+
+
+@command("status")
+def status(
+    ctx: typer.Context,
+    ref: Annotated[str | None, typer.Argument(metavar="REF")] = None,
+    step: Annotated[str | None, typer.Option("--set", metavar="STEP")] = None,
+    unit: Annotated[str | None, typer.Option("--unit", metavar="TEXT")] = None,
+    person: Annotated[str | None, typer.Option("--person", metavar="NAME")] = None,
+    note: Annotated[str | None, typer.Option("--note", metavar="TEXT")] = None,
+    pin_fd: PinFd = None,
+    pin_file: PinFile = None,
+    yes: Yes = False,
+) -> int:
+    from transport.desk import nodes
+    from transport.desk.values import choice
+    from transport.node import looking
+    from transport.present import exchange
+
+    console = console_of(ctx)
+    if ref is None:
+        if step is not None:
+            raise _missing("REF", "edoc status")
+        return _node_status(console)
+    if step is not None:
+        choice(step, "--set", tuple(STEPS))
+        if not console.confirmed(exchange.question("status", ref, console.lang), yes=yes):
+            return Exit.REFUSED
+        with nodes.working(console, nodes.Pins(pin_fd, pin_file)) as node:
+            node.set_status(ref, STEPS[step], person=person or nodes.login(), unit=unit, note=note, now=now())
+    with nodes.reading(console) as office:
+        names, shown = nodes.names(office), looking.status_of(office, ref, now())
+    if console.json:
+        console.document(exchange.status_document(shown, names))
+    else:
+        console.say(exchange.status_lines(shown, names, console.screen()))
+    return Exit.DONE
+
+
+def _node_status(console: Console) -> int:
+    """Print the node on one screen."""
+    from transport.desk import nodes
+    from transport.node import looking
+    from transport.present import exchange
+
+    at = now()
+    with nodes.reading(console) as office:
+        names, standing = nodes.names(office), looking.screen(office, at)
+        certificates = nodes.certificates(office, at)
+    if console.json:
+        console.document(exchange.node_document(standing, names, certificates))
+    else:
+        console.say(exchange.node_lines(standing, names, certificates, console.screen()))
+    return Exit.DONE
+
+
 # --- the ledger ------------------------------------------------------------------------------------------------------
 
 ledger = typer.Typer(cls=EdocGroup, rich_markup_mode=None)
@@ -687,6 +1034,25 @@ def key_list(ctx: typer.Context) -> int:
         console.document(office.key_document(found, now=now()))
     else:
         console.say(office.key_lines(found, console.screen()))
+    return Exit.DONE
+
+
+@command("init")
+def init(
+    ctx: typer.Context,
+    agency_code: Annotated[str, typer.Option("--agency", metavar="CODE")],
+    name: Annotated[str, typer.Option("--name", metavar="TEXT")],
+    host: Annotated[str | None, typer.Option("--host", metavar="HOST")] = None,
+) -> int:
+    from transport.desk import nodes
+    from transport.present import office
+
+    console = console_of(ctx)
+    created = nodes.init(console, code=agency_code, name=name, host=host, now=now())
+    if console.json:
+        console.document(office.init_document(created, agency=agency_code))
+    else:
+        console.say(office.init_lines(created, console.lang))
     return Exit.DONE
 
 

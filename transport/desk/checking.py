@@ -13,7 +13,7 @@ from signer.report import Code, Integrity, Reason, Report, Verdict
 from transport.desk import trusting
 from transport.desk.files import read_input
 from transport.present.errors import CommandError, fault
-from transport.present.verify import Checked, Judgement
+from transport.present.verify import Checked, Judgement, reasons_of
 
 if TYPE_CHECKING:
     from edoc.agencies import Directory
@@ -85,9 +85,8 @@ def judged(data: bytes, *, context: Context, directory: Directory | None) -> Rep
 
 def _with_parts(data: bytes, report: Report, *, context: Context, directory: Directory | None) -> Report:
     """Judge the attachments of a message too; the worst verdict counts, and the main part must be signed."""
-    from edoc.seal import peek
-
     from edoc.envelopes import Envelope
+    from edoc.seal import peek
 
     if not any(signature.integrity is Integrity.INTACT for signature in report.signatures):
         return report
@@ -124,22 +123,13 @@ def description(message: object) -> dict[str, str]:
 
 
 def _combined(report: Report, parts: tuple[tuple[str, Report], ...]) -> Report:
-    """Take the worst verdict of seal and signed parts; an unsigned main part leaves the file indeterminate."""
-    signed = [part for _, part in parts if part.signatures]
-    verdicts = {report.verdict, *(part.verdict for part in signed)}
+    """Take the worst verdict of seal, main part and signed parts; unsigned appendices do not count (console.md 5.3)."""
+    counted = [part for number, (_, part) in enumerate(parts) if number == 0 or part.signatures]
+    verdicts = {report.verdict, *(part.verdict for part in counted)}
+    worst = next(one for one in (Verdict.INVALID, Verdict.INDETERMINATE, Verdict.VALID) if one in verdicts)
     reasons = list(report.reasons)
-    name, main = parts[0]
-    if not main.signatures:
-        reasons.append(Reason(Code.NO_SIGNATURE, {"name": name}))
-        verdicts.add(Verdict.INDETERMINATE)
-    reasons += [Reason(Code.PART_NOT_VALID, {"name": name}) for name, part in parts if _spoils(part)]
-    order = (Verdict.INVALID, Verdict.INDETERMINATE, Verdict.VALID)
-    worst = next(verdict for verdict in order if verdict in verdicts)
-    return replace(report, verdict=worst, reasons=tuple(reasons), parts=parts)
-
-
-def _spoils(part: Report) -> bool:
-    return bool(part.signatures) and part.verdict is not Verdict.VALID
+    reasons += [reason for part in counted for reason in reasons_of(part) if reason not in reasons]
+    return replace(report, verdict=worst, reasons=tuple(reasons), parts=parts, legal_class=parts[0][1].legal_class)
 
 
 def _required(report: Report, require: str | None) -> Report:

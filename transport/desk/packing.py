@@ -314,7 +314,6 @@ def inspect(console: Console, name: str, *, at: datetime) -> Looked:
         CommandError: unreadable or of an unknown format.
     """
     from signer.inspect import inspect_file
-
     from signer.trust import TrustStore
 
     data = read_input(name, console)

@@ -10,20 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edoc.errors import EdocError
-from signer.errors import SignerError
+from signer.errors import SignerError, SigningRefused
 from transport.desk import checking, keys, trusting
 from transport.desk.files import beside, check_target, read_input, write_output
 from transport.errors import TransportError
 from transport.present.errors import CommandError, Fault, fault
 
 if TYPE_CHECKING:
-    from signer.pdf.sign import Visible
-
     from signer.credential import Credential
+    from signer.pdf.sign import Visible
     from signer.report import Reason, Report, Signer
     from signer.timestamp import Timestamper
-    from signer.trust import Context
+    from signer.trust import Context, TrustStore
     from transport.desk.console import Console
+    from transport.http.addresses import Reach
     from transport.settings import Settings
 
 FORMATS = ("auto", "pades", "xades")
@@ -140,7 +140,7 @@ def _prepare(console: Console, request: Request) -> Desk:
     settings = configuration.load(home=home, config=console.config, environ=console.environ, overrides={})
     level = request.level or settings.sign_level
     profile = request.profile or settings.sign_profile
-    name = request.key or settings.key(request.role)
+    name = request.key or settings.key(request.role) or _only_key(home, request.role)
     if not name:
         raise CommandError("EDOC-USE-030", path=request.files[0], role=request.role)
     store = trusting.store_of(console, trust=request.trust, revocation=request.revocation)
@@ -154,6 +154,14 @@ def _prepare(console: Console, request: Request) -> Desk:
     return replace(desk, precondition=_precondition(desk)) if request.role == "agency" else desk
 
 
+def _only_key(home: Path, role: str) -> str | None:
+    """Return the newest imported key of a role, where the settings name none."""
+    from transport.store import quick
+
+    found = [key for key in quick.keys(home) if key.role == role]
+    return max(found, key=lambda key: key.added_at).name if found else None
+
+
 def _timestamper(request: Request, settings: Settings, level: str) -> Timestamper | None:
     if level == "b":
         return None
@@ -162,37 +170,44 @@ def _timestamper(request: Request, settings: Settings, level: str) -> Timestampe
         raise CommandError("EDOC-USE-032", path=request.files[0])
     from transport.http.pki import HttpTimestamper
 
-    return HttpTimestamper(url, timeout=settings.tsa_timeout, allow_private=settings.demo)
+    return HttpTimestamper(url, timeout=settings.tsa_timeout, reach=_reach(settings))
+
+
+def _reach(settings: Settings) -> Reach:
+    """Return where connections may go: loopback in the demonstration only, private networks as configured."""
+    from transport.http.addresses import Reach
+
+    return Reach.of(settings.network_private, demo=settings.demo)
 
 
 def _checked(
     credential: Credential, context: Context, settings: Settings, *, profile: str
 ) -> tuple[Context, tuple[Reason, ...]]:
     """Check the key before it is used (R27); status answers of its own certificate are fetched once if missing."""
-    from signer.chain import judge_path
     from signer.checks import check_credential
-    from signer.trust import Purpose
 
-    path = judge_path(
-        credential.certificate,
-        purpose=Purpose.SIGNERS,
-        time=context.at,
-        proved=False,
-        context=context,
-        candidates=credential.chain,
-    )
-    if path.needs:
-        from transport.http.pki import fetch_status
-
-        context = context.with_trust(fetch_status(path.needs, allow_private=settings.demo))
+    try:
+        return context, check_credential(credential, context=context, profile=profile)
+    except SigningRefused as refused:
+        if not refused.facts.get("needs"):
+            raise
+        context = context.with_trust(_fetched(refused, settings))
     return context, check_credential(credential, context=context, profile=profile)
+
+
+def _fetched(refused: SigningRefused, settings: Settings) -> TrustStore:
+    from signer.report import Need
+    from transport.http.pki import fetch_status
+
+    needs = refused.facts["needs"]
+    wanted = [need for need in needs if isinstance(need, Need)] if isinstance(needs, tuple) else []
+    return fetch_status(wanted, reach=_reach(settings))
 
 
 def _precondition(desk: Desk) -> Callable[[Report], Reason | None]:
     """Return the rule R28 for what is about to be signed; an appendix is judged by its main document."""
-    from edoc.seal import agency_precondition
-
     from edoc.agencies import Directory
+    from edoc.seal import agency_precondition
 
     directory = trusting.directory_of(desk.console) or Directory(())
     rule = agency_precondition(directory, desk.request.at.date())
@@ -344,7 +359,6 @@ def _visible(desk: Desk) -> Visible | None:
 def _read_back(desk: Desk, name: str, made: Made) -> tuple[datetime | None, str | None] | None:
     """Judge the finished file and deliver it only if every signature, old and new, is intact (R33)."""
     from signer.inspect import inspect_file
-
     from signer.report import Integrity
 
     report = inspect_file(made.data, context=desk.context)

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from signer.errors import CredentialError
-from transport.desk import keys, ledgers, trusting
+from transport.desk import keys, ledgers, nodes, trusting
 from transport.desk.files import check_target, read_input, write_output
 from transport.present.errors import CommandError
 
 if TYPE_CHECKING:
     from edoc.agencies import Agency, AgencyCertificate
     from transport.desk.console import Console
+    from transport.node.node import Node
     from transport.store.store import Store
     from transport.store.values import AnchorEntry, KeyEntry, Partner
 
@@ -36,6 +37,33 @@ def opened(console: Console, *, read_only: bool = False) -> Iterator[Store]:
 
     with Store.open(ledgers.settings_of(console), read_only=read_only) as store:
         yield store
+
+
+@contextmanager
+def changing(console: Console) -> Iterator[Node]:
+    """Open the node for a change of its tables, with the log's key but without the exchange key."""
+    from transport.node.node import Node
+    from transport.node.office import Office
+    from transport.node.opening import log_of
+    from transport.store.store import Store
+
+    settings = ledgers.settings_of(console)
+    log = log_of(settings.home)
+    with Store.open(settings, log=log) as store:
+        code = settings.agency_code or "-"
+        yield Node(Office(settings, store, log, code, settings.agency_name or code))
+
+
+def record(node: Node, action: str, *, subject: str, now: datetime, note: str | None = None) -> None:
+    """Enter the change in the ledger (R38, R88); before the log is opened by the exchange key there is none."""
+    from transport.errors import LedgerError
+
+    try:
+        node.office.store.read(node.office.log.head)
+    except LedgerError:
+        return
+    if node.office.log.signer is not None:
+        node.note(action, person=nodes.login(), subject=subject, now=now, note=note or "")
 
 
 # --- agencies --------------------------------------------------------------------------------------------------------
@@ -128,8 +156,9 @@ def add_agency(console: Console, entry: Agency, *, url: str | None, now: datetim
     """Enter the agency; the entry of before stays in the history."""
     from transport.store import directory
 
-    with opened(console) as store:
-        store.do(lambda unit: directory.add(unit, entry, now=now, url=url))
+    with changing(console) as node:
+        node.office.store.do(lambda unit: directory.add(unit, entry, now=now, url=url))
+        record(node, "agency.add", subject=entry.code, now=now)
 
 
 def agencies(console: Console, search: str | None) -> tuple[tuple[Agency, ...], dict[str, Partner]]:
@@ -199,16 +228,17 @@ def add_anchors(
     console: Console, found: Sequence[Certificate], uses: Sequence[str], *, basis: str | None, now: datetime
 ) -> None:
     """Trust the certificates for these uses."""
+    stored = [STORED_USE.get(use, use) for use in uses]
+    with changing(console) as node:
+        for item in found:
+            _add_anchor(node, item, stored, now=now)
+            record(node, "trust.add", subject=item.sha256, now=now, note=basis)
+
+
+def _add_anchor(node: Node, item: Certificate, uses: Sequence[str], *, now: datetime) -> None:
     from transport.store import directory
 
-    stored = [STORED_USE.get(use, use) for use in uses]
-    with opened(console) as store:
-        for item in found:
-            store.do(
-                lambda unit, item=item: directory.add_anchor(  # type: ignore[misc]  # a default binds the loop variable
-                    unit, item.der, stored, subject=item.subject, now=now
-                )
-            )
+    node.office.store.do(lambda unit: directory.add_anchor(unit, item.der, uses, subject=item.subject, now=now))
 
 
 def anchors(console: Console) -> tuple[AnchorEntry, ...]:
@@ -255,12 +285,21 @@ def import_key(console: Console, given: NewKey, *, now: datetime) -> KeyEntry:
     check_target(target, force=False)
     write_output(target, data, mode=0o600)
     try:
-        with opened(console) as store:
-            store.do(lambda unit: directory.add_key(unit, entry))
+        with changing(console) as node:
+            node.office.store.do(lambda unit: directory.add_key(unit, entry))
+            record(node, "key.import", subject=entry.sha256, now=now)
     except BaseException:
         target.unlink(missing_ok=True)
         raise
+    if given.role == "exchange" and settings.agency_code:
+        _open_log(console, given, now)
     return entry
+
+
+def _open_log(console: Console, given: NewKey, now: datetime) -> None:
+    """Let the first exchange key open the ledger with its statement (ledger.md 3)."""
+    with nodes.working(console, nodes.Pins(given.pin_fd, given.pin_file)) as node:
+        node.open_log(now=now)
 
 
 def _entry(given: NewKey, now: datetime, **facts: object) -> KeyEntry:

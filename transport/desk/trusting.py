@@ -89,8 +89,12 @@ def configured(console: Console) -> TrustStore:
 
     found = TrustStore()
     for der, use in quick.anchors(home):
-        found = found.merged(anchored([der], *_purposes(use)))
-    return found
+        purposes = _purposes(use)
+        if purposes:
+            found = found.merged(anchored([der], *purposes))
+    kept = quick.revocations(home)
+    crls = tuple(data for kind, data in kept if kind == "crl")
+    return found.merged(TrustStore(crls=crls, ocsps=tuple(data for kind, data in kept if kind == "ocsp")))
 
 
 def _purposes(use: str) -> tuple[Purpose, ...]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from typing import Protocol
 
+from transport.ledger.event import Leaf
 from transport.present import catalogue, errors
-from transport.present.screen import Screen, table
-from transport.present.text import VIETNAM, json_time, person_date, person_time, sanitise
-from transport.store.values import DispatchView, Page, ReceiptView, Row
+from transport.present.exits import Exit
+from transport.present.screen import Screen, facts, table
+from transport.present.text import VIETNAM, json_time, octets, person_date, person_time, sanitise
+from transport.store.values import ArrivalView, DispatchView, Page, ReceiptView, Row, StatusView
 
 Names = Mapping[str, str]  # agency code → name
 
@@ -158,10 +161,12 @@ def send_document(
     names: Names,
     lang: str,
 ) -> dict[str, object]:
-    """Return ``edoc.send/1``; ``sent_at`` is when the first recipient's receipt was settled or sending began."""
+    """Return ``edoc.send/1``; ``sent_at`` is when the first bytes left."""
     sent = [dispatch.sent_at for dispatch in dispatches if dispatch.sent_at]
     return {
         "schema": "edoc.send/1",
+        "dry_run": False,
+        "recipients": [agency(dispatch.key.recipient, names) for dispatch in dispatches],
         "message_id": message_id,
         "document_id": document_id,
         "sha256": sha256,
@@ -169,6 +174,29 @@ def send_document(
         "sent_at": _time(min(sent)) if sent else None,
         "dispatches": [dispatch_entry(dispatch, names, lang) for dispatch in dispatches],
     }
+
+
+def would_send_document(recipients: Sequence[str], sha256: str, names: Names) -> dict[str, object]:
+    """Return ``edoc.send/1`` of ``--dry-run``: whom it would go to, and the digest of the packed file."""
+    return {
+        "schema": "edoc.send/1",
+        "dry_run": True,
+        "recipients": [agency(code, names) for code in recipients],
+        "message_id": None,
+        "document_id": None,
+        "sha256": sha256,
+        "queued_at": None,
+        "sent_at": None,
+        "dispatches": [],
+    }
+
+
+def send_exit(dispatches: Sequence[DispatchView]) -> int:
+    """Return 1 if one recipient refused or time ran out, 0 if all have it, else 4: queued, not yet delivered."""
+    states = {dispatch.state.value for dispatch in dispatches}
+    if states & {"refused", "expired", "recalled"}:
+        return Exit.REFUSED
+    return Exit.DONE if states == {"delivered"} else Exit.LATER
 
 
 def dispatch_line(dispatch: DispatchView, names: Names, screen: Screen) -> str:
@@ -211,3 +239,252 @@ def fields(row: Row, names: Names, lang: str) -> dict[str, str]:
 
 def _named(code: str, name: str | None) -> str:
     return f"{name} ({code})" if name else code
+
+
+class LoggedEvent(Protocol):
+    """A leaf in its place in the log."""
+
+    @property
+    def index(self) -> int: ...
+    @property
+    def leaf(self) -> Leaf: ...
+
+
+class Shown(Protocol):
+    """One document in full."""
+
+    @property
+    def row(self) -> Row: ...
+    @property
+    def files(self) -> Sequence[tuple[str, int, str, str]]: ...
+    @property
+    def verification(self) -> Mapping[str, object] | None: ...
+    @property
+    def timeline(self) -> Sequence[LoggedEvent]: ...
+    @property
+    def receipts(self) -> Sequence[ReceiptView]: ...
+    @property
+    def dispatches(self) -> Sequence[DispatchView]: ...
+    @property
+    def statuses(self) -> Sequence[StatusView]: ...
+
+
+# --- one document ----------------------------------------------------------------------------------------------------
+
+
+def show_document(shown: Shown, names: Names, lang: str) -> dict[str, object]:
+    """Return ``edoc.show/1``."""
+    return {
+        "schema": "edoc.show/1",
+        "document": row_entry(shown.row, names),
+        "fields": {name: value for name, value in fields(shown.row, names, lang).items() if value},
+        "files": [
+            {"name": name, "size": size, "sha256": sha256, "content_type": content_type, "path": None}
+            for name, size, sha256, content_type in shown.files
+        ],
+        "verification": dict(shown.verification) if shown.verification is not None else None,
+        "timeline": [_event(entry) for entry in shown.timeline],
+        "receipts": [receipt_entry(receipt, names) for receipt in shown.receipts],
+        "dispatches": [dispatch_entry(dispatch, names, lang) for dispatch in shown.dispatches],
+        "links": [],
+    }
+
+
+def _event(entry: LoggedEvent) -> dict[str, object]:
+    """Return a line of the timeline; people stand in the ledger as commitments only, so they are not named here."""
+    leaf = entry.leaf
+    note = leaf.text("reason") or leaf.text("status")
+    return {"at": json_time(leaf.at), "event": leaf.kind, "actor": None, "note": note, "ledger_index": entry.index}
+
+
+def show_lines(shown: Shown, names: Names, screen: Screen) -> list[str]:
+    """Return the document for a person: facts, files, recipients, timeline."""
+    lang = screen.lang
+    lines = facts(fields(shown.row, names, lang), screen)
+    lines += ["", *_file_table(shown, screen)] if shown.files else []
+    if shown.dispatches:
+        lines += ["", *(dispatch_line(dispatch, names, screen) for dispatch in shown.dispatches)]
+    if shown.timeline:
+        headings = [catalogue.word(f"column.{name}", lang) for name in ("time", "event", "note", "index")]
+        rows = [
+            [person_time(entry.leaf.at), event_word(entry.leaf.kind, lang), _note(entry), str(entry.index)]
+            for entry in shown.timeline
+        ]
+        lines += ["", *table(headings, rows, screen)]
+    return lines
+
+
+def _file_table(shown: Shown, screen: Screen) -> list[str]:
+    headings = [catalogue.word(f"column.{name}", screen.lang) for name in ("number_of", "name", "size", "sha256")]
+    rows = [
+        [str(number), name, octets(size, screen.lang) if screen.terminal else str(size), sha256]
+        for number, (name, size, sha256, _) in enumerate(shown.files, 1)
+    ]
+    return table(headings, rows, screen)
+
+
+def _note(entry: LoggedEvent) -> str:
+    return " ".join(filter(None, (entry.leaf.text("status"), entry.leaf.text("reason"))))
+
+
+def event_word(kind: str, lang: str) -> str:
+    """Return an event of the ledger in words; one without words stands for itself."""
+    key = f"event.{kind}"
+    return catalogue.word(key, lang) if catalogue.has_word(key) else kind
+
+
+def status_document(shown: Shown, names: Names) -> dict[str, object]:
+    """Return ``edoc.status/1`` of one document: what each recipient has reported last."""
+    return {
+        "schema": "edoc.status/1",
+        "document": row_entry(shown.row, names),
+        "recipients": [_told(code, shown, names) for code in shown.row.recipients],
+    }
+
+
+def _told(code: str, shown: Shown, names: Names) -> dict[str, object]:
+    reports = [status for status in shown.statuses if status.key.recipient == code]
+    last = max(reports, key=lambda status: status.recorded_at, default=None)
+    return {
+        "to": agency(code, names),
+        "code": last.status.code if last else None,
+        "at": json_time(last.recorded_at) if last else None,
+        "note": (last.status.note or last.status.reason) if last else None,
+    }
+
+
+def status_lines(shown: Shown, names: Names, screen: Screen) -> list[str]:
+    """Return how a document stands with each recipient."""
+    rows = []
+    for code in shown.row.recipients:
+        told = _told(code, shown, names)
+        state = next((one.state.value for one in shown.dispatches if one.key.recipient == code), shown.row.state)
+        rows.append(
+            [
+                code,
+                names.get(code, ""),
+                state_word(state, screen.lang),
+                str(told["code"] or ""),
+                str(told["note"] or ""),
+            ]
+        )
+    headings = [catalogue.word(f"column.{name}", screen.lang) for name in ("code", "name", "state", "status", "note")]
+    return table(headings, rows, screen)
+
+
+class Standing(Protocol):
+    """The node at a glance."""
+
+    @property
+    def agency(self) -> str: ...
+    @property
+    def counts(self) -> Mapping[str, int]: ...
+    @property
+    def overdue(self) -> Sequence[Row]: ...
+    @property
+    def ledger_size(self) -> int: ...
+
+
+def node_document(standing: Standing, names: Names, certificates: Sequence[Mapping[str, object]]) -> dict[str, object]:
+    """Return ``edoc.status/1`` of the node; this version does not anchor its ledger, so it is never late."""
+    return {
+        "schema": "edoc.status/1",
+        "agency": agency(standing.agency, names),
+        "counts": dict(standing.counts),
+        "overdue": [row_entry(row, names) for row in standing.overdue],
+        "ledger": {"size": standing.ledger_size, "anchored_at": None, "late": False},
+        "certificates": [dict(certificate) for certificate in certificates],
+    }
+
+
+def node_lines(
+    standing: Standing, names: Names, certificates: Sequence[Mapping[str, object]], screen: Screen
+) -> list[str]:
+    """Return the node on one screen."""
+    lang = screen.lang
+    pairs = {catalogue.word("column.agency", lang): _named(standing.agency, names.get(standing.agency))}
+    for name, count in standing.counts.items():
+        book, _, state = name.partition("_")
+        pairs[f"{catalogue.word(f'book.{book}', lang)} · {state_word(state, lang)}"] = str(count)
+    pairs[catalogue.word("status.overdue", lang)] = str(len(standing.overdue))
+    pairs[catalogue.word("status.ledger", lang)] = str(standing.ledger_size)
+    for certificate in certificates:
+        pairs[f"{catalogue.word('status.key', lang)} {certificate['name']}"] = str(certificate["until"])
+    return facts(pairs, screen)
+
+
+class Decision(Protocol):
+    """A clerk's decision as taken."""
+
+    @property
+    def arrival(self) -> ArrivalView: ...
+    @property
+    def at(self) -> datetime: ...
+    @property
+    def number(self) -> int | None: ...
+    @property
+    def dispatches(self) -> Sequence[DispatchView]: ...
+
+
+def accept_document(decided: Decision, *, despite: str | None) -> dict[str, object]:
+    """Return ``edoc.accept/1``."""
+    return {
+        "schema": "edoc.accept/1",
+        "ref": decided.arrival.row.ref,
+        "arrival_number": decided.number,
+        "accepted_at": json_time(decided.at),
+        "verdict": decided.arrival.verdict,
+        "legal_class": decided.arrival.legal_class,
+        "decided_despite": despite,
+    }
+
+
+def return_document(decided: Decision, names: Names, lang: str, *, reason: str, note: str | None) -> dict[str, object]:
+    """Return ``edoc.return/1``."""
+    return {
+        "schema": "edoc.return/1",
+        "ref": decided.arrival.row.ref,
+        "returned_at": json_time(decided.at),
+        "reason": reason,
+        "note": note,
+        "dispatch": dispatch_entry(decided.dispatches[0], names, lang) if decided.dispatches else None,
+    }
+
+
+def decision_line(decided: Decision, screen: Screen) -> str:
+    """Return the line about a decision: what the document now is, and its arrival number."""
+    row = decided.arrival.row
+    text = catalogue.word(
+        "decision.number" if decided.number else "decision.done",
+        screen.lang,
+        ref=sanitise(number(row) or row.ref),
+        state=state_word(decided.arrival.state, screen.lang),
+        number=decided.number,
+    )
+    return f"{screen.paint(screen.sign('good'), 'good')} {text}"
+
+
+# --- questions, small documents --------------------------------------------------------------------------------------
+
+
+def question(act: str, ref: str, lang: str) -> str:
+    """Return the question before an act that leaves the office."""
+    return catalogue.word(f"question.{act}", lang, ref=sanitise(ref))
+
+
+def send_question(file: str, recipients: Sequence[str], lang: str) -> str:
+    """Return the question before sending: which file, to whom."""
+    return catalogue.word("question.send", lang, ref=sanitise(file), to=sanitise(", ".join(recipients)))
+
+
+def would_send_lines(recipients: Sequence[str], sha256: str, names: Names, lang: str) -> list[str]:
+    """Return what ``--dry-run`` prints: one line per recipient."""
+    return [
+        catalogue.word("send.would", lang, to=sanitise(_named(code, names.get(code))), sha256=sha256)
+        for code in recipients
+    ]
+
+
+def serve_document(pid: int, urls: Mapping[str, str]) -> dict[str, object]:
+    """Return ``edoc.serve/1``."""
+    return {"schema": "edoc.serve/1", "pid": pid, "urls": dict(urls)}

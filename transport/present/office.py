@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from pathlib import Path
 from typing import Protocol
 
 from transport.present import catalogue
@@ -206,3 +207,37 @@ def question(key: str, lang: str, what: str, lines: Sequence[str]) -> str:
 def not_an_authority(subject: str, lang: str) -> str:
     """Return the warning about an anchor that is neither an authority nor self-signed."""
     return catalogue.word("trust.not_authority", lang, subject=sanitise(subject))
+
+
+class CreatedLike(Protocol):
+    """What ``init`` made."""
+
+    @property
+    def home(self) -> Path: ...
+    @property
+    def database(self) -> Path: ...
+    @property
+    def origin(self) -> str: ...
+    @property
+    def vkey(self) -> str: ...
+    @property
+    def paths(self) -> Sequence[str]: ...
+
+
+def init_document(created: CreatedLike, *, agency: str) -> dict[str, object]:
+    """Return ``edoc.init/1``."""
+    key_id = created.vkey.split("+")[1] if created.vkey.count("+") >= 2 else created.vkey
+    return {
+        "schema": "edoc.init/1",
+        "home": str(created.home),
+        "agency": agency,
+        "database": str(created.database),
+        "ledger": {"origin": created.origin, "key_id": key_id, "vkey": created.vkey},
+        "created": list(created.paths),
+    }
+
+
+def init_lines(created: CreatedLike, lang: str) -> list[str]:
+    """Return what was made, and the three commands that come next."""
+    made = catalogue.word("init.made", lang, home=sanitise(str(created.home)), origin=sanitise(created.origin))
+    return [made, *(f"  {sanitise(path)}" for path in created.paths), *catalogue.word("init.next", lang).split("|")]

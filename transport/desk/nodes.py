@@ -1,0 +1,321 @@
+"""The node at the desk: opened for one command, with its keys only where the command needs them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import getpass
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from transport.desk import ledgers, secrets
+from transport.errors import SettingsError
+from transport.present.errors import CommandError
+
+if TYPE_CHECKING:
+    import ssl
+
+    from signer.credential import PassphraseSource, Secret
+    from transport.desk.console import Console
+    from transport.http.wire import RequestKey
+    from transport.node.node import Node
+    from transport.node.office import Office, StatusFetcher
+    from transport.node.opening import Created
+    from transport.settings import Settings
+    from transport.store.values import DispatchView, RowFilter
+
+FINAL = frozenset({"delivered", "refused", "expired", "recalled"})
+TRANSPORT_ANCHORS = "transport-anchors.pem"
+
+
+@dataclass(frozen=True, slots=True)
+class Pins:
+    """Where this call finds pass phrases."""
+
+    pin_fd: int | None = None
+    pin_file: str | None = None
+
+
+def passphrase(console: Console, pins: Pins) -> PassphraseSource:
+    """Return what is asked for pass phrases; ``None`` where there is nobody to ask, and the key decides."""
+    ask = secrets.source(console, pin_fd=pins.pin_fd, pin_file=pins.pin_file)
+
+    def answer(what: str) -> Secret | None:
+        try:
+            return ask(what)
+        except CommandError as error:
+            if error.code != "EDOC-USE-023":
+                raise
+            return None
+
+    return answer
+
+
+def login() -> str:
+    """Return who is at the desk: the name of the system's account."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid()) if hasattr(os, "getuid") else "-"
+
+
+@contextmanager
+def working(console: Console, pins: Pins = Pins(), *, need_exchange: bool = True) -> Iterator[Node]:
+    """Open the node with its exchange key, and its ways to the network."""
+    from transport.node.node import Node
+
+    settings = ledgers.settings_of(console)
+    with Node.open(settings, passphrase=passphrase(console, pins), need_exchange=need_exchange) as node:
+        yield node
+
+
+@contextmanager
+def reading(console: Console) -> Iterator[Office]:
+    """Open the node for questions: no key is touched, nothing can be written."""
+    from transport.node.office import Office
+    from transport.store.log import Log
+    from transport.store.store import Store
+
+    settings = ledgers.settings_of(console)
+    if not settings.agency_code:
+        raise SettingsError("EDOC-CFG-021", "the settings name no agency", home=str(settings.home))
+    with Store.open(settings, read_only=True) as store:
+        yield Office(settings, store, Log(), settings.agency_code, settings.agency_name or settings.agency_code)
+
+
+def names(office: Office) -> dict[str, str]:
+    """Return the names of the agencies known, by code."""
+    return {**{agency.code: agency.name for agency in office.directory().agencies}, office.code: office.name}
+
+
+def host_of(code: str) -> str:
+    """Return the host in the name of the log of an agency that named none: ``h99-01.edoc.example``."""
+    return f"{code.lower().replace('.', '-')}.edoc.example"
+
+
+def init(console: Console, *, code: str, name: str, host: str | None, now: datetime) -> Created:
+    """Make the node of an agency in the home.
+
+    Raises:
+        CommandError: there is one already, or the code is none.
+        StoreError: the folder cannot be made or written.
+    """
+    from edoc.agencies import check_code
+    from transport.desk import trusting
+    from transport.node.opening import create
+    from transport.settings import load
+
+    home = trusting.home_of(console)
+    if home.exists() and any(home.iterdir()):
+        raise CommandError("EDOC-USE-034", home=home)
+    settings = load(home=home, config=console.config, environ=console.environ, overrides={})
+    return create(settings, code=check_code(code), name=name, host=host or host_of(code), now=now)
+
+
+# --- the network -----------------------------------------------------------------------------------------------------
+
+
+def request_key(node: Node, console: Console, pins: Pins) -> RequestKey | None:
+    """Load the key that signs requests; ``None`` if none was imported."""
+    from signer.credential import Role
+    from signer.errors import CredentialError
+    from transport.http.wire import RequestKey
+    from transport.node.opening import key_entry, read_key
+
+    entry = key_entry(node.office, Role.REQUEST)
+    if entry is None:
+        return None
+    data = read_key(node.office.settings.home, entry)
+    secret = passphrase(console, pins)(entry.name) if b"ENCRYPTED" in data else None
+    try:
+        return RequestKey.from_pem(data, secret.reveal() if secret else None)
+    except ValueError:
+        raise CredentialError("EDOC-KEY-002", "the request key cannot be opened", path=entry.name) from None
+
+
+def networked(node: Node, console: Console, pins: Pins) -> Node:
+    """Give the node its request key and its ways to the network, within what the settings allow."""
+    from transport.http.addresses import Reach
+    from transport.http.pki import fetch_status
+
+    settings = node.office.settings
+    reach = Reach.of(settings.network_private, demo=settings.demo)
+    node.office.request = request_key(node, console, pins)
+    return node.with_network(
+        tls=_tls(node.office, settings), reach=reach, fetch_status=lambda needs: fetch_status(needs, reach=reach)
+    )
+
+
+def _tls(office: Office, settings: Settings) -> ssl.SSLContext | None:
+    """Return the TLS context with the anchors of use ``tls``; the system's anchors are never used."""
+    from transport.http.tls import client_context
+    from transport.store import directory
+
+    anchors = [entry.data for entry in office.store.read(directory.anchors) if "transport" in entry.uses]
+    if not anchors:
+        return None
+    import ssl
+
+    from transport.node.opening import write_private
+
+    path = settings.home / TRANSPORT_ANCHORS
+    write_private(path, "".join(map(ssl.DER_cert_to_PEM_cert, anchors)).encode("ascii"))
+    return client_context(path)
+
+
+def carry(node: Node, message_id: str, *, seconds: float) -> tuple[DispatchView, ...]:
+    """Carry here until every recipient has answered or the time is up; a running server may do it instead."""
+    end = time.monotonic() + seconds
+
+    def enough() -> bool:
+        return time.monotonic() >= end or all(one.state.value in FINAL for one in node.dispatches(message_id))
+
+    if not enough():
+        asyncio.run(_carry(node, enough, seconds))
+    return node.dispatches(message_id)
+
+
+async def _carry(node: Node, enough: Callable[[], bool], seconds: float) -> None:
+    stop = asyncio.Event()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds + 5.0):
+            await node.run_courier(stop, until=enough)
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """How the server listens."""
+
+    host: str = "127.0.0.1"
+    port: int = 8443
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    client_ca: str | None = None
+    courier: bool = True
+    metrics_port: int | None = None
+
+
+def serve(console: Console, pins: Pins, wanted: Listening, *, on_ready: Callable[[dict[str, str]], None]) -> None:
+    """Serve until SIGTERM or SIGINT; one server per home.
+
+    Raises:
+        SettingsError: a key is missing, the port is taken, another server holds the home, TLS cannot be used.
+    """
+    from transport.http.config import ServeConfig
+    from transport.http.server import serve as run
+    from transport.store.lock import ServerLock
+
+    with working(console, pins) as node:
+        lock = ServerLock(node.office.settings.home)
+        lock.acquire()
+        try:
+            networked(node, console, pins)
+            if node.office.request is None:
+                raise SettingsError("EDOC-CFG-022", "the node has no request key", agency=node.office.code)
+            node.office.store.blobs.sweep()
+            config = ServeConfig(
+                spool=node.office.settings.home / "spool",
+                host=wanted.host,
+                port=wanted.port,
+                demo=node.office.settings.demo,
+                tls_cert=_path(wanted.tls_cert),
+                tls_key=_path(wanted.tls_key),
+                client_ca=_path(wanted.client_ca),
+                metrics_port=wanted.metrics_port,
+                node_name=node.office.node_name,
+                request_key=node.office.request,
+                on_ready=on_ready,
+            )
+            beside = [node.run_effects, *([node.run_courier] if wanted.courier else [])]
+            asyncio.run(run(node, config=config, alongside=beside))
+        finally:
+            lock.release()
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text) if text else None
+
+
+# --- lists -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a list command asks, as typed."""
+
+    state: str | None = None
+    agency: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    search: str | None = None
+    overdue: bool = False
+    limit: int = 50
+    after: str | None = None
+
+
+def row_filter(office: Office, asked: Listing, *, now: datetime) -> RowFilter:
+    """Return the question for the store; the agency by code or alias.
+
+    Raises:
+        UnknownAgency: the directory has none of that name; the nearest are proposed.
+    """
+    from transport.store.values import RowFilter
+
+    if not 1 <= asked.limit <= 1000:
+        raise CommandError("EDOC-USE-004", name="--limit", value=asked.limit, expected="1…1000")
+    code = office.directory().find(asked.agency).code if asked.agency else None
+    return RowFilter(
+        state=asked.state,
+        agency=code,
+        since=asked.since,
+        until=asked.until,
+        search=asked.search,
+        overdue=asked.overdue,
+        limit=asked.limit,
+        after=asked.after,
+        now=now,
+    )
+
+
+def recipients_of(office: Office, data: bytes, to: Sequence[str], *, now: datetime) -> tuple[str, ...]:
+    """Check every rule of sending and return the recipients; nothing is sealed or queued (``--dry-run``)."""
+    from edoc.seal import read_packed
+    from transport.intake import vietnam_day
+    from transport.node.sending import check_rules
+
+    message = read_packed(data)
+    return check_rules(office, message, directory=office.directory(), day=vietnam_day(now), to=to or None)
+
+
+def status_source(settings: Settings) -> StatusFetcher:
+    """Return how missing status answers are fetched, within what the settings allow to be reached."""
+    from transport.http.addresses import Reach
+    from transport.http.pki import fetch_status
+
+    reach = Reach.of(settings.network_private, demo=settings.demo)
+    return lambda needs: fetch_status(needs, reach=reach)
+
+
+def certificates(office: Office, now: datetime) -> list[dict[str, object]]:
+    """Return the certificates of the node's keys and when they end, as ``status`` shows them."""
+    from transport.present.text import json_time, person_time
+    from transport.store import directory
+
+    return [
+        {
+            "name": key.name,
+            "role": key.role,
+            "sha256": key.sha256,
+            "not_after": json_time(key.not_after),
+            "days_left": (key.not_after - now).days,
+            "until": person_time(key.not_after),
+        }
+        for key in office.store.read(directory.keys)
+        if key.not_after is not None
+    ]
