@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
+from signer.trust import TrustStore
 from tests.world import letter
 from transport.dispatch import State
 from transport.errors import Refused
+from transport.evidence import audit
 from transport.node.deciding import Acceptance, NotDecided
+from transport.node.proving import Asked
 from transport.store.values import RowFilter
 
 if TYPE_CHECKING:
     from tests.world import World
+
+
+STEPS_WITHOUT_TIME = (
+    ["container", "seal", "content", "envelope", "receipts", "leaf", "inclusion", "checkpoint", "log-key", "consistency", "chain", "peer"]
+)
 
 
 def send(world: World, **facts: object) -> str:
@@ -122,3 +131,23 @@ def test_both_ledgers_verify_and_hold_matching_leaves(world: World) -> None:
         assert ours.text(field) == theirs.text(field)
     assert theirs.member("peer")["leaf"] == leaves["H99.01"]["sent"].sha256
     assert ours.member("peer")["leaf"] == theirs.sha256
+
+
+def test_an_evidence_package_of_both_sides_is_proved_offline_by_the_steps_asked_for(world: World) -> None:
+    message_id = send(world)
+    world.settle()
+    a, b = world.nodes["H99.01"], world.nodes["H99.02"]
+    theirs = b.evidence(f"msg:{message_id}", Asked("Lê Văn Mẫu"), now=world.clock.now)
+    ours = a.evidence(f"msg:{message_id}", Asked("Trần Thị Mẫu", peer=theirs.data), now=world.clock.now)
+    context = a.office.context(world.clock.now)
+    found = audit(ours.data, context=context, only=STEPS_WITHOUT_TIME, software="test").items[0]
+    unproved = [
+        (check.id, check.event, check.reasons) for check in found.checks if check.needed and check.result != "proved"
+    ]
+    assert not unproved
+    assert found.result == "proved"
+    assert found.scope == "both-sides"
+    whole = audit(ours.data, context=context, software="test").items[0]
+    assert whole.result == "not-proved", "without time stamps and witnesses nothing is proved as a whole"
+    blind = replace(context, trust=TrustStore())
+    assert audit(ours.data, context=blind, only=STEPS_WITHOUT_TIME, software="test").items[0].result == "not-proved"
