@@ -172,7 +172,7 @@ def public_key(certificate: bytes) -> object | None:
     """Return a certificate's public key, or ``None`` if certificate or key cannot be read."""
     try:
         return x509.load_der_x509_certificate(certificate).public_key()
-    except (ValueError, UnsupportedAlgorithm):
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
         return None
 
 

@@ -289,6 +289,6 @@ def _token_certificates(token: bytes) -> Sequence[bytes]:
 def _issued(der: bytes, issuer: bytes) -> bool:
     try:
         x509.load_der_x509_certificate(der).verify_directly_issued_by(x509.load_der_x509_certificate(issuer))
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, x509.InvalidVersion):
         return False
     return True

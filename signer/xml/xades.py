@@ -29,13 +29,23 @@ PROPERTIES_TYPE = "http://uri.etsi.org/01903#SignedProperties"
 TOKENS_MAX = 8
 """Time stamps read in one signature of a profile; we write one."""
 
+FILTER2 = "http://www.w3.org/2002/06/xmldsig-filter2"
+WITHOUT_SIGNATURES = (
+    f'<ds:Transform Algorithm="{FILTER2}"><XPath xmlns="{FILTER2}" Filter="subtract">/descendant::ds:Signature</XPath>'
+    "</ds:Transform>"
+)
+"""The filter 2.0 transform that leaves every signature out, so that parallel signatures can follow (signing.md 5.4)."""
+
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z")
 _NS = {"ds": DS, "xades": XADES}
 
 
 @dataclass(frozen=True, slots=True)
 class ReferenceLayout:
-    """A reference to an object: its ``Id``, ``URI``, ``Type``, transforms and the media type of the object."""
+    """A reference to an object: its ``Id``, ``URI``, ``Type``, transforms and the media type of the object.
+
+    A transform is an identifier, or the canonical text of a whole ``ds:Transform``.
+    """
 
     id: str
     uri: str
@@ -139,7 +149,9 @@ def _signed_info(layout: Layout, values: Values) -> str:
 
 def _reference(layout: ReferenceLayout, digest: bytes, algorithm: str) -> str:
     kind = f' Type="{layout.type}"' if layout.type else ""
-    transforms = "".join(f'<ds:Transform Algorithm="{uri}"></ds:Transform>' for uri in layout.transforms)
+    transforms = "".join(
+        one if one.startswith("<") else f'<ds:Transform Algorithm="{one}"></ds:Transform>' for one in layout.transforms
+    )
     wrapped = f"<ds:Transforms>{transforms}</ds:Transforms>" if transforms else ""
     return (
         f'<ds:Reference Id="{layout.id}"{kind} URI="{_attribute(layout.uri)}">{wrapped}'

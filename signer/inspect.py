@@ -1,0 +1,91 @@
+"""Recognise a file by its content and judge it with what fits (signing.md 1.1 G2, console.md 5.1).
+
+Each format's reader is imported only when a file needs it, so that judging XML or a receipt loads nothing of PDF.
+"""
+
+from __future__ import annotations
+
+import re
+
+from signer.judge import FileFacts, report_of
+from signer.report import Code, Reason, Report
+from signer.trust import Context
+
+EDXML_NAMESPACE = "http://www.mic.gov.vn/TBT/QCVN_102_2016"
+RECEIPT_NAMESPACE = "urn:edoc:receipt:1"
+STATEMENT_NAMESPACE = "urn:edoc:ledger-keys:1"
+SLIP_NAMESPACE = "urn:edoc:slip:1"
+HEAD_BYTES = 4096
+"""How far into a file its kind is looked for; PDF allows 1,024 bytes before ``%PDF-``, edXML 64 before ``<?xml``."""
+
+_ROOT = re.compile(
+    r"^\ufeff?.{0,64}?(?:<\?xml[^>]*\?>)?(?:\s|<!--.*?-->|<\?.*?\?>|<!DOCTYPE[^>\[]*(?:\[[^\]]*\])?\s*>)*"
+    r"<(?:[\w.-]+:)?(?P<name>[\w.-]+)(?P<rest>[^>]*)",
+    re.DOTALL,
+)
+
+
+def recognise(data: bytes) -> str:
+    """Return the kind by content: ``pdf xml edxml asic cms receipt proof`` or ``unknown``."""
+    head = data[:HEAD_BYTES]
+    if b"%PDF-" in head[:1029]:
+        return "pdf"
+    if head.startswith(b"PK\x03\x04"):
+        return "asic"
+    if re.match(rb"c2sp\.org/tlog-proof@v\d+\n", head):
+        return "proof"
+    if head.startswith((b"\x30\x80\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07", b"-----BEGIN CMS", b"-----BEGIN PKCS7")):
+        return "cms"
+    if re.match(rb"\x30[\x82-\x84].{2,4}\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02", head, re.DOTALL):
+        return "cms"
+    return _xml_kind(head)
+
+
+def _xml_kind(head: bytes) -> str:
+    utf16 = head.startswith((b"\xff\xfe", b"\xfe\xff"))
+    text = head[: len(head) // 2 * 2].decode("utf-16" if utf16 else "utf-8", "replace")
+    found = _ROOT.match(text)
+    if found is None:
+        return "unknown"
+    name, rest = found["name"], found["rest"]
+    if name == "edXML" and EDXML_NAMESPACE in rest:
+        return "edxml"
+    if name in {"Receipt", "EvidenceCopy"} and RECEIPT_NAMESPACE in rest:
+        return "receipt"
+    return "xml"
+
+
+def inspect_file(data: bytes, *, context: Context) -> Report:
+    """Judge a file of any kind; never raises for what the file contains."""
+    kind = recognise(data)
+    if kind == "pdf":
+        from signer.pdf.verify import inspect_pdf
+
+        return inspect_pdf(data, context=context)
+    if kind == "asic":
+        from signer.asic import inspect_asice
+
+        return inspect_asice(data, context=context)
+    if kind == "receipt":
+        from signer.xml.profiles import inspect_declaration
+
+        return inspect_declaration(data, context=context).report
+    if kind in {"edxml", "xml"}:
+        return _inspect_xml(data, kind, context)
+    reason = Reason(Code.UNSUPPORTED_FORMAT if data else Code.UNREADABLE)
+    return report_of(FileFacts(kind, None, data, reasons=(reason,)), (), context=context)
+
+
+def _inspect_xml(data: bytes, kind: str, context: Context) -> Report:
+    """Judge edXML by its seal, statements as declarations, everything else by the general rules."""
+    if kind == "edxml" and SLIP_NAMESPACE.encode("ascii") in data:
+        from signer.xml.profiles import inspect_seal
+
+        return inspect_seal(data, context=context).report
+    if kind == "xml" and STATEMENT_NAMESPACE.encode("ascii") in data[:HEAD_BYTES]:
+        from signer.xml.profiles import inspect_declaration
+
+        return inspect_declaration(data, context=context).report
+    from signer.xml.verify import inspect_xml
+
+    return inspect_xml(data, context=context, kind=kind)

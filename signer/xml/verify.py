@@ -1,0 +1,201 @@
+"""Judge any signed XML, and hand back what was signed (signing.md 5.2, 5.5).
+
+``inspect_xml`` reports and never raises for what the file contains. ``verify_xml`` must be told what has to be covered
+and returns a tree rebuilt from the octets that were hashed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from lxml import etree
+
+from signer.errors import InputRefused, LimitExceeded, NotVerified
+from signer.judge import Facts, FileFacts, Judged, Stamp, judge_signature, report_of
+from signer.report import Code, Covers, Crypto, Integrity, Reason, Report, Verdict
+from signer.safexml import parse_foreign, parser
+from signer.trust import Context
+from signer.xml.coverage import extent, wrapping
+from signer.xml.document import Document, NodeSet, OverBudget
+from signer.xml.dsig import digest_label
+from signer.xml.examine import BROKEN, Examined, examine, form_of
+from signer.xml.properties import stamps
+
+_NOTHING: Mapping[str, bytes] = MappingProxyType({})
+_TOKEN = object()
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedXml:
+    """What a valid signature covers: ``tree`` is rebuilt from the octets that were hashed. Made here only."""
+
+    tree: etree._Element
+    covered: tuple[str, ...]
+    excluded: tuple[str, ...]
+    external: Mapping[str, str]  # name of detached content, its SHA-256
+    certificate: bytes  # DER
+    report: Report
+    made_by: object = field(repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.made_by is not _TOKEN:
+            raise TypeError("verified values come from verification only")
+
+
+@dataclass(frozen=True)
+class XmlFindings:
+    """Signatures of a file as examined and judged; ``document`` is ``None`` if the file cannot be read."""
+
+    report: Report
+    document: Document | None = None
+    examined: tuple[Examined, ...] = ()
+    judged: tuple[Judged, ...] = ()
+
+
+def inspect_xml(
+    data: bytes, *, context: Context, content: Mapping[str, bytes] | None = None, kind: str = "xml"
+) -> Report:
+    """Judge every signature of an XML file; ``content`` is detached content by the exact name references use."""
+    return find(data, context=context, content=content, kind=kind).report
+
+
+def verify_xml(
+    data: bytes, *, covers: str, context: Context, content: Mapping[str, bytes] | None = None
+) -> VerifiedXml:
+    """Return what is signed, if the file is valid and one signature covers ``covers``.
+
+    ``covers`` is the document element's name (local, or ``{namespace}local``), or a path as reports write it.
+
+    Raises:
+        NotVerified: the verdict is not *valid*, or no signature covers what was asked for.
+        InputRefused, LimitExceeded: not XML we read at all.
+    """
+    parse_foreign(data, limits=context.limits)
+    findings = find(data, context=context, content=content)
+    if findings.report.verdict is Verdict.VALID and findings.document is not None:
+        for one in findings.examined:
+            region = _covering(one, findings.document, covers)
+            if region is not None and one.certificate is not None:
+                return _verified(one, region, findings, content or _NOTHING)
+    code = findings.report.reasons[0].code if findings.report.reasons else Code.PARTIAL_COVERAGE
+    raise NotVerified("EDOC-SIG-001", f"not verified: {code}", findings.report, reason=code.value)
+
+
+def find(
+    data: bytes, *, context: Context, content: Mapping[str, bytes] | None = None, kind: str = "xml"
+) -> XmlFindings:
+    """Examine and judge a file."""
+    try:
+        skeleton, root = parse_foreign(data, limits=context.limits)
+    except InputRefused as error:
+        over = isinstance(error, LimitExceeded)
+        facts = {"limit": str(error.facts.get("limit", "-"))} if over else {}
+        reason = Reason(Code.LIMIT_EXCEEDED if over else Code.UNREADABLE, facts)
+        return XmlFindings(report_of(FileFacts(kind, None, data, reasons=(reason,)), (), context=context))
+    document = Document.of(root, skeleton, size=len(data))
+    warnings = _file_warnings(document)
+    if kind == "edxml":
+        file = FileFacts(kind, "edXML", data, warnings=(*warnings, *_placeholders(root)))
+        return XmlFindings(report_of(file, (), context=context), document)
+    if len(document.signatures) > context.limits.signatures:
+        reason = Reason(Code.LIMIT_EXCEEDED, {"limit": "signatures"})
+        return XmlFindings(report_of(FileFacts(kind, "XML", data, reasons=(reason,)), (), context=context), document)
+    examined = _examined(document, context, content or _NOTHING)
+    judged = tuple(judge_signature(facts_of(one, document), context=context) for one in examined)
+    name = "XAdES" if any(one.properties.present for one in examined) else "XML-DSig" if examined else "XML"
+    file = FileFacts(kind, name, data, warnings=warnings)
+    return XmlFindings(report_of(file, judged, context=context), document, examined, judged)
+
+
+def _file_warnings(document: Document) -> tuple[Reason, ...]:
+    has_doctype = document.root.getroottree().docinfo.internalDTD is not None
+    return (Reason(Code.DOCTYPE_PRESENT),) if has_doctype else ()
+
+
+def _placeholders(root: etree._Element) -> tuple[Reason, ...]:
+    """Signature elements of the edXML header are placeholders (edxml.md 8): noticed, never verified."""
+    names = {"Signature", "DigitalSignature"}
+    found = any(etree.QName(e).localname in names and (len(e) or e.text) for e in root.iter(etree.Element))
+    return (Reason(Code.HEADER_SIGNATURE_PLACEHOLDER),) if found else ()
+
+
+def _examined(document: Document, context: Context, content: Mapping[str, bytes]) -> tuple[Examined, ...]:
+    names: list[str] = []
+    found = []
+    for number, element in enumerate(document.signatures, start=1):
+        name = element.get("Id") or f"signature-{number}"
+        names.append(name if name not in names else f"{name}-{number}")
+        found.append(examine(element, id=names[-1], document=document, content=content, limits=context.limits))
+    return wrapping(found, document)
+
+
+def facts_of(one: Examined, document: Document) -> Facts:
+    """Return what ``signer.judge`` needs to know about an examined signature."""
+    codes = {reason.code for reason in one.reasons}
+    integrity = Integrity.INTACT
+    if codes & BROKEN:
+        integrity = Integrity.BROKEN
+    elif not one.is_intact:
+        integrity = Integrity.UNKNOWN
+    covers, covered = extent(one, document)
+    warnings = [Reason(Code.PARTIAL_COVERAGE, {"path": ", ".join(covered) or "-"})] if covers is Covers.PARTIAL else []
+    signed = one.properties.present and one.properties.certificate is not None and one.properties.signing_time
+    crypto = Crypto.BAD if codes & {Code.HASH_FAILURE, Code.SIG_CRYPTO_FAILURE} else one.crypto
+    return Facts(
+        id=one.id,
+        crypto=crypto,
+        integrity=integrity,
+        covers=covers,
+        level="XAdES-B-B" if signed else "XMLDSIG",
+        certificate=one.certificate,
+        algorithm=one.algorithm,
+        digests=tuple(dict.fromkeys(digest_label(r.digest) for r in one.references if r.digest)),
+        candidates=one.candidates,
+        signing_time=one.properties.signing_time,
+        structural=one.reasons,
+        stamps=_stamps(one, document),
+        warnings=tuple(warnings),
+        covered=covered if covers is Covers.PARTIAL else (),
+        value_sha256=hashlib.sha256(one.value).hexdigest() if one.value else None,
+    )
+
+
+def _stamps(one: Examined, document: Document) -> tuple[Stamp, ...]:
+    try:
+        return stamps(one.element, one.properties, document, id=one.id)
+    except OverBudget:
+        return ()
+
+
+def _covering(one: Examined, document: Document, covers: str) -> NodeSet | None:
+    root = document.root
+    for region in one.regions:
+        apex = region.apex if region.apex is not None else root
+        if covers.startswith("/") and document.path(apex) == covers:
+            return region
+        if apex is root and covers in {str(root.tag), etree.QName(root).localname}:
+            return region
+    return None
+
+
+def _verified(one: Examined, region: NodeSet, findings: XmlFindings, content: Mapping[str, bytes]) -> VerifiedXml:
+    document = findings.document
+    assert document is not None
+    assert one.certificate is not None
+    octets = b"".join(document.skeleton_pieces(region, form_of(one, region)))
+    tree = etree.fromstring(octets, parser())
+    document.skeleton.put_back(tree)
+    _, covered = extent(one, document)
+    names = [r.external for r in one.references if r.holds and r.external is not None]
+    return VerifiedXml(
+        tree=tree,
+        covered=covered,
+        excluded=tuple(document.path(element) for element in region.omit),
+        external={name: hashlib.sha256(content[name]).hexdigest() for name in names if name in content},
+        certificate=one.certificate,
+        report=findings.report,
+        made_by=_TOKEN,
+    )
