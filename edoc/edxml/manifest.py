@@ -6,6 +6,8 @@ position. An attachment without a reference is delivered; differences are report
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +16,8 @@ from edoc.edxml.files import decode, media_type, safe_name, unwrap
 from edoc.edxml.limits import ReadLimits
 from edoc.edxml.names import Element, child, children
 from edoc.edxml.values import Notes, TextOf, text
+
+_CID = re.compile(r"\A(?:cid:\s*)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,29 +60,31 @@ def read_files(tree: Element, notes: Notes, *, limits: ReadLimits, text_of: Text
 
 def content_key(value: str) -> str:
     """Return a ContentId without ``cid:``, however often it stands there."""
-    while value.startswith("cid:"):
-        value = value[4:].strip()
-    return value
+    return _CID.sub("", value)
 
 
 def _pair(
     references: Sequence[Element], parts: Sequence[Element], context: _Context
 ) -> list[tuple[Element, Element | None]]:
-    left = list(references)
+    by_key: dict[str, deque[int]] = defaultdict(deque)
+    for index, reference in enumerate(references):
+        by_key[content_key(text(reference, "ContentId"))].append(index)
+    taken: set[int] = set()
     pairs: list[tuple[Element, Element | None]] = []
     for part in parts:
         key = content_key(text(part, "ContentId"))
-        match = next((item for item in left if key and content_key(text(item, "ContentId")) == key), None)
-        if match is not None:
-            left.remove(match)
-        pairs.append((part, match))
+        waiting = by_key.get(key) if key else None
+        if waiting:
+            taken.add(waiting[0])
+        pairs.append((part, references[waiting.popleft()] if waiting else None))
+    left = deque(reference for index, reference in enumerate(references) if index not in taken)
     unmatched = [index for index, (_, match) in enumerate(pairs) if match is None]
     for index in unmatched:
         part = pairs[index][0]
-        reference = left.pop(0) if left else None
-        pairs[index] = (part, reference)
-        code = "attachment-without-reference" if reference is None else "content-ids-differ"
-        context.differ(code, name=_name(part, reference))
+        by_position = left.popleft() if left else None
+        pairs[index] = (part, by_position)
+        code = "attachment-without-reference" if by_position is None else "content-ids-differ"
+        context.differ(code, name=_name(part, by_position))
     for reference in left:
         context.differ("reference-without-attachment", name=text(reference, "AttachmentName"))
     return pairs

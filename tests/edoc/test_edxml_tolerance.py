@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import re
+import uuid
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
+from lxml import etree
 
 from edoc.edxml import ReadResult, read, serialize, write
+from edoc.edxml.manifest import content_key
 from edoc.edxml.names import NAMESPACE
 from edoc.envelopes import Envelope, StatusMessage
 from signer.safexml import parse_tolerant
@@ -17,6 +22,25 @@ from signer.trust import Limits
 def read_text(text: str | bytes) -> ReadResult:
     data = text.encode("utf-8") if isinstance(text, str) else text
     return read(parse_tolerant(data, limits=Limits())[0])
+
+
+def unchecked(message: Envelope) -> etree._Element:
+    """Write a message with more attachments than the strict writer allows: one is copied."""
+    first = message.attachments[0]
+    tree = write(replace(message, attachments=(replace(first, content_id=f"cid:{uuid.uuid4()}"),)))
+    manifest, group = tree[0][1][0], tree[1]
+    for parent in (manifest, group):
+        model = parent[0]
+        for item in message.attachments:
+            copied = copy.deepcopy(model)
+            for child in copied:
+                if str(child.tag).endswith("}ContentId"):
+                    child.text = item.content_id
+                if str(child.tag).endswith("}AttachmentName"):
+                    child.text = item.name
+            parent.append(copied)
+        parent.remove(model)
+    return tree
 
 
 def codes(result: ReadResult) -> list[str]:
@@ -145,6 +169,20 @@ def test_7_differences_are_listed_both_ways(written: str) -> None:
     assert codes(renamed) == ["content-ids-differ"]
     assert isinstance(renamed.message, Envelope)
     assert len(renamed.message.attachments) == 1
+
+
+def test_7_many_attachments_and_hostile_ids_cost_no_more_than_their_size(letter: Envelope) -> None:
+    """Five hundred pairs in reverse order and an id of a million prefixes are read in one go."""
+    one = letter.attachments[0]
+    files = tuple(replace(one, name=f"{n}.pdf", content_id=f"cid:{n}") for n in range(500))
+    text = serialize(unchecked(replace(letter, attachments=files))).decode("utf-8")
+    start, end = text.index("<edXML:Reference>"), text.rindex("</edXML:Reference>") + len("</edXML:Reference>")
+    references = re.findall(r"<edXML:Reference>.*?</edXML:Reference>", text[start:end], flags=re.DOTALL)
+    result = read_text(text[:start] + "".join(reversed(references)) + text[end:])
+    assert isinstance(result.message, Envelope)
+    assert [item.name for item in result.message.attachments] == [item.name for item in files]
+    assert codes(result) == []
+    assert content_key("cid:" * 1_000_000 + "x") == "x"
 
 
 def test_8_base64_with_white_space_and_without_padding(written: str) -> None:
