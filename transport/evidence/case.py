@@ -128,11 +128,19 @@ class Case:
         signer = report.signatures[0].signer if report.signatures else None
         if signer is None or signer.certificate_sha256 is None:
             return None
-        proved, reason = self._bound(signer.certificate_sha256, code, use, report.signatures[0].best_signature_time)
+        at = report.signatures[0].best_signature_time
+        code = code or self._registered(signer.certificate_sha256, use, at)
+        proved, reason = self._bound(signer.certificate_sha256, code, use, at)
         identity = Identity(role, signer.organization or signer.name, code, proved, signer.certificate_sha256)
         if identity not in self.identities:
             self.identities.append(identity)
         return reason
+
+    def _registered(self, certificate: str, use: str, at: datetime) -> str | None:
+        """Return the code of the agency a certificate is registered for, when nobody claimed one."""
+        directory = self.question.directory
+        agency = None if directory is None else directory.agency_of(certificate, use, vietnam_day(at))
+        return None if agency is None else agency.code
 
     def _bound(self, certificate: str, code: str | None, use: str, at: datetime) -> tuple[bool, str | None]:
         directory = self.question.directory

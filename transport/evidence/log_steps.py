@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
@@ -184,11 +185,10 @@ def consistency(case: Case) -> list[Finding]:
 def _consistent(case: Case, origin: str) -> Iterable[Finding]:
     heads: dict[int, bytes] = {}
     for one in case.package.checkpoints:
-        if one.head.origin == origin:
-            if heads.setdefault(one.head.size, one.head.root) != one.head.root:
-                return [broken("two-roots", origin=origin, size=str(one.head.size))]
+        if one.head.origin == origin and heads.setdefault(one.head.size, one.head.root) != one.head.root:
+            return [broken("two-roots", origin=origin, size=str(one.head.size))]
     sizes = sorted(heads)
-    findings = [_link(case, origin, heads, (old, new)) for old, new in zip(sizes, sizes[1:], strict=False)]
+    findings = [_link(case, origin, heads, (old, new)) for old, new in itertools.pairwise(sizes)]
     return findings or [proved(origin=origin, size=str(sizes[-1]))]
 
 

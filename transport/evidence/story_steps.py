@@ -23,9 +23,10 @@ def chain(case: Case) -> list[Finding]:
     """13: ``prev`` is unbroken, indices rise, status moves are lawful."""
     places: dict[tuple[str, int], str] = {}
     for one in case.package.events:
-        if one.leaf is not None and one.proof is not None and one.origin is not None:
-            if places.setdefault((one.origin, one.proof.index), one.leaf.sha256) != one.leaf.sha256:
-                return [broken("two-leaves-at-one-index", one.name)]
+        if one.leaf is None or one.proof is None or one.origin is None:
+            continue
+        if places.setdefault((one.origin, one.proof.index), one.leaf.sha256) != one.leaf.sha256:
+            return [broken("two-leaves-at-one-index", one.name)]
     chains = _chains(case)
     if not chains:
         return [not_proved("no-events")]
@@ -62,7 +63,7 @@ def _unbroken(events: Sequence[EventFile]) -> Finding:
 
 
 def _unlawful(leaves: Iterable[Leaf]) -> str | None:
-    """Return the status that may not follow, if any: the recipient's node knows every step, the sender may miss some."""
+    """Return the status that may not follow, if any: the recipient knows every step, the sender may miss some."""
     state: str | None = None
     earlier: str | None = None
     for leaf in leaves:
