@@ -10,8 +10,11 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar
 
 from asn1crypto import algos, cms, core, tsp, x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from signer.algorithms import Scheme, scheme_for
 from signer.credential import Credential
@@ -20,6 +23,15 @@ POLICY = "1.3.6.1.4.1.13762.3"
 """Policy named in the demonstration TSA's tokens; a placeholder that grants nothing."""
 
 DIGESTS = {"sha1", "sha224", "sha256", "sha384", "sha512", "md5", "sha3_256", "sha3_384", "sha3_512"}
+
+
+class TimeStampResp(core.Sequence):  # type: ignore[misc]  # asn1crypto has no types
+    """TimeStampResp with its token optional, as RFC 3161 2.4.2 has it; in asn1crypto a refusal cannot be read."""
+
+    _fields: ClassVar = [
+        ("status", tsp.PKIStatusInfo),
+        ("time_stamp_token", cms.ContentInfo, {"optional": True}),
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +244,7 @@ def read_timestamp_response(data: bytes) -> tuple[str, bytes | None]:
         ValueError: it is not one.
     """
     try:
-        response = tsp.TimeStampResp.load(data, strict=True)
+        response = TimeStampResp.load(data, strict=True)
         status = str(response["status"]["status"].native)
         token = response["time_stamp_token"]
         return status, None if isinstance(token, core.Void) else bytes(token.dump())
@@ -254,7 +266,7 @@ def timestamp_response(request: bytes, *, credential: Credential, chain: Sequenc
         or len(imprint["hashed_message"].native) != hashlib.new(name).digest_size
     ):
         rejected = {"status": "rejection", "fail_info": {"bad_alg"}}
-        return bytes(tsp.TimeStampResp({"status": rejected}).dump())
+        return bytes(TimeStampResp({"status": rejected}).dump())
     fields = {
         "version": "v1",
         "policy": POLICY,
@@ -268,7 +280,7 @@ def timestamp_response(request: bytes, *, credential: Credential, chain: Sequenc
         fields["nonce"] = asked["nonce"].native
     content = tsp.TSTInfo(fields).dump()
     token = _token(bytes(content), credential=credential, chain=chain)
-    return bytes(tsp.TimeStampResp({"status": {"status": "granted"}, "time_stamp_token": token}).dump())
+    return bytes(TimeStampResp({"status": {"status": "granted"}, "time_stamp_token": token}).dump())
 
 
 def _token(content: bytes, *, credential: Credential, chain: Sequence[bytes]) -> cms.ContentInfo:
@@ -337,3 +349,20 @@ def names(der: bytes) -> tuple[str, str]:
 def certificate(der: bytes) -> x509.Certificate:
     """Return a certificate as the structure the path engine takes."""
     return x509.Certificate.load(der)
+
+
+def resigned(der: bytes, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, *, digest: str) -> bytes:
+    """Return a certificate (DER) signed anew with another digest, which libraries no longer offer: for tests only."""
+    parsed = x509.Certificate.load(der)
+    body = x509.TbsCertificate.load(parsed["tbs_certificate"].dump())
+    family = "rsa" if isinstance(key, rsa.RSAPrivateKey) else "ecdsa"
+    algorithm = {"algorithm": f"{digest}_{family}"}
+    body["signature"] = algorithm
+    octets = body.dump(force=True)
+    hashed = hashes.SHA1() if digest == "sha1" else hashes.MD5()  # noqa: S303  # it is about their refusal
+    if isinstance(key, rsa.RSAPrivateKey):
+        value = key.sign(octets, padding.PKCS1v15(), hashed)
+    else:
+        value = key.sign(octets, ec.ECDSA(hashed))
+    fields = {"tbs_certificate": body, "signature_algorithm": algorithm, "signature_value": value}
+    return bytes(x509.Certificate(fields).dump())

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from cryptography import x509
@@ -25,15 +25,19 @@ from pyhanko_certvalidator.path import ValidationPath
 from pyhanko_certvalidator.policy_decl import AcceptAllAlgorithms
 from pyhanko_certvalidator.validate import async_validate_path
 
-from signer import asn1, status
+from signer import asn1, certificates, status
 from signer.algorithms import AlgorithmVerdict, PolicyName, judge
-from signer.cms import algorithm_of, describe
+from signer.cms import algorithm_of
 from signer.paths import find_paths
 from signer.report import Algorithm, ChainLink, Code, Evidence, Need, Reason, Revocation, rank
 from signer.trust import Context, Purpose, TrustStore
 
 DATES_APART = timedelta(days=365 * 200)
 """Tolerance given to the path engine, so that it leaves dates to us and checks everything else in any case."""
+
+LATEST = datetime(2150, 1, 1, tzinfo=UTC)
+"""Latest moment given to the path engine; with the tolerance it reaches every certificate there is."""
+
 T = TypeVar("T")
 
 _SIGNER_PURPOSES = {
@@ -91,9 +95,8 @@ def judge_path(
     """
     question = Question(purpose, time, proved, context, tuple(candidates), embedded or TrustStore())
     try:
-        leaf = x509.load_der_x509_certificate(certificate)
-        leaf.public_key()
-    except (ValueError, UnsupportedAlgorithm):
+        leaf = certificates.complete(certificate)
+    except ValueError:
         return _refused(Code.CERTIFICATE_CHAIN_GENERAL_FAILURE, {"detail": "certificate"})
     wanted = {Purpose.TSA} if purpose is Purpose.TSA else {Purpose.SIGNERS, Purpose.PUBLIC}
     anchors = context.trust.for_purpose(*wanted)
@@ -143,7 +146,7 @@ def _drive(work: Coroutine[object, None, T]) -> T:
 
 def _judge_one(path: tuple[bytes, ...], question: Question) -> PathResult:
     """Judge one path, leaf first and anchor last."""
-    parsed = [x509.load_der_x509_certificate(der) for der in path]
+    parsed = [certificates.complete(der) for der in path]
     building = ChainBuilder(question, path)
     if len(path) > 1:
         building.check_structure()
@@ -186,7 +189,7 @@ class ChainBuilder:
     def check_structure(self) -> None:
         """Signatures, names, basic and name constraints, policies, critical extensions (RFC 5280 6.1)."""
         try:
-            _drive(_validate(self.path, self.question.time))
+            _drive(_validate(self.path, min(self.question.time, LATEST)))
         except ValidationError as error:
             self.object(Code.CHAIN_CONSTRAINTS_FAILURE, detail=type(error).__name__)
         except (PathError, ValueError, TypeError, KeyError, OverflowError, UnsupportedAlgorithm) as error:
@@ -194,20 +197,15 @@ class ChainBuilder:
 
     def check_purpose(self, leaf: x509.Certificate) -> None:
         """K4 for signers; a critical ``timeStamping`` alone for time-stamping authorities."""
-        try:
-            fault = _purpose_fault(leaf, self.question.purpose)
-        except ValueError:
-            fault = "extensions"
+        fault = _purpose_fault(leaf, self.question.purpose)
         if fault:
             self.object(Code.CHAIN_CONSTRAINTS_FAILURE, detail=fault)
 
     def check_algorithms(self, certificate: x509.Certificate, issuer: x509.Certificate) -> None:
-        """The algorithm each certificate below the anchor is signed with, and the size of its own key."""
-        own = describe(certificate.public_key(), _scheme_of(certificate.public_key()), "sha512")
-        for algorithm in (algorithm_of(certificate, issuer.public_key()), own):
-            verdict = self._verdict(algorithm)
-            if verdict.code:
-                self.object(verdict.code, algorithm=verdict.algorithm, date=_day(verdict.ended or self.question.time))
+        """What a certificate below the anchor is signed with; the leaf's own key is judged with its signature."""
+        verdict = self._verdict(algorithm_of(certificate, issuer.public_key()))
+        if verdict.code:
+            self.object(verdict.code, algorithm=verdict.algorithm, date=_day(verdict.ended or self.question.time))
 
     def _verdict(self, algorithm: Algorithm) -> AlgorithmVerdict:
         return judge(
@@ -370,11 +368,6 @@ async def _validate(path: tuple[bytes, ...], moment: datetime) -> None:
     await async_validate_path(engine, ValidationPath(anchor, list(reversed(above)), leaf))
 
 
-def _scheme_of(key: object) -> str:
-    kind = describe(key, "", "sha256").key
-    return {"RSA": "rsassa_pss", "EC": "ecdsa", "Ed25519": "ed25519", "Ed448": "ed448", "DSA": "dsa"}.get(kind, kind)
-
-
 def _purpose_fault(leaf: x509.Certificate, purpose: Purpose) -> str | None:
     usage = extended = None
     critical = False
@@ -403,5 +396,5 @@ def public_key_der(certificate: bytes) -> bytes:
     Raises:
         ValueError: the certificate cannot be read.
     """
-    key = x509.load_der_x509_certificate(certificate).public_key()
+    key = certificates.certificate(certificate).public_key()
     return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)

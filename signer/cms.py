@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
+from signer import certificates
 from signer.asn1 import SignerInfo, ess_certificate_ids, issuer_name, object_identifier, octet_string
 from signer.report import Algorithm, Code, Crypto, Reason
 
@@ -128,12 +129,10 @@ def find_certificate(info: SignerInfo, candidates: Sequence[bytes]) -> bytes | N
 
 def _is_named(info: SignerInfo, der: bytes) -> bool:
     try:
-        certificate = x509.load_der_x509_certificate(der)
         if info.key_id is not None:
-            extension = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
-            return extension.value.digest == info.key_id
-        return certificate.serial_number == info.serial and issuer_name(der) == info.issuer
-    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+            return certificates.key_identifier(der) == info.key_id
+        return certificates.certificate(der).serial_number == info.serial and issuer_name(der) == info.issuer
+    except ValueError:
         return False
 
 
@@ -196,8 +195,8 @@ def _check_value(
         Reason(Code.ALGORITHM_UNSUPPORTED, {"algorithm": info.scheme}),
     ]
     try:
-        key = x509.load_der_x509_certificate(certificate).public_key()
-    except (ValueError, UnsupportedAlgorithm):
+        key = certificates.certificate(certificate).public_key()
+    except ValueError:
         return Crypto.UNKNOWN, None, unsupported
     algorithm = describe(key, info.scheme, info.scheme_digest or info.digest)
     digest_name = info.scheme_digest or info.digest

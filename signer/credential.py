@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.serialization import pkcs12
 
+from signer import certificates
 from signer.algorithms import Scheme
 from signer.errors import CredentialError
 
@@ -153,7 +154,7 @@ class Credential:
     @cached_property
     def x509(self) -> x509.Certificate:
         """The certificate, parsed."""
-        return x509.load_der_x509_certificate(self.certificate)
+        return certificates.certificate(self.certificate)
 
     @cached_property
     def public_key(self) -> PublicKey:
@@ -319,7 +320,7 @@ def _pem_certificates(data: bytes) -> tuple[bytes, ...] | CredentialError:
         return ()
     try:
         found = x509.load_pem_x509_certificates(data)
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         return CredentialError("EDOC-KEY-001", "a certificate beside the key cannot be read")
     return tuple(certificate.public_bytes(serialization.Encoding.DER) for certificate in found)
 
@@ -342,7 +343,7 @@ def _assemble(key: object, certificates: Sequence[bytes], role: Role) -> Credent
 
 def _parse(der: bytes) -> x509.Certificate:
     try:
-        return x509.load_der_x509_certificate(der)
+        return certificates.certificate(der)
     except ValueError:
         raise CredentialError("EDOC-KEY-001", "a certificate cannot be read") from None
 

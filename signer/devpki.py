@@ -1,8 +1,7 @@
 """The demonstration authority: pure functions that make certificates, CRLs, OCSP and RFC 3161 answers (signing.md 9).
 
 Nothing here is for real use: subjects carry «THỬ NGHIỆM». Keys are made fresh; times are arguments. A ``variant`` of
-``issue`` is "like the good one, but …": ``expired``, ``not-yet-valid``, ``wrong-usage``, ``unknown-root``, ``weak``,
-``no-status`` (names no status source).
+``issue`` is "like the good one, but …": see ``VARIANTS``; more faults are in ``signer.devfaults``.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
-from signer.asn1 import timestamp_response
+from signer.asn1 import resigned, timestamp_response
 from signer.credential import Credential, Role, load_pem
 from signer.trust import Purpose, TrustStore, anchored
 
@@ -28,6 +27,9 @@ SHA256 = hashes.SHA256()
 TEST_UNIT = "THỬ NGHIỆM"
 EXPIRED_CERTS_ON_CRL = ObjectIdentifier("2.5.29.60")
 DOCUMENT_SIGNING = ObjectIdentifier("1.3.6.1.5.5.7.3.36")
+VARIANTS = ("expired", "not-yet-valid", "wrong-usage", "unknown-root", "weak", "sha1", "no-status")
+"""What ``issue`` can make wrong; ``weak`` is a short RSA key, ``no-status`` a certificate without status source."""
+
 CA_YEARS, LEAF_DAYS, CRL_DAYS = 20, 730, 7
 
 
@@ -161,7 +163,13 @@ class DevPki:
         key_type: str = "p256",
         variant: str | None = None,
     ) -> DevIdentity:
-        """Issue a certificate for a role, valid from ``at`` (default: from the beginning of the authority)."""
+        """Issue a certificate for a role, valid from ``at`` (default: from the beginning of the authority).
+
+        Raises:
+            ValueError: no such variant.
+        """
+        if variant not in (None, *VARIANTS):
+            raise ValueError(f"no variant {variant}")
         start = at or self.created
         if variant == "unknown-root":
             return DevPki.create(at=start, base_url=self.base_url).issue(role, subject, at=at, key_type=key_type)
@@ -174,6 +182,8 @@ class DevPki:
         if self.base_url and variant != "no-status":
             builder = _status_sources(builder, f"{self.base_url}/ca.crl", f"{self.base_url}/ocsp")
         certificate = builder.sign(self.issuing.key, SHA256).public_bytes(serialization.Encoding.DER)
+        if variant == "sha1":
+            certificate = resigned(certificate, self.issuing.key, digest="sha1")
         return DevIdentity(certificate, (self.issuing.certificate, self.root.certificate), key, role)
 
     def revoke(self, certificate: bytes, *, at: datetime, reason: str = "keyCompromise") -> None:

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from cryptography import x509
 from cryptography.x509.oid import NameOID, ObjectIdentifier
 
+from signer import certificates
 from signer.algorithms import AlgorithmVerdict, PolicyName, judge
 from signer.chain import PathResult, common_name, judge_path
 from signer.cms import DIGEST_NAMES
@@ -418,7 +419,7 @@ def signer_of(certificate: bytes) -> Signer:
     """Return whom a certificate (DER) names; an unreadable one names nobody."""
     digest = hashlib.sha256(certificate).hexdigest()
     try:
-        parsed = x509.load_der_x509_certificate(certificate)
+        parsed = certificates.certificate(certificate)
         subject = parsed.subject
         organization = _first(subject, NameOID.ORGANIZATION_NAME)
         is_agency = (

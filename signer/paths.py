@@ -11,10 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-
-from signer import asn1
+from signer import asn1, certificates
 
 PATHS_MAX = 64
 """Paths tried for one certificate."""
@@ -45,17 +42,17 @@ def find_paths(certificate: bytes, anchors: Iterable[bytes], others: Iterable[by
     return Found(tuple(search.found), search.exhausted or search.too_long)
 
 
-def _readable(certificates: Iterable[bytes]) -> list[bytes]:
+def _readable(found: Iterable[bytes]) -> list[bytes]:
     """Leave out what is no certificate: a stranger's file may carry anything beside its signature."""
-    return [der for der in sorted(set(certificates)) if _names(der) is not None]
+    return [der for der in sorted(set(found)) if _names(der) is not None]
 
 
 @lru_cache(maxsize=512)
 def _names(der: bytes) -> tuple[str, str] | None:
     try:
-        x509.load_der_x509_certificate(der).public_key()
+        certificates.complete(der)
         return asn1.names(der)
-    except (ValueError, UnsupportedAlgorithm):
+    except ValueError:
         return None
 
 
@@ -95,16 +92,11 @@ class _Search:
             if len(self._links) >= CHECKS_MAX:
                 self.exhausted = True
                 return False
-            self._links[child, issuer] = is_issued_by(child, issuer)
+            self._links[child, issuer] = _is_issued_by(child, issuer)
         return self._links[child, issuer]
 
 
-def is_issued_by(child: bytes, issuer: bytes) -> bool:
-    """Tell whether the issuer's key signed the child (both DER); what cannot be computed here is left to the engine."""
-    try:
-        x509.load_der_x509_certificate(child).verify_directly_issued_by(x509.load_der_x509_certificate(issuer))
-    except InvalidSignature:
-        return False
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        return True
-    return True
+def _is_issued_by(child: bytes, issuer: bytes) -> bool:
+    """Tell whether the issuer's key signed the child; what cannot be computed here is left to the path engine."""
+    verdict = certificates.is_issued_by(certificates.complete(child), certificates.complete(issuer))
+    return verdict is not False

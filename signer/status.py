@@ -16,10 +16,12 @@ from functools import lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, ObjectIdentifier
 
+from signer import certificates
 from signer.cms import algorithm_of
 from signer.report import Algorithm
 
@@ -79,7 +81,7 @@ def _issued(answer: Answer) -> datetime:
 @lru_cache(maxsize=16)
 def _load_crl(data: bytes) -> x509.CertificateRevocationList | None:
     try:
-        return x509.load_der_x509_crl(data)
+        return certificates.crl(data)
     except ValueError:
         return None
 
@@ -183,7 +185,7 @@ def _from_ocsp(
     data: bytes, certificate: x509.Certificate, issuer: x509.Certificate, crls: Sequence[bytes]
 ) -> Answer | None:
     try:
-        response = ocsp.load_der_ocsp_response(data)
+        response = certificates.ocsp_response(data)
         if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
             return None
         responder = _responder(response, issuer)
@@ -238,7 +240,8 @@ def _responder(response: ocsp.OCSPResponse, issuer: x509.Certificate) -> x509.Ce
     """Return who may have signed: the issuer, or its delegate found in the answer and valid when it was produced."""
     if _named(response, issuer):
         return issuer
-    for candidate in response.certificates:
+    for found in response.certificates:
+        candidate = certificates.complete(found.public_bytes(serialization.Encoding.DER))
         if _named(response, candidate) and _is_delegate(candidate, issuer, response.produced_at_utc):
             return candidate
     return None
@@ -253,10 +256,11 @@ def _named(response: ocsp.OCSPResponse, certificate: x509.Certificate) -> bool:
 def _is_delegate(candidate: x509.Certificate, issuer: x509.Certificate, produced: datetime) -> bool:
     if not candidate.not_valid_before_utc <= produced <= candidate.not_valid_after_utc:
         return False
+    if not certificates.is_issued_by(candidate, issuer):
+        return False
     try:
-        candidate.verify_directly_issued_by(issuer)
         usages = candidate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
+    except x509.ExtensionNotFound:
         return False
     return ExtendedKeyUsageOID.OCSP_SIGNING in usages
 

@@ -13,9 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
-from cryptography import x509
-
-from signer import asn1
+from signer import asn1, certificates
 from signer.algorithms import judge
 from signer.chain import PathResult, common_name, judge_path
 from signer.cms import DIGEST_NAMES, CmsCheck, check_signer, digest_with
@@ -68,7 +66,7 @@ def obtain(
     Raises:
         TimestampError: refused, unreadable, over something else, not verifying, or of an authority not trusted.
     """
-    nonce = int.from_bytes(secrets.token_bytes(16)) | 1
+    nonce = secrets.randbits(126) | 1 << 126  # of fixed length, so that tokens of one authority are of one size
     answer = timestamper.stamp(asn1.timestamp_request(digest, algorithm=algorithm, nonce=nonce))
     if len(answer) > TOKEN_MAX_BYTES:
         raise TimestampError("EDOC-PKI-002", "the time-stamping authority's answer is too large")
@@ -93,7 +91,7 @@ def _refuse_untrusted(opened: Token, context: Context) -> None:
     path = _judge_path(opened, opened.check.certificate, context, ())
     against = [code for code in path.sub_indications if code is not Code.TRY_LATER]
     if against:
-        tsa = common_name(x509.load_der_x509_certificate(opened.check.certificate).subject)
+        tsa = common_name(certificates.certificate(opened.check.certificate).subject)
         raise TimestampError(
             "EDOC-PKI-005", "the time-stamping authority is not trusted", tsa=tsa, reason=against[0].value
         )
@@ -223,7 +221,7 @@ def _described(id: str, kind: str, opened: Token) -> Timestamp:
 
 def _name_of(certificate: bytes | None) -> str | None:
     try:
-        return common_name(x509.load_der_x509_certificate(certificate).subject) if certificate else None
+        return common_name(certificates.certificate(certificate).subject) if certificate else None
     except ValueError:
         return None
 

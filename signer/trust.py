@@ -13,10 +13,11 @@ from datetime import datetime
 from enum import StrEnum
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs7
-from cryptography.x509 import ocsp
 
+from signer import certificates
 from signer.algorithms import AlgorithmTable, PolicyName
 from signer.errors import TrustError
 
@@ -137,7 +138,7 @@ def load_certificates(data: bytes) -> tuple[bytes, ...]:
     """
     try:
         found = _certificates(data)
-    except ValueError:
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
         raise TrustError("EDOC-TRU-001", "certificates cannot be read") from None
     if not found:
         raise TrustError("EDOC-TRU-002", "no certificate in the file")
@@ -182,16 +183,16 @@ def load_status(data: bytes) -> TrustStore:
     if b"-----BEGIN X509 CRL-----" in data:
         try:
             return TrustStore(crls=tuple(_pem_crls(data)))
-        except ValueError:
+        except (ValueError, x509.InvalidVersion):
             raise TrustError("EDOC-TRU-004", "a revocation list cannot be read") from None
     try:
-        x509.load_der_x509_crl(data)
+        certificates.crl(data)
     except ValueError:
         pass
     else:
         return TrustStore(crls=(data,))
     try:
-        ocsp.load_der_ocsp_response(data)
+        certificates.ocsp_response(data)
     except ValueError:
         raise TrustError("EDOC-TRU-004", "neither a revocation list nor an OCSP answer") from None
     return TrustStore(ocsps=(data,))

@@ -1,0 +1,106 @@
+"""Reading certificates, lists and answers that others made: whatever is wrong with them is one ``ValueError``.
+
+The library has error classes beside ``ValueError`` (versions, doubled extensions, unknown names), and reads most things
+only when asked. Here all of it is asked for once; the last certificates are remembered, since a path is read many times.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.x509 import ocsp
+
+_FAULTS = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+
+
+@lru_cache(maxsize=512)
+def certificate(der: bytes) -> x509.Certificate:
+    """Return a certificate whose names, dates and key can be read: enough to check a signature.
+
+    Raises:
+        ValueError: not a certificate, or one that cannot be read so far.
+    """
+    try:
+        found = x509.load_der_x509_certificate(der)
+        found.public_key()
+        _touch(found.subject.rfc4514_string(), found.issuer.rfc4514_string(), found.serial_number)
+        _touch(found.not_valid_before_utc, found.not_valid_after_utc)
+    except _FAULTS as error:
+        raise ValueError(f"damaged certificate: {type(error).__name__}") from None
+    return found
+
+
+@lru_cache(maxsize=512)
+def complete(der: bytes) -> x509.Certificate:
+    """Return a certificate whose extensions can be read too: what a path needs.
+
+    Raises:
+        ValueError: it cannot be read in full.
+    """
+    found = certificate(der)
+    try:
+        _touch(*found.extensions)
+    except _FAULTS as error:
+        raise ValueError(f"damaged certificate: {type(error).__name__}") from None
+    return found
+
+
+def key_identifier(der: bytes) -> bytes | None:
+    """Return the SubjectKeyIdentifier of a certificate, or ``None`` if it has none that can be read."""
+    try:
+        return complete(der).extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+    except (ValueError, x509.ExtensionNotFound):
+        return None
+
+
+def _touch(*_: object) -> None:
+    """Take what has been read: the library reads it only now, and its errors come here."""
+
+
+def crl(der: bytes) -> x509.CertificateRevocationList:
+    """Return a revocation list whose times and extensions can be read.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    try:
+        found = x509.load_der_x509_crl(der)
+        _touch(*found.extensions, found.issuer.rfc4514_string(), found.last_update_utc, found.next_update_utc)
+    except _FAULTS as error:
+        raise ValueError(f"damaged revocation list: {type(error).__name__}") from None
+    return found
+
+
+def ocsp_response(der: bytes) -> ocsp.OCSPResponse:
+    """Return an OCSP answer; a successful one has readable statements, certificates and extensions.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    try:
+        found = ocsp.load_der_ocsp_response(der)
+        if found.response_status is ocsp.OCSPResponseStatus.SUCCESSFUL:
+            _touch(*found.responses, *found.extensions, *found.certificates, found.produced_at_utc)
+    except _FAULTS as error:
+        raise ValueError(f"damaged OCSP answer: {type(error).__name__}") from None
+    return found
+
+
+def is_issued_by(child: x509.Certificate, issuer: x509.Certificate) -> bool | None:
+    """Tell whether the issuer's key signed the child; ``None`` if this library cannot compute it."""
+    try:
+        child.verify_directly_issued_by(issuer)
+    except InvalidSignature:
+        return False
+    except _FAULTS:
+        return None
+    return True
