@@ -50,7 +50,7 @@ def database_url(url: str | None, home: Path) -> URL:
 def writer_engine(url: URL) -> Engine:
     """Return the engine of the one writer: every transaction takes the write lock at its beginning."""
     _check_version()
-    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": BUSY_SECONDS})
+    engine = create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine, "connect", _prepare_writer)
     event.listen(engine, "begin", _begin_immediate)
     event.listen(engine, "before_cursor_execute", _refuse_outside)
@@ -65,6 +65,7 @@ def reader_engine(url: URL) -> Engine:
         poolclass=QueuePool,
         pool_size=_READERS,
         max_overflow=-1,
+        hide_parameters=True,  # values are content, and content does not go into tracebacks (I8)
         connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
     )
     event.listen(engine, "connect", _prepare_reader)

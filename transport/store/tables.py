@@ -41,7 +41,9 @@ UNDELIVERED = "state IN ('queued', 'unknown', 'carrying')"
 class Blob(SQLModel, table=True):
     """Bytes by content: up to 64 KiB in the row, larger ones as a file of the blob folder."""
 
-    __table_args__ = (CheckConstraint("(place = 'row') = (data IS NOT NULL)", name="blob_place"),)
+    __table_args__ = (
+        CheckConstraint("(place = 'row' AND data IS NOT NULL) OR (place = 'file' AND data IS NULL)", name="blob_place"),
+    )
 
     digest: str = Field(primary_key=True)
     size: int = Field(sa_type=BigInteger)

@@ -79,7 +79,9 @@ def _blob() -> None:
         sa.Column("place", sa.String(), nullable=False),
         sa.Column("data", sa.LargeBinary(), nullable=True),
         sa.Column("condemned_since", sa.BigInteger(), nullable=True),
-        sa.CheckConstraint("(place = 'row') = (data IS NOT NULL)", name="blob_place"),
+        sa.CheckConstraint(
+            "(place = 'row' AND data IS NOT NULL) OR (place = 'file' AND data IS NULL)", name="blob_place"
+        ),
         sa.PrimaryKeyConstraint("digest"),
     )
 
