@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 from edoc.edxml import ReadLimits, ReadWarning, outline, read, serialize, write
-from edoc.edxml.limits import check_tree
+from edoc.edxml.limits import MESSAGE_MAX, check_tree
 from edoc.edxml.names import DSIG, Element, check_root, split
 from edoc.edxml.names import GUIDE_2014 as _MULTIPART
 from edoc.envelopes import Envelope, Message, completed, secret_mark
@@ -201,14 +201,14 @@ def _check_own(data: bytes, message: Message, *, sealed: bool) -> None:
 # --- opening ---------------------------------------------------------------------------------------------------------
 
 
-def open_sealed(data: bytes, *, context: Context) -> OpenedEnvelope:
+def open_sealed(data: bytes, *, context: Context, limits: ReadLimits | None = None) -> OpenedEnvelope:
     """Verify a sealed message and read it strictly.
 
     Raises:
         SealRefused: a hard check of exchange.md 3.3 fails; ``reason`` is its code.
         CannotJudge: trust or revocation data needed for the answer is missing.
     """
-    return read_unsealed(unseal(data, context=context))
+    return read_unsealed(unseal(data, context=context), limits=limits)
 
 
 def unseal(data: bytes, *, context: Context) -> UnsealedMessage:
@@ -234,14 +234,14 @@ def unseal(data: bytes, *, context: Context) -> UnsealedMessage:
     return _unsealed(data, verified)
 
 
-def read_unsealed(unsealed: UnsealedMessage) -> OpenedEnvelope:
+def read_unsealed(unsealed: UnsealedMessage, *, limits: ReadLimits | None = None) -> OpenedEnvelope:
     """Read the content of a message whose seal holds, by the strict rules (M6).
 
     Raises:
         SealRefused: ``incomplete``, ``not-strict``, ``secret-content`` (or ``limits`` for an attachment too large).
     """
     try:
-        result = read(unsealed.tree, strict=True, on=vietnam_day(unsealed.slip.submitted_at))
+        result = read(unsealed.tree, strict=True, on=vietnam_day(unsealed.slip.submitted_at), limits=limits)
     except LimitPassed as error:
         raise _refused("limits", **error.facts) from None
     except Incomplete as error:
@@ -400,20 +400,20 @@ _TOLERATED = frozenset({"leading-bytes", "undeclared-prefix"})
 """What a parser tolerates and a person should know (edxml.md 12.3, 12.4)."""
 
 
-def peek(data: bytes) -> UnverifiedEnvelope:
-    """Read what a file says, tolerantly and without verifying anything.
+def peek(data: bytes, *, limits: ReadLimits | None = None, max_bytes: int = MESSAGE_MAX) -> UnverifiedEnvelope:
+    """Read what a file of at most ``max_bytes`` says, tolerantly and without verifying anything.
 
     Raises:
         NotEdxml: not XML, a DOCTYPE, another or older format, or not a message.
         LimitPassed: larger than the limits of reading.
     """
     try:
-        tree, tolerated = safexml.parse_tolerant(data, limits=Limits())
+        tree, tolerated = safexml.parse_tolerant(data, limits=Limits(xml_max_bytes=max_bytes))
     except LimitExceeded as error:
         raise LimitPassed("EDOC-DOC-006", "a limit is passed", **_texts(error.facts)) from None
     except InputRefused as error:
         raise _not_xml(data, doctype=error.code == "EDOC-XML-003") from None
-    result = read(tree)
+    result = read(tree, limits=limits)
     seen = {item.code for item in result.warnings}
     words = tuple(ReadWarning(word) for word in tolerated if word in _TOLERATED and word not in seen)
     name = "edXML document" if isinstance(result.message, Envelope) else "edXML status"

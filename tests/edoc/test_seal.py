@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from edoc.documents import Attachment
-from edoc.edxml import read, serialize, write
+from edoc.edxml import ReadLimits, read, serialize, write
 from edoc.envelopes import Envelope, Message, StatusMessage
-from edoc.errors import CannotJudge, EdocError, NotEdxml, NotStrict, SealRefused, SecretContent
+from edoc.errors import CannotJudge, EdocError, LimitPassed, NotEdxml, NotStrict, SealRefused, SecretContent
 from edoc.seal import OpenedEnvelope, SealedEnvelope, open_sealed, packed, peek, read_unsealed, seal, unseal
 from signer.credential import Role
 from signer.devpki import DevIdentity, DevPki, Subject
@@ -222,6 +222,24 @@ def test_under_a_good_seal_the_content_must_be_strict(
     assert text != written
     data = sealed_tree(etree.fromstring(text.encode("utf-8")), exchange_a, now)
     assert reason_of(data, context) == reason
+
+
+def test_limits_of_size_are_the_callers(sealed: SealedEnvelope, context: Context) -> None:
+    """Attachment and file, at the limit and one less."""
+    size = 15
+    assert isinstance(
+        open_sealed(sealed.data, context=context, limits=ReadLimits(attachment_bytes=size)), OpenedEnvelope
+    )
+    with pytest.raises(SealRefused) as refused:
+        open_sealed(sealed.data, context=context, limits=ReadLimits(attachment_bytes=size - 1))
+    assert refused.value.reason == "limits"
+    exact = replace(context, limits=replace(context.limits, xml_max_bytes=sealed.size))
+    assert isinstance(open_sealed(sealed.data, context=exact), OpenedEnvelope)
+    short = replace(context, limits=replace(context.limits, xml_max_bytes=sealed.size - 1))
+    assert reason_of(sealed.data, short) == "limits"
+    assert peek(sealed.data, max_bytes=sealed.size).sealed
+    with pytest.raises(LimitPassed):
+        peek(sealed.data, max_bytes=sealed.size - 1)
 
 
 def test_other_white_space_between_elements_is_free(
