@@ -57,6 +57,7 @@ def edoc(*arguments: str, home: Path | None = None, expect: Sequence[int] = (0,)
 def environment(**extra: str) -> dict[str, str]:
     """Return the environment for a command: ours, without settings of the caller, and finding our packages."""
     keep = {name: value for name, value in os.environ.items() if not name.startswith("EDOC_")}
+    keep.pop("PYTHONDONTWRITEBYTECODE", None)  # some sixty commands follow; compiling each time would double their time
     here = str(Path(__file__).resolve().parent.parent.parent)
     keep["PYTHONPATH"] = os.pathsep.join(filter(None, (here, keep.get("PYTHONPATH", ""))))
     return {**keep, "EDOC_LANG": keep.get("EDOC_DEMO_LANG", "vi"), **extra}

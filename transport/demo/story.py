@@ -6,9 +6,11 @@ Nothing is feigned: what is not built yet is left out. The folder stays, with ev
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -22,6 +24,9 @@ from transport.demo.pkiserver import PkiServer
 
 MARK = ".edoc-demo"
 """File that marks a folder as the demonstration's own: no other folder is ever touched."""
+
+KEYS = (("exchange", "trao-doi"), ("request", "yeu-cau"), ("agency", "co-quan"), ("person", "lanh-dao"))
+"""Roles of the keys an office holds here, and the names they get."""
 
 VIETNAM = timezone(timedelta(hours=7))
 AUDITED = "container,seal,content,envelope,receipts,leaf,inclusion,checkpoint,log-key,consistency,chain,peer"
@@ -165,40 +170,28 @@ def _private(path: Path, data: bytes) -> None:
 
 def make_offices(stage: Stage) -> str:
     """Two nodes with own folders, keys, trust, ledgers and partner entries; the doctor finds nothing."""
-    for office, tag in ((stage.a, "a"), (stage.b, "b")):
-        edoc("init", "--agency", office.code, "--name", office.name, home=office.home)
-        with (office.home / "edoc.toml").open("a", encoding="utf-8") as file:
-            file.write(f'\n[tsa]\nurl = "{stage.server.tsa_url}"\n')
-        settings = (office.home / "edoc.toml").read_text("utf-8")
-        (office.home / "edoc.toml").write_text("demo = true\n" + settings, encoding="utf-8")
-        for role, name in (
-            ("exchange", "trao-doi"),
-            ("request", "yeu-cau"),
-            ("agency", "co-quan"),
-            ("person", "lanh-dao"),
-        ):
-            key = str(stage.folder / "keys" / f"{tag}-{role}.pem")
-            office.run("key", "import", key, "--name", name, "--role", role)
-        root = stage.pki.root.certificate
-        _trust(office, stage.path("trust") / "root.pem", root)
-    for office in (stage.a, stage.b):
-        for other, tag in ((stage.a, "a"), (stage.b, "b")):
-            certificates = [
-                f"{use}={stage.path('trust') / f'{tag}-{use}.crt'}" for use in ("exchange", "request", "agency")
-            ]
-            options = [word for one in certificates for word in ("--cert", one)]
-            office.run("agency", "add", other.code, "--name", other.name, "--url", other.url, *options, "--yes")
-    for office in (stage.a, stage.b):
-        office.run("doctor", "--quick")
+    with ThreadPoolExecutor(2) as pool:  # two offices, each at its own pace
+        list(pool.map(lambda pair: _make_office(stage, *pair), ((stage.a, "a"), (stage.b, "b"))))
     return f"Tạo hai cơ quan {stage.a.code}, {stage.b.code}: {stage.a.home}, {stage.b.home}; khám máy không có lỗi"
 
 
-def _trust(office: Office, path: Path, root: bytes) -> None:
-    import hashlib
-
-    digest = hashlib.sha256(root).hexdigest()
-    for use in ("signers", "tsa"):
-        office.run("trust", "add", str(path), "--for", use, "--basis", "thử nghiệm", "--sha256", digest)
+def _make_office(stage: Stage, office: Office, tag: str) -> None:
+    edoc("init", "--agency", office.code, "--name", office.name, home=office.home)
+    settings = office.home / "edoc.toml"
+    settings.write_text(f'demo = true\n{settings.read_text("utf-8")}\n[tsa]\nurl = "{stage.server.tsa_url}"\n', "utf-8")
+    for role, name in KEYS:
+        key = str(stage.folder / "keys" / f"{tag}-{role}.pem")
+        office.run("key", "import", key, "--name", name, "--role", role)
+    digest = hashlib.sha256(stage.pki.root.certificate).hexdigest()
+    root = str(stage.path("trust") / "root.pem")
+    office.run("trust", "add", root, "--for", "signers,tsa", "--basis", "thử nghiệm", "--sha256", digest)
+    for other, its in ((stage.a, "a"), (stage.b, "b")):
+        certificates = [
+            f"{use}={stage.path('trust') / f'{its}-{use}.crt'}" for use in ("exchange", "request", "agency")
+        ]
+        options = [word for one in certificates for word in ("--cert", one)]
+        office.run("agency", "add", other.code, "--name", other.name, "--url", other.url, *options, "--yes")
+    office.run("doctor", "--quick")
 
 
 def start_nodes(stage: Stage) -> str:

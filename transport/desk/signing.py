@@ -122,7 +122,11 @@ def sign(console: Console, request: Request) -> tuple[Desk, Iterator[Outcome]]:
     """
     if request.output and len(request.files) > 1:
         raise CommandError("EDOC-USE-016", first="-o", second="FILE FILE…")
-    desk = _prepare(console, request)
+    try:
+        desk = _prepare(console, request)
+    except SignerError as error:
+        error.facts.setdefault("path", request.files[0])
+        raise
     return desk, _outcomes(desk)
 
 
@@ -204,6 +208,17 @@ def _fetched(refused: SigningRefused, settings: Settings) -> TrustStore:
     return fetch_status(wanted, reach=_reach(settings))
 
 
+def _informed(desk: Desk, data: bytes) -> Desk:
+    """Return the desk with the status of those who signed the file before: R28 is judged with it."""
+    from signer.inspect import inspect_file
+    from transport.http.pki import fetch_status
+
+    needs = inspect_file(data, context=desk.context).needs
+    if not needs:
+        return desk
+    return replace(desk, context=desk.context.with_trust(fetch_status(needs, reach=_reach(desk.settings))))
+
+
 def _precondition(desk: Desk) -> Callable[[Report], Reason | None]:
     """Return the rule R28 for what is about to be signed; an appendix is judged by its main document."""
     from edoc.agencies import Directory
@@ -214,7 +229,8 @@ def _precondition(desk: Desk) -> Callable[[Report], Reason | None]:
     main = desk.request.attachment_of
     if main is None:
         return rule
-    report = checking.judged(read_input(main, desk.console), context=desk.context, directory=directory)
+    data = read_input(main, desk.console)
+    report = checking.judged(data, context=_informed(desk, data).context, directory=directory)
     answer = rule(report)
     return lambda _: answer
 
@@ -248,13 +264,13 @@ def _signed(desk: Desk, name: str) -> Outcome:
         output=str(target) if target else "-",
         sha256_in=hashlib.sha256(data).hexdigest(),
         format=kind,
-        level=desk.level,
+        level=f"{kind}-B-{desk.level.upper()}",
         visible=_form(desk, kind),
         warnings=desk.warnings,
     )
     if request.dry_run:
         return before
-    made = _make(desk, kind, data)
+    made = _make(_informed(desk, data) if request.role == "agency" else desk, kind, data)
     stamp = _read_back(desk, name, made)
     if target is None:
         desk.console.binary(made.data)
@@ -318,7 +334,7 @@ def _xml(desk: Desk, data: bytes) -> Made:
     signed = sign_xml(
         data, credential=desk.credential, at=desk.request.at, level=desk.level, timestamper=desk.timestamper
     )
-    return Made(signed, "XAdES", desk.level)
+    return Made(signed, "XAdES", f"XAdES-B-{desk.level.upper()}")
 
 
 def _pdf(desk: Desk, data: bytes) -> Made:
