@@ -61,7 +61,7 @@ class Edoc:
             check=False,
             **options,
         )
-        return Ran(done.returncode, done.stdout.decode("utf-8"), done.stderr.decode("utf-8"), done.stdout)
+        return Ran(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8"), done.stdout)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Protocol
 from signer.report import Reason, Report, SignatureReport, Signer
 from transport.present import catalogue, errors
 from transport.present.screen import Screen, facts, table
-from transport.present.text import clock, json_time, octets, sanitise
+from transport.present.text import clock, json_time, octets, person_time, sanitise
 
 STATUSES = ("signed", "skipped", "refused", "failed")
 
@@ -79,15 +79,14 @@ def _signed(file: SignedFile, *, signer: Signer, profile: str, at: datetime, lan
 
 
 def sign_line(file: SignedFile, *, signer: Signer, at: datetime, screen: Screen) -> str:
-    """Return the line about one signed file, or one that would be signed."""
+    """Return the line about one signed file, or one that would be signed; in a pipe a record."""
     word = catalogue.word("sign.would" if file.status == "skipped" else "sign.done", screen.lang)
-    parts = [
-        f"{sanitise(file.path)} → {sanitise(file.output or '-')}",
-        sanitise(signer.name or signer.organization or "-"),
-        f"{file.format}-B-{(file.level or '').upper()}",
-        clock(at) if file.status == "signed" else word,
-    ]
-    return f"{screen.paint(screen.sign('good'), 'good')} " + " · ".join(parts)
+    name = sanitise(signer.name or signer.organization or "-")
+    source, target, level = sanitise(file.path), sanitise(file.output or "-"), file.level or "-"
+    if not screen.terminal:
+        return "\t".join((word, source, target, name, level, person_time(at)))
+    ending = clock(at) if file.status == "signed" else word
+    return f"{screen.paint(screen.sign('good'), 'good')} {source} → {target} · {name} · {level} · {ending}"
 
 
 def sign_summary(files: Sequence[SignedFile], lang: str) -> str:
