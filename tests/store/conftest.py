@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,24 @@ def open_log(store: Store) -> None:
     )
 
 
+@cache
+def _made_once() -> bytes:
+    """Bytes of a fresh database with an open log, so that the steps of the schema run once per process."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder) / "home"
+        with Store.create(load(home=home, config=None, environ={}, overrides={}), PlainLog()) as made:
+            open_log(made)
+        return (home / "edoc.db").read_bytes()
+
+
+def fresh(home: Path) -> Store:
+    """Open a store in a home that does not exist yet."""
+    home.mkdir(mode=0o700)
+    (home / "edoc.db").write_bytes(_made_once())
+    (home / "edoc.db").chmod(0o600)
+    return Store.open(load(home=home, config=None, environ={}, overrides={}), log=PlainLog())
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """Settings of a home that does not exist yet."""
@@ -51,8 +71,7 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 def store(settings: Settings) -> Iterator[Store]:
     """A fresh store with an open log."""
-    made = Store.create(settings, PlainLog())
-    open_log(made)
+    made = fresh(settings.home)
     yield made
     made.close()
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tests.store.conftest import PlainLog, count, new_message, open_log
+from tests.store.conftest import PlainLog, count, fresh, new_message
 from tests.store.test_outbox import claim, end, high, settle
 from transport.dispatch import FINAL, Answer, Ended, Key, State, decide
 from transport.settings import load
@@ -28,9 +28,7 @@ class Outbox(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.folder = tempfile.TemporaryDirectory()
-        home = Path(self.folder.name) / "home"
-        self.store = Store.create(load(home=home, config=None, environ={}, overrides={}), PlainLog())
-        open_log(self.store)
+        self.store = fresh(Path(self.folder.name) / "home")
         self.now = datetime(2026, 11, 20, tzinfo=UTC)
         self.keys: list[Key] = []
         self.claims: list[Claim] = []
@@ -126,6 +124,6 @@ class Outbox(RuleBasedStateMachine):
 
 
 Outbox.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=20, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestOutbox = Outbox.TestCase

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as configure
 from hypothesis import strategies as st
 
-from tests.store.conftest import PlainLog, count, open_log
+from tests.store.conftest import PlainLog, count, fresh, open_log
 from transport.errors import SettingsError, StoreError
 from transport.settings import Settings, load
 from transport.store.store import Conflict, Store, Ticket, Unit
@@ -78,8 +78,7 @@ def test_any_mix_of_units_stores_exactly_those_that_answered(
     tmp_path_factory: pytest.TempPathFactory, kinds: list[str]
 ) -> None:
     home = tmp_path_factory.mktemp("mix")
-    with Store.create(load(home=home / "h", config=None, environ={}, overrides={}), PlainLog()) as store:
-        open_log(store)
+    with fresh(home / "h") as store:
         gate = Gate(store)
         futures = [store.write(unit_of(kind, number)) for number, kind in enumerate(kinds)]
         gate.open()
@@ -272,7 +271,9 @@ def test_a_home_without_node_an_existing_one_and_a_foreign_revision_are_told_apa
     assert [error.value.code for error in (missing, twice, newer)] == ["EDOC-CFG-005", "EDOC-CFG-011", "EDOC-CFG-009"]
 
 
-def test_the_home_is_for_its_owner_alone(store: Store) -> None:
+def test_the_home_is_for_its_owner_alone(settings: Settings) -> None:
+    store = Store.create(settings)
+    store.close()
     assert (store.home.stat().st_mode & 0o777, (store.home / "edoc.db").stat().st_mode & 0o777) == (0o700, 0o600)
 
 

@@ -181,12 +181,13 @@ class Writer:
             return []
         except BaseException as error:
             self._drop_connection()
+            problem = translated(error, "writing") if isinstance(error, DBAPIError) else error
             for job in jobs:
-                job.fail(error)
+                job.fail(problem)
             return []
         for job in jobs[:count]:
-            if (problem := failed.get(id(job))) is not None:
-                job.fail(problem)
+            if (reason := failed.get(id(job))) is not None:
+                job.fail(reason)
             else:
                 job.answer()
         return jobs[count:]
@@ -264,7 +265,10 @@ class _begun:  # noqa: N801 - reads as a phrase: with _begun(connection)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
-            self._connection.rollback()
+            try:
+                self._connection.rollback()
+            except DBAPIError:
+                self._connection.invalidate()  # closing it rolls back as well; what failed first is what is told
 
 
 def _run(job: _Waiting, unit: Unit) -> BaseException | None:
