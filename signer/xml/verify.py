@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from lxml import etree
@@ -103,7 +103,7 @@ def find(
     if len(document.signatures) > context.limits.signatures:
         reason = Reason(Code.LIMIT_EXCEEDED, {"limit": "signatures"})
         return XmlFindings(report_of(FileFacts(kind, "XML", data, reasons=(reason,)), (), context=context), document)
-    examined = _examined(document, context, content or _NOTHING)
+    examined = _examined(document, context, content)
     judged = tuple(judge_signature(facts_of(one, document), context=context) for one in examined)
     name = "XAdES" if any(one.properties.present for one in examined) else "XML-DSig" if examined else "XML"
     file = FileFacts(kind, name, data, warnings=warnings)
@@ -122,13 +122,33 @@ def _placeholders(root: etree._Element) -> tuple[Reason, ...]:
     return (Reason(Code.HEADER_SIGNATURE_PLACEHOLDER),) if found else ()
 
 
-def _examined(document: Document, context: Context, content: Mapping[str, bytes]) -> tuple[Examined, ...]:
+def examine_file(
+    data: bytes, *, context: Context, content: Mapping[str, bytes]
+) -> tuple[Document, tuple[Examined, ...]]:
+    """Examine the signatures of a file over detached content, without judging who and when.
+
+    Raises:
+        InputRefused, LimitExceeded: not XML we read, or too many signatures.
+    """
+    skeleton, root = parse_foreign(data, limits=context.limits)
+    document = Document.of(root, skeleton, size=len(data))
+    if len(document.signatures) > context.limits.signatures:
+        found = str(len(document.signatures))
+        raise LimitExceeded("EDOC-XML-002", "too many signatures", limit="signatures", value=found, unit="")
+    return document, _examined(document, context, content)
+
+
+def _examined(document: Document, context: Context, content: Mapping[str, bytes] | None) -> tuple[Examined, ...]:
+    """Examine each signature; detached content may be as many files as a container has (signing.md 5.2)."""
+    limits = context.limits
+    if content is not None:
+        limits = replace(limits, references=max(limits.references, limits.zip_members))
     names: list[str] = []
     found = []
     for number, element in enumerate(document.signatures, start=1):
         name = element.get("Id") or f"signature-{number}"
         names.append(name if name not in names else f"{name}-{number}")
-        found.append(examine(element, id=names[-1], document=document, content=content, limits=context.limits))
+        found.append(examine(element, id=names[-1], document=document, content=content or _NOTHING, limits=limits))
     return wrapping(found, document)
 
 
