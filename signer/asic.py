@@ -44,7 +44,8 @@ _TOKEN = object()
 class Container:
     """A container as read: its type, every member by name (``mimetype`` too), and words for what is unusual.
 
-    Words: ``mimetype-missing``, ``mimetype-compressed``, ``not-plain`` (compressed, dated, or with extra fields).
+    Words: ``mimetype-missing``, ``mimetype-compressed``, ``not-plain`` (not as we write it:
+    compressed, dated, with extra fields or other attributes).
     """
 
     mimetype: str | None
@@ -159,9 +160,16 @@ def read_container(data: bytes, *, limits: Limits | None = None) -> Container:
         LimitExceeded: too many or too large members.
     """
     members = read_zip(data, limits=limits or Limits())
-    warnings = [] if all(m.stored and m.plain for m in members) else ["not-plain"]
+    warnings = [] if _is_plain(data, members) else ["not-plain"]
     typed = _mimetype(members, warnings)
     return Container(typed, MappingProxyType({m.name: m.data for m in members}), tuple(warnings))
+
+
+def _is_plain(data: bytes, members: Sequence[Member]) -> bool:
+    """Tell whether the file is byte for byte what ``write_zip`` makes of its members."""
+    if not all(m.stored and m.plain for m in members):
+        return False
+    return write_zip([(m.name, m.data) for m in members]) == data
 
 
 def _mimetype(members: Sequence[Member], warnings: list[str]) -> str | None:
