@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from lxml import etree
 
 from signer.errors import NotVerified, SignerError
+from signer.report import Integrity
 from transport.dispatch import Key
 from transport.errors import ReceiptInvalid
 from transport.receiptform import (
@@ -130,6 +131,7 @@ def verify(data: bytes, *, context: Context, expected: Expected) -> VerifiedRece
         raise ReceiptInvalid(
             "EDOC-EXC-102", "the receipt's signature cannot be read", "receipt-signature", receipt=read.receipt_id
         ) from error
+    _check_stamps(declared.report)
     receipt = read_exact(declared.tree)  # only what the signature covers
     if declared.signing_time != receipt.issued_at:
         raise refuse_form("SigningTime differs from IssuedAt")
@@ -143,6 +145,15 @@ def verify(data: bytes, *, context: Context, expected: Expected) -> VerifiedRece
 
 
 # --- conditions of Q3 ------------------------------------------------------------------------------------------------
+
+
+def _check_stamps(report: Report) -> None:
+    """A time stamp we do not trust is a finding; a damaged one means that these are not the bytes that were issued."""
+    stamps = [stamp for signature in report.signatures for stamp in signature.timestamps]
+    if any(stamp.integrity is not Integrity.INTACT for stamp in stamps):
+        raise ReceiptInvalid(
+            "EDOC-EXC-102", "the receipt's time stamp is damaged", "receipt-signature", verdict="TIMESTAMP_INVALID"
+        )
 
 
 def _check_signer(certificate: bytes, expected: Expected) -> None:

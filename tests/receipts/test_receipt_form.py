@@ -153,6 +153,7 @@ def test_values_outside_the_form_are_misuse(receipt: Receipt, changes: dict[str,
         (b'Size="131072"', b'Size="131072 "'),
         (b"xmlenc#sha256", b"xmlenc#sha512"),
         (b"urn:edoc:receipt:1", b"urn:edoc:receipt:2"),
+        (b"urn:edoc:receipt:1", b"relative"),
     ],
 )
 def test_anything_the_writer_could_not_have_made_is_refused(issued: bytes, old: bytes, new: bytes) -> None:
