@@ -149,7 +149,15 @@ def _record(case: Case, one: EventFile, data: bytes) -> Finding:
     for name in ("msg", "from", "to", "env", "doc", "kind"):
         if name in facts and name in leaf.fields and facts[name] != leaf.fields[name]:
             return broken("record-differs", one.name, field=name)
-    return proved(one.name)
+    return _vouched(case, one)
+
+
+def _vouched(case: Case, one: EventFile) -> Finding:
+    """Bytes without a signature of their own stand on the log: its agency must be trusted."""
+    for _, item in case.log_keys(one.origin or ""):
+        if case.word_of(case.declaration(item.data).report)[0] is Result.PROVED:
+            return proved(one.name)
+    return not_proved("log-not-trusted", one.name)
 
 
 def _statement(case: Case, one: EventFile, data: bytes) -> Finding:
@@ -162,7 +170,7 @@ def _statement(case: Case, one: EventFile, data: bytes) -> Finding:
 
 def _plain(case: Case, one: EventFile, data: bytes) -> Finding:
     """A decision or exported file: its digest is all the leaf states about it."""
-    return proved(one.name)
+    return _vouched(case, one)
 
 
 _BY_RTYPE: Mapping[str, Callable[[Case, EventFile, bytes], Finding]] = {

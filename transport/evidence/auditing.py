@@ -58,7 +58,7 @@ _PER_EVENT = ("receipts", "leaf", "inclusion")
 def audit_package(data: bytes, question: Question, *, path: str = "") -> AuditItem:
     """Audit one file. Raises ``LedgerError`` EDOC-LED-040 when it is no container at all."""
     members, faults = open_container(data, path=path)
-    case = Case(Package(members), question, data, faults)
+    case = Case(Package(members), question, faults)
     checks = run(case, STEPS)
     return AuditItem(
         path=path,
@@ -82,9 +82,10 @@ def open_container(data: bytes, *, path: str = "") -> tuple[Mapping[str, bytes],
     if b"PK\x05\x06" not in data or b"PK\x03\x04" not in data:
         raise LedgerError("EDOC-LED-040", "not a container", path=path, detail="không phải tệp ZIP / not a ZIP file")
     try:
-        return read_container(data).members, ()
+        container = read_container(data)
     except SignerError:
         return {}, ("zip",)
+    return container.members, ("not-as-written",) if "not-plain" in container.warnings else ()
 
 
 def run(case: Case, steps: tuple[str, ...]) -> tuple[Check, ...]:

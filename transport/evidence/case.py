@@ -46,11 +46,10 @@ class Finding:
 
 @dataclass
 class Case:
-    """A package under audit. ``container_faults`` come from opening the file; ``whole`` is that file."""
+    """A package under audit; ``container_faults`` come from opening the file."""
 
     package: Package
     question: Question
-    whole: bytes = b""
     container_faults: tuple[str, ...] = ()
     identities: list[Identity] = field(default_factory=list)
     _seals: dict[str, SealInspection] = field(default_factory=dict)

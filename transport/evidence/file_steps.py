@@ -10,7 +10,13 @@ from transport.evidence import layout
 from transport.evidence.case import Case, Finding, broken, judged, not_proved, proved
 from transport.evidence.packing import attachments_of
 from transport.evidence.result import Result, combined
-from transport.evidence.sealing import inspect_package_seal, listed_in_manifest, sealed_names
+from transport.evidence.sealing import (
+    inspect_package_seal,
+    listed_in_manifest,
+    manifest_as_written,
+    seal_as_written,
+    sealed_names,
+)
 from transport.ledger.event import Leaf, file_fields
 
 
@@ -38,13 +44,17 @@ def _manifest(case: Case) -> Finding:
     if entries is None:
         return broken("manifest")
     sealed = sealed_names(case.package)
+    if sealed is not None and any(layout.role_of(name) is None for name in sealed):
+        return broken("layout", member=min(sealed))
     outside = {name for name in case.package.members if not name.startswith("META-INF/") and name != "mimetype"}
     if sealed is None:
         return proved() if entries >= outside else broken("manifest-differs")
     if outside - sealed:
         return broken("unsealed-member", member=min(outside - sealed))
-    if entries != sealed:
-        return broken("manifest-differs", member=min(entries ^ sealed))
+    if entries != sealed or case.package.members[layout.MANIFEST] != manifest_as_written(sealed):
+        return broken("manifest-differs", member=min(entries ^ sealed, default=layout.MANIFEST))
+    if not all(seal_as_written(data) for _, data in case.package.by_role("signature")):
+        return broken("not-as-written")
     return proved()
 
 

@@ -47,7 +47,7 @@ def _inclusion(one: EventFile) -> Finding:
 
 def checkpoint(case: Case) -> list[Finding]:
     """8: every checkpoint is signed by the key its log's statement announces."""
-    findings = [broken("checkpoint-form", member=name) for name in case.package.faults]
+    findings = [broken("checkpoint-form", member=name) for name in case.package.unreadable_checkpoints]
     findings += [_checkpoint(case, one) for one in case.package.checkpoints]
     findings += _misplaced(case)
     return findings or [not_proved("checkpoint-missing")]

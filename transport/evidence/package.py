@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 
@@ -83,7 +83,6 @@ class Package:
     """Members of a package by name, and what they say."""
 
     members: Mapping[str, bytes]
-    faults: dict[str, str] = field(default_factory=dict)  # member that could not be read → why
 
     def by_role(self, role: str) -> Iterator[tuple[str, bytes]]:
         """Return the members of a role in the order of their names."""
@@ -110,13 +109,27 @@ class Package:
         return tuple(_statement(name, data) for name, data in self.by_role("statement"))
 
     @cached_property
-    def checkpoints(self) -> tuple[CheckpointFile, ...]:
-        """Every signed checkpoint: those inside proofs and those beside them, each text once."""
-        texts = {one.proof.checkpoint: one.name for one in reversed(self.events) if one.proof is not None}
+    def _signed_texts(self) -> Mapping[str, str]:
+        """Texts that should be signed checkpoints, each once, with a member that holds it: lone files go first."""
+        texts: dict[str, str] = {}
         for role in ("checkpoint", "cosigned"):
             for name, data in self.by_role(role):
-                texts.setdefault(data.decode("utf-8", "replace"), name)
-        return tuple(found for text, name in texts.items() if (found := self._checkpoint(name, text)) is not None)
+                texts.setdefault(data.decode("utf-8", "surrogateescape"), name)
+        for one in self.events:
+            if one.proof is not None:
+                texts.setdefault(one.proof.checkpoint, one.name)
+        return texts
+
+    @cached_property
+    def checkpoints(self) -> tuple[CheckpointFile, ...]:
+        """Every signed checkpoint: those inside proofs and those beside them, each text once."""
+        read = (_checkpoint(name, text) for text, name in self._signed_texts.items())
+        return tuple(found for found in read if found is not None)
+
+    @cached_property
+    def unreadable_checkpoints(self) -> tuple[str, ...]:
+        """Members that should hold a signed checkpoint and do not."""
+        return tuple(name for text, name in self._signed_texts.items() if _checkpoint(name, text) is None)
 
     @cached_property
     def by_digest(self) -> Mapping[str, bytes]:
@@ -162,13 +175,13 @@ class Package:
         """Return the time token of a checkpoint."""
         return self.members.get(f"{layout.log_folder(origin)}checkpoint-{size}.tsr")
 
-    def _checkpoint(self, name: str, text: str) -> CheckpointFile | None:
-        try:
-            head, note = checkpoint.read(text)
-        except LedgerError as error:
-            self.faults[name] = str(error)
-            return None
-        return CheckpointFile(name, text, head, note)
+
+def _checkpoint(name: str, text: str) -> CheckpointFile | None:
+    try:
+        head, note = checkpoint.read(text)
+    except LedgerError:
+        return None
+    return CheckpointFile(name, text, head, note)
 
 
 def _event(name: str, data: bytes) -> EventFile:
