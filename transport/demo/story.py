@@ -250,7 +250,7 @@ def agency_signs(stage: Stage) -> str:
 
 def verify_letter(stage: Stage) -> str:
     """The finished letter is valid and an original; every signature is intact."""
-    found = stage.a.run("verify", str(stage.path("letter.signed.pdf")), "--online")
+    found = stage.a.run("verify", str(stage.path("letter.signed.pdf")), "--revocation", *_crls(stage))
     file = _first_file(found)
     signatures = file["signatures"]
     assert isinstance(signatures, list)

@@ -7,12 +7,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from transport.desk import trusting
 from transport.desk.files import read_input
-from transport.errors import StoreError
 from transport.present.errors import CommandError
 
 if TYPE_CHECKING:
@@ -79,18 +79,13 @@ def verify(console: Console, wanted: Wanted) -> VerifyResult:
     """Recompute the log and say what does not hold."""
     held = read_input(wanted.against, console) if wanted.against else None
 
+    from transport.store.behind import bytes_behind
+
     def question(store: Store, log: Log, connection: Connection) -> VerifyResult:
-        receipts = (lambda digest: _bytes_of(store, digest)) if wanted.receipts else None
+        receipts = partial(bytes_behind, store) if wanted.receipts else None
         return log.verify(connection, first=wanted.first, last=wanted.last, against=held, receipts=receipts)
 
     return reading(console, question)
-
-
-def _bytes_of(store: Store, digest: str) -> bytes | None:
-    try:
-        return store.fetch(digest)
-    except StoreError:
-        return None
 
 
 def prove(console: Console, ref: str) -> tuple[str, LogProof, datetime]:

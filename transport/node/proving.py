@@ -10,7 +10,7 @@ from functools import partial
 
 from edoc import __version__
 from transport import evidence as packages
-from transport.errors import LedgerError, StoreError
+from transport.errors import LedgerError
 from transport.evidence import AuditResult, EvidenceParts, LeafOpening
 from transport.evidence.package import EventFile
 from transport.ledger import event
@@ -18,6 +18,7 @@ from transport.ledger.extract import LogExtract, ProvedLeaf
 from transport.node import looking
 from transport.node.office import Office, milliseconds
 from transport.store import directory as directories
+from transport.store.behind import bytes_behind
 from transport.store.values import SentMessage
 
 SOFTWARE = f"edoc {__version__}"
@@ -121,23 +122,10 @@ def _evidence_of(office: Office, extract: LogExtract) -> tuple[bytes, ...]:
     """Return the bytes behind the leaves' ``receipt``, as far as they are kept here."""
     found = []
     for digest in {event.parse(leaf.data).text("receipt") for leaf in extract.leaves}:
-        data = evidence_bytes(office, digest) if digest else None
+        data = bytes_behind(office.store, digest) if digest else None
         if data is not None:
             found.append(data)
     return tuple(sorted(found))
-
-
-def evidence_bytes(office: Office, digest: str) -> bytes | None:
-    """Return the bytes with this SHA-256: a receipt as stored, or a blob (records, status messages, statements)."""
-    row = office.store.read(
-        lambda connection: connection.exec_driver_sql("SELECT data FROM receipt WHERE sha256 = ?", (digest,)).first()
-    )
-    if row is not None:
-        return bytes(row[0])
-    try:
-        return office.store.fetch(digest)
-    except StoreError:
-        return None
 
 
 def _statements(office: Office) -> tuple[bytes, ...]:
@@ -180,7 +168,6 @@ def read_other_side(data: bytes) -> OtherSide:
         LedgerError: it is no evidence package, or its proofs cannot be read.
     """
     from signer.asic import read_container
-
     from signer.errors import SignerError
     from transport.evidence.package import Package as Opened
 

@@ -190,7 +190,7 @@ def _sent_leaf(office: Office, unit: Unit, submission: Submission, recipient: st
         recipient=key.recipient,
         env=sealed.sha256,
         size=sealed.size,
-        kind=message.kind,
+        message_type=message.kind,
     )
     fields: dict[str, event.Value] = {
         "env": sealed.sha256,

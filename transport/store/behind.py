@@ -1,0 +1,19 @@
+"""The bytes behind a leaf's ``receipt``: a receipt as stored, or a blob (record, status message, key statement)."""
+
+from __future__ import annotations
+
+from transport.errors import StoreError
+from transport.store.store import Store
+
+
+def bytes_behind(store: Store, digest: str) -> bytes | None:
+    """Return the bytes with this SHA-256 (hexadecimal), or ``None`` where they are not kept here."""
+    row = store.read(
+        lambda connection: connection.exec_driver_sql("SELECT data FROM receipt WHERE sha256 = ?", (digest,)).first()
+    )
+    if row is not None:
+        return bytes(row[0])
+    try:
+        return store.fetch(digest)
+    except StoreError:
+        return None
