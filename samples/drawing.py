@@ -1,14 +1,15 @@
 """The pictures of a signature and a seal for the sample letter, drawn from outlines, the same bytes each time.
 
-Shapes are polygons in pixels, filled by the non-zero rule with exact horizontal and four-fold vertical coverage; letters
-are the outlines of ``Edoc Serif Bold``. Both pictures have 300 dots per inch and nothing but colour and opacity.
+Shapes are polygons in pixels, filled by the non-zero rule with exact horizontal and four-fold vertical coverage.
+Letters are the outlines of ``Edoc Serif Bold``. Both pictures have 300 dots per inch.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from io import BytesIO
+from itertools import pairwise
 
 from fontTools.pens.recordingPen import DecomposingRecordingPen
 from fontTools.ttLib import TTFont
@@ -196,7 +197,8 @@ STROKES: tuple[tuple[Point, ...], ...] = (
      (14.2, 11.4), (14.0, 16.8), (15.6, 16.4), (17.4, 12.6), (19.2, 10.9), (19.9, 12.4), (18.6, 15.6), (19.4, 17.2),
      (21.6, 14.8), (23.2, 11.8), (22.8, 15.4), (23.6, 17.0), (25.6, 14.6), (26.6, 12.2), (26.6, 15.6), (27.8, 16.7),
      (30.0, 14.0), (31.4, 12.6), (31.2, 15.6), (32.6, 16.4), (35.4, 14.0), (39.0, 12.4), (43.4, 11.8)),
-    ((46.5, 9.6), (38, 16.4), (28, 19.8), (17, 21.8), (8.6, 22.6), (6.0, 21.4), (9.4, 19.6), (20, 18.6), (33, 19.4), (45.6, 21.2)),
+    ((46.5, 9.6), (38, 16.4), (28, 19.8), (17, 21.8), (8.6, 22.6), (6.0, 21.4), (9.4, 19.6), (20, 18.6), (33, 19.4),
+     (45.6, 21.2)),
     ((18.2, 7.8), (19.8, 6.2), (21.6, 7.9)),
     ((22.6, 4.6), (24.2, 4.0), (25.2, 4.9), (26.8, 4.1)),
 )  # fmt: skip
@@ -233,7 +235,7 @@ def _pen(curve: Sequence[Point]) -> list[Polygon]:
     shapes: list[Polygon] = []
     count = len(curve)
     radius = 0.1 * PX
-    for i, ((x1, y1), (x2, y2)) in enumerate(zip(curve, curve[1:], strict=False)):
+    for i, ((x1, y1), (x2, y2)) in enumerate(pairwise(curve)):
         speed = math.hypot(x2 - x1, y2 - y1)
         ends = min(1.0, (i + 4) / 14, (count - i + 2) / 22)
         wanted = (0.42 - min(0.22, speed / PX * 0.2)) * PX * ends / 1.5
@@ -251,7 +253,8 @@ def _area(polygon: Polygon) -> float:
     return sum(x1 * y2 - x2 * y1 for (x1, y1), (x2, y2) in zip(polygon, [*polygon[1:], polygon[0]], strict=True))
 
 
-def _inked(cover: bytes, width: int, height: int, colour: tuple[int, int, int], ink: object) -> bytes:
-    assert callable(ink)
+def _inked(
+    cover: bytes, width: int, height: int, colour: tuple[int, int, int], ink: Callable[[int, int], float]
+) -> bytes:
     opacity = bytes(round(value * ink(i % width, i // width)) if value else 0 for i, value in enumerate(cover))
     return write_png(Picture(width, height, False, bytes(colour) * (width * height), opacity, DPI))

@@ -1,8 +1,8 @@
 """The sample letter and its appendix as pure functions (Decree 30/2020, Appendix I).
 
-Boxes are numbered as in the decree's template: 1 Quốc hiệu and Tiêu ngữ, 2 agency, 3 number, 4 place and date, 5b subject
-of an official letter, 6 content, 7a to 7c signer, 8 seal, 9b addressee. Number and date are left blank: the agency adds
-them after the leader has signed (R35). Names are placeholders, as everywhere.
+Boxes are numbered as in the decree's template: 1 Quốc hiệu and Tiêu ngữ, 2 agency, 3 number, 4 place and date, 5b the
+subject of an official letter, 6 content, 7a to 7c signer, 8 seal, 9b addressee. Number and date are left blank: the
+agency adds them after the leader has signed (R35). Names are placeholders, as everywhere.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ PARAGRAPHS = (
     "Thực hiện Nghị định số 30/2020/NĐ-CP ngày 05 tháng 3 năm 2020 của Chính phủ về công tác văn thư, Sở Mẫu A đang "
     "chuẩn bị gửi, nhận văn bản điện tử có chữ ký số với các cơ quan, đơn vị trong tỉnh. Để việc thử nghiệm được thống "
     "nhất, Sở Mẫu A đề nghị Sở Mẫu B phối hợp thực hiện một số nội dung sau:",
-    "1. Cử một lãnh đạo Văn phòng và một công chức văn thư làm đầu mối tiếp nhận, xử lý văn bản điện tử trong thời gian "
-    "thử nghiệm.",
+    "1. Cử một lãnh đạo Văn phòng và một công chức văn thư làm đầu mối tiếp nhận, xử lý văn bản điện tử trong thời "
+    "gian thử nghiệm.",
     "2. Kiểm tra chữ ký số của người có thẩm quyền, chữ ký số của cơ quan và dấu thời gian trên từng văn bản đến trước "
     "khi đăng ký; phản hồi trạng thái tiếp nhận, xử lý trên hệ thống theo quy định.",
     "3. Lưu biên nhận và hồ sơ chứng cứ của các văn bản đã trao đổi để đối chiếu khi kết thúc thử nghiệm.",
-    "Danh mục văn bản thử nghiệm được gửi kèm theo Công văn này. Ý kiến phản hồi đề nghị gửi về Sở Mẫu A (qua Văn phòng "
-    "Sở) trong thời hạn 05 ngày làm việc kể từ ngày nhận được Công văn để tổng hợp.",
+    "Danh mục văn bản thử nghiệm được gửi kèm theo Công văn này. Ý kiến phản hồi đề nghị gửi về Sở Mẫu A (qua Văn "
+    "phòng Sở) trong thời hạn 05 ngày làm việc kể từ ngày nhận được Công văn để tổng hợp.",
     "Trân trọng cảm ơn sự phối hợp của Sở Mẫu B./.",
 )
 ROWS = (
@@ -78,7 +78,7 @@ def _agency(page: Page) -> None:
 
 def _signer(page: Page) -> None:
     """Boxes 7a and 7b; 7c is where the signature goes, 2 mm above the capitals of the name (R39)."""
-    x, y, _, height = LETTER.signature
+    _, y, _, height = LETTER.signature
     page.centred(SIGNER_MIDDLE, y - 11.0, "KT. GIÁM ĐỐC", face="B", size=13)
     page.centred(SIGNER_MIDDLE, y - 5.0, "PHÓ GIÁM ĐỐC", face="B", size=13)
     top = y + height + 2.0

@@ -1,10 +1,10 @@
 """Make the ``Edoc Serif`` fonts from Tinos (signing.md 3.3; SIL Open Font License 1.1).
 
-Usage: ``python samples/make_font.py FOLDER`` with a folder that holds ``Tinos-Regular.ttf``, ``-Bold``, ``-Italic`` and
-``-BoldItalic`` (Debian package fonts-croscore). The letters kept are Latin with everything Vietnamese needs; the outlines
-are rescaled from 2048 to 1000 units per em, hints and layout tables are dropped, and the family gets a new name, as the
-licence asks of changed fonts. Regular and italic ship with the program (``signer/pdf/fonts``), the others serve the sample
-letter alone (``samples/fonts``). Same input, same bytes.
+Usage: ``python samples/make_font.py FOLDER`` with a folder that holds ``Tinos-Regular.ttf``, ``-Bold``, ``-Italic``
+and ``-BoldItalic`` (Debian package fonts-croscore). The letters kept are Latin with everything Vietnamese needs. The
+outlines are rescaled from 2048 to 1000 units per em, hints and layout tables are dropped, and the family gets a new
+name, as fonts that were changed should have. Regular and italic ship with the program (``signer/pdf/fonts``), the
+others serve the sample letter alone (``samples/fonts``). Same input, same bytes.
 """
 
 from __future__ import annotations

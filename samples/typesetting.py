@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,7 +70,8 @@ class Page:
         return baseline
 
     def _broken(self, text: str, size: float, widths: Sequence[float]) -> list[str]:
-        lines, line = [], ""
+        lines: list[str] = []
+        line = ""
         for word in text.split(" "):
             longer = f"{line} {word}" if line else word
             if line and self.width(longer, "R", size) > widths[min(len(lines), 1)]:
@@ -87,9 +88,9 @@ class Page:
             for x1, y1, x2, y2, w in self.rules
         ]
         for x, y, face, text, size, gap in self.items:
-            out.append(
-                f"BT /{face} {size:g} Tf 1 0 0 1 {x * MM:.3f} {(HEIGHT - y) * MM:.3f} Tm {_show(fonts[face], text, gap, size)} ET"
-            )
+            place = f"{x * MM:.3f} {(HEIGHT - y) * MM:.3f}"
+            shown = _show(fonts[face], text, gap, size)
+            out.append(f"BT /{face} {size:g} Tf 1 0 0 1 {place} Tm {shown} ET")
         return "\n".join(out).encode("ascii")
 
 
@@ -135,33 +136,32 @@ def build(page: Page, *, title: str, date: str) -> bytes:
     return _file(objects, info)
 
 
-def add_font(add: object, font: Embedded) -> int:
+def add_font(add: Callable[[bytes], int], font: Embedded) -> int:
     """Add a Type 0 font (ISO 32000-2, 9.7) by ``add(bytes) -> number``; return the number of its dictionary."""
-    assert callable(add)
     file = add(_stream(font.file, f" /Length1 {len(font.file)}"))
     flags = 4 | (64 if font.italic_angle else 0) | 2
     descriptor = add(
         (
-            f"<< /Type /FontDescriptor /FontName /{font.name} /Flags {flags} /FontBBox [{' '.join(map(str, font.box))}] "
-            f"/ItalicAngle {font.italic_angle} /Ascent {font.ascent} /Descent {font.descent} /CapHeight {font.cap_height} "
+            f"<< /Type /FontDescriptor /FontName /{font.name} /Flags {flags} "
+            f"/FontBBox [{' '.join(map(str, font.box))}] /ItalicAngle {font.italic_angle} "
+            f"/Ascent {font.ascent} /Descent {font.descent} /CapHeight {font.cap_height} "
             f"/StemV {140 if font.bold else 80} /FontFile2 {file} 0 R >>"
         ).encode("ascii")
     )
     widths = " ".join(f"{number} [{advance}]" for _, number, advance in sorted(font.glyphs, key=lambda one: one[1]))
     descendant = add(
         (
-            f"<< /Type /Font /Subtype /CIDFontType2 /BaseFont /{font.name} /CIDToGIDMap /Identity /DW 1000 /W [{widths}] "
-            f"/CIDSystemInfo << /Registry (Adobe) /Ordering (Identity) /Supplement 0 >> /FontDescriptor {descriptor} 0 R >>"
+            f"<< /Type /Font /Subtype /CIDFontType2 /BaseFont /{font.name} /CIDToGIDMap /Identity /DW 1000 "
+            f"/W [{widths}] /CIDSystemInfo << /Registry (Adobe) /Ordering (Identity) /Supplement 0 >> "
+            f"/FontDescriptor {descriptor} 0 R >>"
         ).encode("ascii")
     )
     unicode_map = add(_stream(font.to_unicode()))
-    return int(
-        add(
-            (
-                f"<< /Type /Font /Subtype /Type0 /BaseFont /{font.name} /Encoding /Identity-H "
-                f"/DescendantFonts [{descendant} 0 R] /ToUnicode {unicode_map} 0 R >>"
-            ).encode("ascii")
-        )
+    return add(
+        (
+            f"<< /Type /Font /Subtype /Type0 /BaseFont /{font.name} /Encoding /Identity-H "
+            f"/DescendantFonts [{descendant} 0 R] /ToUnicode {unicode_map} 0 R >>"
+        ).encode("ascii")
     )
 
 
@@ -181,7 +181,6 @@ def _file(objects: Sequence[bytes], info: int) -> bytes:
     table = "".join(f"{offset:010d} 00000 n \n" for offset in offsets)
     identity = hashlib.sha256(bytes(out)).hexdigest()[:32].upper()
     out += f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{table}".encode("ascii")
-    out += f"trailer\n<< /Size {len(objects) + 1} /Root 1 0 R /Info {info} 0 R /ID [<{identity}> <{identity}>] >>\n".encode(
-        "ascii"
-    )
+    trailer = f"/Size {len(objects) + 1} /Root 1 0 R /Info {info} 0 R /ID [<{identity}> <{identity}>]"
+    out += f"trailer\n<< {trailer} >>\n".encode("ascii")
     return bytes(out + f"startxref\n{start}\n%%EOF\n".encode("ascii"))

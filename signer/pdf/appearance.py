@@ -1,7 +1,7 @@
 """Painting a visible form: its own form XObject with embedded subset and picture (ISO 32000-2, 12.5.5; signing.md 3.3).
 
-Everything an appearance needs is inside it, so nothing it depends on can change later. It is painted upright as the page
-is displayed, whatever ``/Rotate`` says. A picture becomes an image with its opacity as soft mask.
+Everything an appearance needs is inside it, so nothing it depends on can change later. It is painted upright as the
+page is displayed, whatever ``/Rotate`` says. A picture becomes an image with its opacity as soft mask.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.generic import pdf_name
 
+from signer.pdf.objects import dictionary, number, numbers
 from signer.pdf.page import MM
 from signer.pdf.placement import Layout
 from signer.pdf.png import Picture
@@ -27,14 +28,14 @@ _UPRIGHT = {0: (1, 0, 0, 1, 0, 0), 90: (0, 1, -1, 0, 0, 0), 180: (-1, 0, 0, -1, 
 def paint(layout: Layout, add: Add) -> generic.IndirectObject:
     """Add the appearance stream of a layout and return the reference to it."""
     width, height = layout.box[2] * MM, layout.box[3] * MM
-    resources, operators = generic.DictionaryObject(), []
+    resources, operators = dictionary({}), []
     if layout.picture is not None and layout.frame is not None:
         x, y, w, h = (value * MM for value in layout.frame)
         operators.append(f"q {w:.3f} 0 0 {h:.3f} {x:.3f} {height - y - h:.3f} cm /Im Do Q")
-        resources[pdf_name("/XObject")] = _dictionary(Im=_image(layout.picture, add))
+        resources[pdf_name("/XObject")] = dictionary({"Im": _image(layout.picture, add)})
     if layout.lines and layout.face is not None:
         font = layout.face.embed(line.text for line in layout.lines)
-        resources[pdf_name("/Font")] = _dictionary(F=add_font(font, add))
+        resources[pdf_name("/Font")] = dictionary({"F": add_font(font, add)})
         for line in layout.lines:
             place = f"{line.x * MM:.3f} {height - line.baseline * MM:.3f}"
             operators.append(
@@ -47,18 +48,6 @@ def paint(layout: Layout, add: Add) -> generic.IndirectObject:
     stream[pdf_name("/Matrix")] = numbers(*_UPRIGHT[layout.page.rotation])
     stream[pdf_name("/Resources")] = resources
     return add(stream)
-
-
-def numbers(*values: float) -> generic.ArrayObject:
-    """Return an array of numbers, to a thousandth."""
-    return generic.ArrayObject(
-        generic.NumberObject(value) if float(value).is_integer() else generic.FloatObject(f"{value:.3f}")
-        for value in values
-    )
-
-
-def _dictionary(**entries: generic.PdfObject) -> generic.DictionaryObject:
-    return generic.DictionaryObject({pdf_name(f"/{key}"): value for key, value in entries.items()})
 
 
 def _stream(data: bytes, *, compress: bool = True) -> generic.StreamObject:
@@ -80,55 +69,63 @@ def _pixels(picture: Picture, data: bytes, space: str) -> generic.StreamObject:
     image = _stream(data)
     image[pdf_name("/Type")] = pdf_name("/XObject")
     image[pdf_name("/Subtype")] = pdf_name("/Image")
-    image[pdf_name("/Width")] = generic.NumberObject(picture.width)
-    image[pdf_name("/Height")] = generic.NumberObject(picture.height)
+    image[pdf_name("/Width")] = number(picture.width)
+    image[pdf_name("/Height")] = number(picture.height)
     image[pdf_name("/ColorSpace")] = pdf_name(space)
-    image[pdf_name("/BitsPerComponent")] = generic.NumberObject(8)
+    image[pdf_name("/BitsPerComponent")] = number(8)
     return image
 
 
 def add_font(font: Embedded, add: Add) -> generic.IndirectObject:
     """Add a Type 0 font with Identity-H encoding, widths and ToUnicode (ISO 32000-2, 9.7)."""
     file = _stream(font.file)
-    file[pdf_name("/Length1")] = generic.NumberObject(len(font.file))
+    file[pdf_name("/Length1")] = number(len(font.file))
     name = pdf_name(f"/{font.name}")
-    descriptor = _dictionary(
-        Type=pdf_name("/FontDescriptor"),
-        FontName=name,
-        Flags=generic.NumberObject(6 | (64 if font.italic_angle else 0)),  # serif, symbolic
-        FontBBox=numbers(*font.box),
-        ItalicAngle=generic.NumberObject(font.italic_angle),
-        Ascent=generic.NumberObject(font.ascent),
-        Descent=generic.NumberObject(font.descent),
-        CapHeight=generic.NumberObject(font.cap_height),
-        StemV=generic.NumberObject(140 if font.bold else 80),
-        FontFile2=add(file),
+    descriptor = dictionary(
+        {
+            "Type": pdf_name("/FontDescriptor"),
+            "FontName": name,
+            "Flags": number(6 | (64 if font.italic_angle else 0)),  # serif, symbolic
+            "FontBBox": numbers(*font.box),
+            "ItalicAngle": number(font.italic_angle),
+            "Ascent": number(font.ascent),
+            "Descent": number(font.descent),
+            "CapHeight": number(font.cap_height),
+            "StemV": number(140 if font.bold else 80),
+            "FontFile2": add(file),
+        }
     )
     widths = generic.ArrayObject()
-    for _, number, advance in sorted(font.glyphs, key=lambda one: one[1]):
-        widths += [generic.NumberObject(number), generic.ArrayObject([generic.NumberObject(advance)])]
-    system = _dictionary(
-        Registry=generic.TextStringObject("Adobe"),
-        Ordering=generic.TextStringObject("Identity"),
-        Supplement=generic.NumberObject(0),
+    for _, glyph, advance in sorted(font.glyphs, key=lambda one: one[1]):
+        widths += [number(glyph), generic.ArrayObject([number(advance)])]
+    system = dictionary(
+        {
+            "Registry": generic.TextStringObject("Adobe"),
+            "Ordering": generic.TextStringObject("Identity"),
+            "Supplement": number(0),
+        }
     )
-    descendant = _dictionary(
-        Type=pdf_name("/Font"),
-        Subtype=pdf_name("/CIDFontType2"),
-        BaseFont=name,
-        CIDSystemInfo=system,
-        CIDToGIDMap=pdf_name("/Identity"),
-        DW=generic.NumberObject(1000),
-        W=widths,
-        FontDescriptor=add(descriptor),
+    descendant = dictionary(
+        {
+            "Type": pdf_name("/Font"),
+            "Subtype": pdf_name("/CIDFontType2"),
+            "BaseFont": name,
+            "CIDSystemInfo": system,
+            "CIDToGIDMap": pdf_name("/Identity"),
+            "DW": number(1000),
+            "W": widths,
+            "FontDescriptor": add(descriptor),
+        }
     )
     return add(
-        _dictionary(
-            Type=pdf_name("/Font"),
-            Subtype=pdf_name("/Type0"),
-            BaseFont=name,
-            Encoding=pdf_name("/Identity-H"),
-            DescendantFonts=generic.ArrayObject([add(descendant)]),
-            ToUnicode=add(_stream(font.to_unicode())),
+        dictionary(
+            {
+                "Type": pdf_name("/Font"),
+                "Subtype": pdf_name("/Type0"),
+                "BaseFont": name,
+                "Encoding": pdf_name("/Identity-H"),
+                "DescendantFonts": generic.ArrayObject([add(descendant)]),
+                "ToUnicode": add(_stream(font.to_unicode())),
+            }
         )
     )

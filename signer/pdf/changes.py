@@ -16,7 +16,8 @@ from pyhanko.pdf_utils.rw_common import PdfHandler
 from pyhanko.sign.diff_analysis import DEFAULT_DIFF_POLICY, DiffResult, ModificationLevel
 from pyhanko.sign.fields import FieldMDPSpec, MDPPerm
 
-from signer.pdf.opening import READING_FAULTS, entry
+from signer.pdf.objects import dictionary_of, entry, follow, is_name, items_of
+from signer.pdf.opening import READING_FAULTS
 from signer.pdf.page import Box, Field, PageView, fields, pages
 from signer.pdf.refusals import docmdp_of
 from signer.report import Change
@@ -68,7 +69,7 @@ def compare(reader: PdfFileReader, before: State, after: State, *, signature: Fi
 def _analysed(reader: PdfFileReader, before: State, signature: Field) -> list[str]:
     """Return what pyHanko's analysis objects to; nothing if it explains every change."""
     try:
-        value = _dictionary(signature.value)
+        value = dictionary_of(signature.value)
         doc_mdp = docmdp_of(value)
         spec = _field_mdp(value)
         result = DEFAULT_DIFF_POLICY.review_file(
@@ -86,17 +87,11 @@ def _analysed(reader: PdfFileReader, before: State, signature: Field) -> list[st
         return [f"not comparable: {type(error).__name__}"]
 
 
-def _dictionary(value: generic.PdfObject | None) -> generic.DictionaryObject | None:
-    found = value.get_object() if isinstance(value, generic.IndirectObject) else value
-    return found if isinstance(found, generic.DictionaryObject) else None
-
-
 def _field_mdp(value: generic.DictionaryObject | None) -> FieldMDPSpec | None:
-    references = entry(value, "/Reference")
-    for item in references if isinstance(references, generic.ArrayObject) else ():
-        reference = _dictionary(item)
-        if reference is not None and entry(reference, "/TransformMethod") == "/FieldMDP":
-            return FieldMDPSpec.from_pdf_object(reference["/TransformParams"])
+    for item in items_of(entry(value, "/Reference")):
+        found = dictionary_of(item)
+        if is_name(entry(found, "/TransformMethod"), "/FieldMDP"):
+            return FieldMDPSpec.from_pdf_object(entry(found, "/TransformParams"))
     return None
 
 
@@ -104,7 +99,7 @@ def _permission(signature: Field, state: State) -> int | None:
     """Return the written permission in force: of the certification or of this signature."""
     permissions = entry(state.handler.root, "/Perms")
     certified = docmdp_of(entry(permissions, "/DocMDP")) if isinstance(permissions, generic.DictionaryObject) else None
-    found = [one for one in (certified, docmdp_of(_dictionary(signature.value))) if one is not None]
+    found = [one for one in (certified, docmdp_of(dictionary_of(signature.value))) if one is not None]
     return min(found, default=None)
 
 
@@ -146,8 +141,8 @@ def _new_field(field: Field, state: State) -> Change:
 def _signed_later(field: Field, state: State) -> Change:
     if any(_over_large(box, state.pages[page - 1]) for page, box in field.widgets):
         return _change(state, "overlay", field, allowed=False)
-    value = _dictionary(field.value)
-    kind = "timestamp" if value is not None and entry(value, "/SubFilter") == "/ETSI.RFC3161" else "signature"
+    value = dictionary_of(field.value)
+    kind = "timestamp" if is_name(entry(value, "/SubFilter"), "/ETSI.RFC3161") else "signature"
     return _change(state, kind, field, allowed=True)
 
 
@@ -213,13 +208,13 @@ def _equal(one: object, other: object, before: PdfHandler, after: PdfHandler) ->
 
 def _is_blank(field: Field) -> bool:
     """Blank: no value, and an appearance without text or picture."""
-    value = field.value.get_object() if isinstance(field.value, generic.IndirectObject) else field.value
-    if value is not None and not isinstance(value, generic.NullObject) and value not in ("", b"", "/Off"):
+    value = follow(field.value)
+    if value is not None and not isinstance(value, generic.NullObject) and str(value) not in ("", "b''", "/Off"):
         return False
     holders = [field.dictionary]
     kids = entry(field.dictionary, "/Kids")
     for kid in kids if isinstance(kids, generic.ArrayObject) else ():
-        found = _dictionary(kid)
+        found = dictionary_of(kid)
         holders += [found] if found is not None else []
     return not any(_paints(entry(holder, "/AP")) for holder in holders)
 

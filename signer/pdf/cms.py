@@ -1,8 +1,8 @@
 """The CMS of a PAdES signature, written out in DER (RFC 5652; EN 319 122-1; EN 319 142-1, 6.3; signing.md 3.1).
 
-A detached SignedData with one signer. Signed attributes are content-type, message-digest and signing-certificate-v2 and
-nothing else; a time stamp is the one unsigned attribute. Certificates are the leaf and its path, the root too if all stay
-within 8 KB (R31). Everything but the digest and the value is the same for every file a credential signs.
+A detached SignedData with one signer. Signed attributes are content-type, message-digest, signing-certificate-v2 and
+nothing else; a time stamp is the one unsigned attribute. Certificates are the leaf and its path, the root too if all
+stay within 8 KB (R31). All but the digest and the value is the same for every file a credential signs.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def _signature_algorithm(scheme: Scheme) -> bytes:
 
 
 def signed_attributes(credential: Credential, *, digest: bytes, scheme: Scheme) -> bytes:
-    """Return the SET of signed attributes over a content digest made with ``scheme.digest``: what is hashed and signed."""
+    """Return the SET of signed attributes over a digest made with ``scheme.digest``: what is hashed and signed."""
     identity = _sequence(_octets(hashlib.sha256(credential.certificate).digest()))  # SHA-256 is the default (RFC 5035)
     return _set(
         (

@@ -52,7 +52,7 @@ def locate(data: bytes, reader: PdfFileReader, field: Field, revision: int) -> P
     """Find the signature dictionary of a field, as of a revision; ``None`` if it stands where no signature can."""
     try:
         if isinstance(field.value, generic.IndirectObject):
-            reference, path = field.value.reference, ()
+            reference, path = field.value.reference, tuple[str, ...]()
         elif field.reference is not None:
             reference, path = field.reference, ("/V",)
         else:

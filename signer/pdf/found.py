@@ -1,27 +1,29 @@
 """Every signature of a file, read and computed: one by one, never dropped (signing.md 4.1, D3 to D5, E1 to E4).
 
 A signature is what a signature field of any revision leads to. What cannot be read is listed all the same, with
-integrity *unknown* or *broken*. The mathematics is done over the original bytes of the ranges; trust plays no part here.
+integrity *unknown* or *broken*. The mathematics is done over the original bytes of the ranges; trust plays no part.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.reader import PdfFileReader
 
 from signer import asn1
-from signer.cms import CmsCheck, check_signer, digest_with
+from signer.cms import DIGEST_NAMES, CmsCheck, check_signer, digest_with, find_certificate
 from signer.judge import Facts, Stamp
 from signer.pdf.changes import State
 from signer.pdf.coverage import Coverage, Place, cover, locate, sub_filter
-from signer.pdf.opening import entry
+from signer.pdf.objects import dictionary_of, entry
 from signer.pdf.page import Field
 from signer.pdf.syntax import SPACE
+from signer.pdf.uncovered import damaged, oddities, readable, strangers
 from signer.report import Appearance, Code, Covers, Crypto, Integrity, Reason
 from signer.trust import Limits, TrustStore
 
@@ -60,8 +62,8 @@ def find(
     data: bytes, reader: PdfFileReader, field: Field, state: State, *, id: str, limits: Limits, embedded: TrustStore
 ) -> Found:
     """Read and compute the signature a field leads to."""
-    value = field.value.get_object() if isinstance(field.value, generic.IndirectObject) else field.value
-    if not isinstance(value, generic.DictionaryObject):
+    value = dictionary_of(field.value)
+    if value is None:
         unreadable = _facts(id, Crypto.UNKNOWN, Integrity.UNKNOWN, (Code.CRYPTO_CONSTRAINTS_FAILURE, "/V"))
         return Found(field, state, None, None, (unreadable,))
     place = locate(data, reader, field, state.revision)
@@ -101,10 +103,9 @@ def _computed(data: bytes, place: Place, coverage: Coverage, id: str) -> tuple[F
     (start, a), (b, end) = coverage.ranges
     ranges = (data[start:a], data[b:end])
     assert contents is not None
-    padding = contents[signed.encoded_length :].strip(b"\0") != b""
     many = len(signed.signers) > 1
     return tuple(
-        _signer(f"{id}#{number}" if many else id, info, signed, ranges, kind, structural, padding)
+        _signer(f"{id}#{number}" if many else id, info, signed, ranges, kind, structural, contents)
         for number, info in enumerate(signed.signers)
     )
 
@@ -144,14 +145,14 @@ def _signer(
     ranges: tuple[bytes, bytes],
     kind: str,
     structural: tuple[Reason, ...],
-    padding: bool,
+    contents: bytes,
 ) -> Facts:
     stamp = signed.content_type == "tst_info"
-    check, reasons, warnings = _mathematics(info, signed, ranges, kind)
-    reasons = (*check.reasons, *reasons)
-    warnings = (*check.warnings, *warnings)
-    if padding:
-        warnings = (*warnings, Reason(Code.CONTENTS_PADDING))
+    candidates = tuple(der for der in signed.certificates if readable(der))
+    check, reasons, warnings = _mathematics(info, replace(signed, certificates=candidates), ranges, kind)
+    reasons, warnings = (*check.reasons, *reasons), (*check.warnings, *warnings)
+    uncovered_reasons, uncovered_warnings = _uncovered(signed, contents, info)
+    reasons, warnings = (*reasons, *uncovered_reasons), (*warnings, *uncovered_warnings)
     crypto = Crypto.BAD if any(reason.code is Code.HASH_FAILURE for reason in reasons) else check.crypto
     level = "RFC3161" if stamp else "PDF-PKCS7"
     if not stamp and kind == "ETSI.CAdES.detached" and check.has_ess:
@@ -164,14 +165,37 @@ def _signer(
         level,
         check.certificate,
         algorithm=check.algorithm,
-        digests=check.digest_algorithms_shown if hasattr(check, "digest_algorithms_shown") else (),
-        candidates=signed.certificates,
+        digests=tuple(DIGEST_NAMES.get(name, name) for name in check.digest_algorithms),
+        candidates=candidates,
         structural=(*structural, *reasons),
         stamps=() if stamp else _stamps(id, info),
         kind="timestamp" if stamp else "signature",
         warnings=warnings,
         value_sha256=hashlib.sha256(info.value).hexdigest(),
     )
+
+
+def _leaf(signed: asn1.SignedData) -> bytes | None:
+    held = [der for der in signed.certificates if readable(der)]
+    return find_certificate(signed.signers[0], held) if signed.signers else None
+
+
+def _uncovered(
+    signed: asn1.SignedData, contents: bytes, info: asn1.SignerInfo
+) -> tuple[tuple[Reason, ...], tuple[Reason, ...]]:
+    """Return what is wrong with the parts of the CMS, and of its time stamps, that no signature covers."""
+    frames = [(contents[: signed.encoded_length], signed)]
+    for stamp in _stamps("", info):
+        with suppress(ValueError):
+            frames.append((stamp.token, asn1.read_signed_data(stamp.token)))
+    odd = [where for der, one in frames for where in oddities(der, one)]
+    odd += ["certificates" for _, one in frames if strangers(one.certificates, _leaf(one))]
+    warnings = [Reason(Code.MALFORMED, {"where": f"CMS {where}"}) for where in dict.fromkeys(odd)]
+    if contents[signed.encoded_length :].strip(b"\0"):
+        warnings.append(Reason(Code.CONTENTS_PADDING))
+    if any(damaged(one.certificates) for _, one in frames):
+        return (Reason(Code.CERTIFICATE_CHAIN_GENERAL_FAILURE, {"detail": "certificate"}),), tuple(warnings)
+    return (), tuple(warnings)
 
 
 def _integrity(crypto: Crypto, reasons: tuple[Reason, ...]) -> Integrity:
@@ -234,7 +258,18 @@ def _imprint_fits(signed: asn1.SignedData, ranges: tuple[bytes, bytes]) -> bool:
 
 def _stamps(id: str, info: asn1.SignerInfo) -> tuple[Stamp, ...]:
     tokens = [token for name, values in info.unsigned if name == "signature_time_stamp_token" for token in values]
-    return tuple(Stamp(f"{id}/t{number}", "signature", token, info.value) for number, token in enumerate(tokens))
+    return tuple(
+        Stamp(f"{id}/t{number}", "signature", token if _token_readable(token) else b"", info.value)
+        for number, token in enumerate(tokens)
+    )
+
+
+def _token_readable(token: bytes) -> bool:
+    """Say whether token and certificates can be read; one that cannot counts as broken."""
+    try:
+        return all(map(readable, asn1.read_signed_data(token).certificates))
+    except ValueError:
+        return False
 
 
 def _claimed(value: generic.DictionaryObject) -> datetime | None:
@@ -249,7 +284,7 @@ def _claimed(value: generic.DictionaryObject) -> datetime | None:
     sign, hours, minutes = match.groups()[6:]
     offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0)) * (-1 if sign == "-" else 1)
     try:
-        return datetime(year, month, day, hour, minute, second, tzinfo=timezone(offset)).astimezone(timezone.utc)
+        return datetime(year, month, day, hour, minute, second, tzinfo=timezone(offset)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 

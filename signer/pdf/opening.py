@@ -1,4 +1,4 @@
-"""Opening a PDF within limits, so that no fault of a foreign file leaves as anything but our own error (signing.md 4.1).
+"""Opening a PDF within limits: no fault of a foreign file leaves as anything but our own error (signing.md 4.1).
 
 The size is looked at first. Faults of reading are ``InputRefused``, whatever the library raised. Bytes behind the last
 ``%%EOF`` that form no update are set aside before reading, as readers do (signing.md 4.2, C6).
@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 
-from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.misc import PdfError
 from pyhanko.pdf_utils.reader import PdfFileReader
 
@@ -54,14 +53,6 @@ def reading(what: str, *, signed: bool = False) -> Iterator[None]:
     except READING_FAULTS as error:
         code = "EDOC-PDF-006" if signed else "EDOC-PDF-005"
         raise InputRefused(code, f"damaged PDF: {what}: {type(error).__name__}", where=what) from None
-
-
-def entry(dictionary: generic.PdfObject | None, key: str) -> generic.PdfObject | None:
-    """Return an entry of a dictionary with its reference followed; ``None`` if it is absent, null or dangling."""
-    if not isinstance(dictionary, generic.DictionaryObject) or key not in dictionary:
-        return None
-    value = dictionary[key]
-    return None if isinstance(value, generic.NullObject) else value
 
 
 def check_size(data: bytes, limits: Limits) -> None:

@@ -13,7 +13,8 @@ from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.rw_common import PdfHandler
 
 from signer.errors import InputRefused
-from signer.pdf.opening import entry, open_pdf, reading
+from signer.pdf.objects import dictionary_of, entry, follow, integer_of, is_name, items_of, reference
+from signer.pdf.opening import open_pdf, reading
 from signer.trust import Limits
 
 MM = 72 / 25.4
@@ -131,7 +132,7 @@ def _walk_pages(
     if not isinstance(node, generic.IndirectObject) or node.reference in seen or depth > DEPTH_MAX:
         raise ValueError("page tree")
     seen.add(node.reference)
-    dictionary = node.get_object()
+    dictionary = follow(node)
     if not isinstance(dictionary, generic.DictionaryObject) or len(views) > PAGES_MAX:
         raise ValueError("page tree")
     known = dict(inherited)
@@ -139,7 +140,7 @@ def _walk_pages(
         if key in dictionary:
             known[key] = dictionary[key]
     if "/Kids" in dictionary:
-        for kid in dictionary["/Kids"]:
+        for kid in items_of(dictionary["/Kids"]):
             _walk_pages(kid, known, views, seen, depth + 1)
         return
     views.append(_view(len(views) + 1, node.reference, dictionary, known))
@@ -153,7 +154,7 @@ def _view(
     seen = (max(crop[0], media[0]), max(crop[1], media[1]), min(crop[2], media[2]), min(crop[3], media[3]))
     if seen[2] <= seen[0] or seen[3] <= seen[1]:
         seen = media
-    rotation = int(known["/Rotate"]) % 360 if "/Rotate" in known else 0  # type: ignore[call-overload]
+    rotation = (integer_of(known.get("/Rotate")) or 0) % 360
     unit = float(page["/UserUnit"]) if "/UserUnit" in page else 1.0
     if rotation % 90 or not 0 < unit <= 75_000:
         raise ValueError("page geometry")
@@ -164,24 +165,20 @@ def rectangle_of(value: generic.PdfObject | None) -> tuple[float, float, float, 
     """Return a PDF rectangle with its corners in order, or ``None`` if it is none."""
     if not isinstance(value, generic.ArrayObject) or len(value) != 4:
         return None
-    x1, y1, x2, y2 = (float(one.get_object() if isinstance(one, generic.IndirectObject) else one) for one in value)
+    x1, y1, x2, y2 = (float(str(follow(one))) for one in items_of(value))
     return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
 
 
 def fields(handler: PdfHandler, views: Sequence[PageView]) -> list[Field]:
     """Return every terminal field of the form, and signature widgets on pages that the form does not list."""
     placed = _widgets_by_page(handler, views)
+    walk = _Walk(placed, set())
     found: list[Field] = []
-    seen: set[object] = set()
-    form = entry(handler.root, "/AcroForm")
-    listed = entry(form, "/Fields") if isinstance(form, generic.DictionaryObject) else None
-    for item in listed if isinstance(listed, generic.ArrayObject) else ():
-        found += _walk_field(item, "", None, None, placed, seen, 0)
-    for reference, (_, _, widget) in list(placed.items()):
-        if reference not in seen and entry(widget, "/FT") == "/Sig":
-            found += _walk_field(
-                generic.IndirectObject(reference.idnum, reference.generation, handler), "", None, None, placed, seen, 0
-            )
+    for item in items_of(entry(entry(handler.root, "/AcroForm"), "/Fields")):
+        found += walk.field(item, "", None, None, 0)
+    for at, (_, _, widget) in placed.items():
+        if at not in walk.seen and is_name(entry(widget, "/FT"), "/Sig"):
+            found += walk.field(reference(at.idnum, at.generation, handler), "", None, None, 0)
     return found
 
 
@@ -192,10 +189,9 @@ def _widgets_by_page(handler: PdfHandler, views: Sequence[PageView]) -> _Placed:
     placed: _Placed = {}
     for view in views:
         page = handler.get_object(view.reference)
-        annotations = entry(page, "/Annots") if isinstance(page, generic.DictionaryObject) else None
-        for item in annotations if isinstance(annotations, generic.ArrayObject) else ():
-            widget = item.get_object() if isinstance(item, generic.IndirectObject) else item
-            if not isinstance(widget, generic.DictionaryObject) or entry(widget, "/Subtype") != "/Widget":
+        for item in items_of(entry(page, "/Annots")):
+            widget = dictionary_of(item)
+            if widget is None or not is_name(entry(widget, "/Subtype"), "/Widget"):
                 continue
             rectangle = rectangle_of(entry(widget, "/Rect"))
             if rectangle and isinstance(item, generic.IndirectObject):
@@ -203,43 +199,44 @@ def _widgets_by_page(handler: PdfHandler, views: Sequence[PageView]) -> _Placed:
     return placed
 
 
-def _walk_field(
-    item: generic.PdfObject,
-    prefix: str,
-    kind: str | None,
-    value: generic.PdfObject | None,
-    placed: _Placed,
-    seen: set[object],
-    depth: int,
-) -> Iterator[Field]:
-    reference = item.reference if isinstance(item, generic.IndirectObject) else None
-    if (reference is not None and reference in seen) or depth > DEPTH_MAX or len(seen) > FIELDS_MAX:
-        return
-    if reference is not None:
-        seen.add(reference)
-    dictionary = item.get_object() if isinstance(item, generic.IndirectObject) else item
-    if not isinstance(dictionary, generic.DictionaryObject):
-        return
-    own = str(dictionary["/T"]) if "/T" in dictionary else ""
-    name = ".".join(filter(None, (prefix, own)))
-    kind = str(dictionary["/FT"]) if "/FT" in dictionary else kind
-    value = dictionary.raw_get("/V") if "/V" in dictionary else value
-    kids = entry(dictionary, "/Kids")
-    children = list(kids) if isinstance(kids, generic.ArrayObject) else []
-    named = [kid for kid in children if _is_field(kid)]
-    if named:
-        for kid in named:
-            yield from _walk_field(kid, name, kind, value, placed, seen, depth + 1)
-        return
-    references = [reference] + [kid.reference for kid in children if isinstance(kid, generic.IndirectObject)]
-    seen.update(references[1:])
-    boxes = tuple(placed[one][:2] for one in references if one is not None and one in placed)
-    yield Field(name, kind, dictionary, reference, value, boxes)
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """A walk over the tree of fields; what was seen is not walked again."""
 
+    placed: _Placed
+    seen: set[generic.Reference]
 
-def _is_field(kid: generic.PdfObject) -> bool:
-    dictionary = kid.get_object() if isinstance(kid, generic.IndirectObject) else kid
-    return isinstance(dictionary, generic.DictionaryObject) and "/T" in dictionary
+    def field(
+        self,
+        item: generic.PdfObject,
+        prefix: str,
+        kind: str | None,
+        value: generic.PdfObject | None,
+        depth: int,
+    ) -> Iterator[Field]:
+        """Yield the terminal fields under one node; name, type and value come down from above."""
+        at = item.reference if isinstance(item, generic.IndirectObject) else None
+        if (at is not None and at in self.seen) or depth > DEPTH_MAX or len(self.seen) > FIELDS_MAX:
+            return
+        if at is not None:
+            self.seen.add(at)
+        dictionary = dictionary_of(item)
+        if dictionary is None:
+            return
+        own = entry(dictionary, "/T")
+        name = ".".join(filter(None, (prefix, "" if own is None else str(own))))
+        kind = str(entry(dictionary, "/FT")) if "/FT" in dictionary else kind
+        value = dictionary.raw_get("/V") if entry(dictionary, "/V") is not None else value
+        kids = items_of(entry(dictionary, "/Kids"))
+        named = [kid for kid in kids if "/T" in (dictionary_of(kid) or ())]
+        if named:
+            for kid in named:
+                yield from self.field(kid, name, kind, value, depth + 1)
+            return
+        widgets = [kid.reference for kid in kids if isinstance(kid, generic.IndirectObject)]
+        self.seen.update(widgets)
+        holders = [one for one in (at, *widgets) if one is not None and one in self.placed]
+        yield Field(name, kind, dictionary, at, value, tuple(self.placed[one][:2] for one in holders))
 
 
 def overlap(one: Box, other: Box) -> bool:
@@ -275,8 +272,7 @@ def describe(data: bytes, *, limits: Limits | None = None) -> PdfFacts:
             for field in fields(reader, views)
         )
         version = "{}.{}".format(*reader.input_version)
-        info = entry(reader.trailer, "/Info") if hasattr(reader.trailer, "get") else None
-        title = entry(info, "/Title") if isinstance(info, generic.DictionaryObject) else None
+        title = entry(follow(reader.trailer.raw_get("/Info")), "/Title") if "/Info" in reader.trailer else None
         return PdfFacts(
             version,
             len(views),

@@ -182,7 +182,7 @@ def _paeth(line: bytearray, before: bytearray, step: int) -> None:
 
 def _apart(rows: bytes, chunks: _Chunks) -> tuple[bytes, bytes | None]:
     """Return colour and opacity."""
-    width, height, depth, kind = chunks.header
+    width, height, _, kind = chunks.header
     if kind == 3:
         return _from_palette(rows, chunks)
     if kind in (4, 6):

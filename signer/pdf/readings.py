@@ -13,6 +13,8 @@ from bisect import bisect_right
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.reader import PdfFileReader
 
+from signer.pdf.objects import follow, items_of
+
 _OBJECT = re.compile(rb"(?<![0-9])(\d{1,10})[\0\t\n\f\r ]+(\d{1,5})[\0\t\n\f\r ]+obj\b")
 _STARTXREF = re.compile(rb"startxref[\0\t\n\f\r ]+(\d{1,12})")
 _HIDDEN_BEHIND = frozenset({"/StructTreeRoot", "/Parent", "/P", "/StructParents", "/Metadata", "/PieceInfo"})
@@ -66,7 +68,7 @@ def _hybrid_shows(reader: PdfFileReader) -> bool:
     if not hidden:
         return False
     root = reader.root
-    stack = [root.raw_get(key) for key in root if key not in _HIDDEN_BEHIND]
+    stack: list[generic.PdfObject | None] = [root.raw_get(key) for key in root if key not in _HIDDEN_BEHIND]
     seen: set[generic.Reference] = set()
     while stack:
         item = stack.pop()
@@ -76,9 +78,9 @@ def _hybrid_shows(reader: PdfFileReader) -> bool:
             if item.reference in seen:
                 continue
             seen.add(item.reference)
-            item = item.get_object()
+            item = follow(item)
         if isinstance(item, generic.DictionaryObject):
             stack += [item.raw_get(key) for key in item if key not in _HIDDEN_BEHIND]
         elif isinstance(item, generic.ArrayObject):
-            stack += [item.raw_get(i) for i in range(len(item))]
+            stack += items_of(item)
     return False

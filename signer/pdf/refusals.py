@@ -1,7 +1,7 @@
-"""What is not signed: files with scripts, launch or submit actions, XFA, or a lock against changes (signing.md 3.1, K1).
+"""What is not signed: files with scripts, launch or submit actions, XFA, or a lock (signing.md 3.1, K1).
 
-Reachable objects are walked once from the catalogue, within the limit on objects. A signature on such a file would vouch
-for what a reader shows, while a script may show something else.
+Reachable objects are walked once from the catalogue, within the limit on objects. A signature on such a file would
+vouch for what a reader shows, while a script may show something else.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.reader import PdfFileReader
 
 from signer.errors import InputRefused, LimitExceeded
-from signer.pdf.opening import entry
+from signer.pdf.objects import dictionary_of, entry, follow, integer_of, is_name, items_of
 from signer.trust import Limits
 
 FORBIDDEN_ACTIONS = frozenset({"/JavaScript", "/Launch", "/SubmitForm", "/ImportData"})
@@ -44,21 +44,16 @@ def certification_permission(root: generic.DictionaryObject) -> int | None:
 
 def docmdp_of(signature: generic.PdfObject | None) -> int | None:
     """Return the permission a signature dictionary states by DocMDP; an unreadable one counts as 1, the tightest."""
-    if not isinstance(signature, generic.DictionaryObject) or "/Reference" not in signature:
-        return None
-    for item in signature["/Reference"]:
-        reference = item.get_object() if isinstance(item, generic.IndirectObject) else item
-        if isinstance(reference, generic.DictionaryObject) and entry(reference, "/TransformMethod") == "/DocMDP":
-            parameters = entry(reference, "/TransformParams")
-            if not isinstance(parameters, generic.DictionaryObject):
-                return 1
-            value = entry(parameters, "/P") or 2
-            return int(value) if isinstance(value, int) and value in (1, 2, 3) else 1
+    for item in items_of(entry(signature, "/Reference")):
+        if is_name(entry(dictionary_of(item), "/TransformMethod"), "/DocMDP"):
+            stated = entry(entry(follow(item), "/TransformParams"), "/P")
+            value = 2 if stated is None else integer_of(stated)
+            return value if value in (1, 2, 3) else 1
     return None
 
 
 def _refuse_actions(reader: PdfFileReader, limits: Limits) -> None:
-    stack: list[generic.PdfObject] = [reader.root]
+    stack: list[generic.PdfObject | None] = [reader.root]
     seen: set[generic.Reference] = set()
     while stack:
         item = stack.pop()
@@ -70,11 +65,11 @@ def _refuse_actions(reader: PdfFileReader, limits: Limits) -> None:
                 raise LimitExceeded(
                     "EDOC-PDF-002", "too many objects", limit="pdf_objects", value=len(seen), unit="object"
                 )
-            item = item.get_object()
+            item = follow(item)
         if isinstance(item, generic.DictionaryObject):
             action = entry(item, "/S") if not isinstance(item, generic.StreamObject) else None
-            if action in FORBIDDEN_ACTIONS:
+            if isinstance(action, generic.NameObject) and str(action) in FORBIDDEN_ACTIONS:
                 raise InputRefused("EDOC-PDF-007", "the file holds a forbidden action", action=str(action)[1:])
             stack += [item.raw_get(key) for key in item]
         elif isinstance(item, generic.ArrayObject):
-            stack += [item.raw_get(index) for index in range(len(item))]
+            stack += items_of(item)

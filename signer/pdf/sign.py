@@ -1,9 +1,9 @@
 """Signing a PDF as PAdES B-B or B-T by one incremental update (signing.md 3.1 to 3.3; R28, R30 to R35, R39 to R42).
 
 The order is that of signing.md 2: the file must be signable, the form must have its place, an agency's key needs its
-precondition on exactly the bytes about to be signed; only then is the key used. The value is checked with the public key
-before it is embedded, and the finished file is read back: it leaves this module only if all signatures in it, old and
-new, are intact (R33). Whether the certificate may be used now (K2 to K7) is ``signer.checks``, asked by the caller.
+precondition on exactly the bytes about to be signed; only then is the key used. The value is checked with the public
+key before it is embedded, and the finished file is read back: it leaves this module only if all signatures in it, old
+and new, are intact (R33). Whether the certificate may be used now (K2 to K7) is ``signer.checks``, asked by the caller.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from signer.credential import Credential, Role
 from signer.errors import InputRefused, LevelNotReached, SigningRefused, TimestampError
 from signer.judge import signer_of
 from signer.pdf import cms
+from signer.pdf.objects import dictionary_of
 from signer.pdf.opening import has_signature, open_pdf, reading, split_trailing
 from signer.pdf.page import Box, Field, PageView, fields, page_at, pages
 from signer.pdf.placement import FORMS, Layout, Wish, check_place, lay_out
 from signer.pdf.png import read_png
 from signer.pdf.refusals import refuse_unsignable
-from signer.pdf.update import Entry, Prepared, Target, check_field, free_name, prepare
+from signer.pdf.update import Prepared, Stated, Target, check_field, free_name, prepare
 from signer.pdf.verify import inspect_pdf
 from signer.report import Integrity, Reason, Report
 from signer.timestamp import Timestamper, obtain
@@ -40,9 +41,11 @@ Precondition = Callable[[Report], Reason | None]
 
 @dataclass(frozen=True, slots=True)
 class Visible:
-    """What is drawn: ``form`` is signature, seal, number, date, t1 or t2; ``page`` 1…n, -1 the last; box in mm from the
-    upper left corner of the page as displayed; ``image`` a PNG. The text of ``t1`` and ``t2`` is what stands before date
-    and time (``Số: 15/QĐ-UBND``, ``SAO Y; Sở Mẫu A``); these are added from the signing time.
+    """What is drawn, and where.
+
+    ``form`` is signature, seal, number, date, t1 or t2; ``page`` 1…n, -1 the last; the box in mm from the upper left
+    corner of the page as displayed; ``image`` a PNG. The text of ``t1`` and ``t2`` is what stands before date and time
+    (``Số: 15/QĐ-UBND``, ``SAO Y; Sở Mẫu A``); these are added from the signing time.
     """
 
     form: str
@@ -139,9 +142,7 @@ def _ask(precondition: Precondition, report: Report) -> None:
     objection = precondition(report)
     if objection is not None:
         facts = {key: value for key, value in objection.facts.items() if key not in ("code", "reason", "message")}
-        raise SigningRefused(
-            "EDOC-PDF-018", f"precondition not met: {objection.code}", reason=objection.code.value, **facts
-        )
+        raise SigningRefused("EDOC-PDF-018", "precondition not met", reason=objection.code.value, **facts)
 
 
 def _scheme(credential: Credential, profile: str) -> Scheme:
@@ -214,7 +215,7 @@ def _within(layout: Layout, page: PageView, box: Box) -> Layout:
 
 
 def leader_widget(known: Sequence[Field]) -> tuple[int, Box] | None:
-    """Return page and box of the last visible signature by a person: the competent person's, under which a seal goes."""
+    """Return page and box of the last visible signature by a person: the competent person's, which a seal covers."""
     found = None
     for one in known:
         visible = [widget for widget in one.widgets if min(widget[1][2:]) > 0]
@@ -225,11 +226,12 @@ def leader_widget(known: Sequence[Field]) -> tuple[int, Box] | None:
 
 def _by_person(one: Field) -> bool:
     try:
-        assert one.value is not None
-        contents = bytes(one.value.get_object()["/Contents"])
+        held = dictionary_of(one.value)
+        assert held is not None
+        contents = bytes(held["/Contents"])
         signed = asn1.read_signed_data(contents)
         certificate = find_certificate(signed.signers[0], signed.certificates)
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+    except (ValueError, KeyError, IndexError, TypeError, AssertionError):
         return False
     return certificate is not None and signer_of(certificate).type == "person"
 
@@ -243,11 +245,11 @@ def _signed(
     target: Target,
     timestamper: Timestamper | None,
 ) -> bytes:
-    entry = Entry(options.at, options.reason, options.location, options.name)
+    stated = Stated(options.at, options.reason, options.location, options.name)
     reserve = _reserve(credential, scheme, stamped=timestamper is not None)
     while True:
         with reading("update", signed=has_signature(data)):
-            prepared = prepare(data, entry=entry, target=target, reserve=reserve)
+            prepared = prepare(data, stated=stated, target=target, reserve=reserve)
         content = _cms(prepared, credential, scheme=scheme, timestamper=timestamper)
         if len(content) <= reserve:
             return prepared.embed(content)

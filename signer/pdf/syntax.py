@@ -96,7 +96,8 @@ def _skip(data: bytes, offset: int) -> int:
 
 
 def _dictionary(data: bytes, start: int, depth: int) -> Token:
-    at, entries = start + 2, []
+    at = start + 2
+    entries: list[tuple[str, Token]] = []
     while True:
         at = _skip(data, at)
         if data.startswith(b">>", at):
@@ -111,7 +112,8 @@ def _dictionary(data: bytes, start: int, depth: int) -> Token:
 
 
 def _array(data: bytes, start: int, depth: int) -> Token:
-    at, items = start + 1, []
+    at = start + 1
+    items: list[Token] = []
     while True:
         at = _skip(data, at)
         if data.startswith(b"]", at):

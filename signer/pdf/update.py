@@ -19,8 +19,8 @@ from pyhanko.pdf_utils.generic import pdf_name
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 
 from signer.errors import InputRefused
-from signer.pdf.appearance import numbers, paint
-from signer.pdf.opening import entry as value_of
+from signer.pdf.appearance import paint
+from signer.pdf.objects import dictionary, entry, integer_of, number, numbers, reference
 from signer.pdf.page import Field, PageView
 from signer.pdf.placement import Layout
 
@@ -30,7 +30,7 @@ _NUMBER_WIDTH = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Stated:
     """What stands in the signature dictionary besides its value."""
 
     at: datetime
@@ -72,7 +72,7 @@ class _Writer(IncrementalPdfFileWriter):
 
     def _write_header(self, stream: IO[bytes]) -> None:
         super()._write_header(stream)  # type: ignore[no-untyped-call]
-        if not self.prev.stream.getbuffer()[-1:] in (b"\n", b"\r"):
+        if self.prev.stream.getbuffer()[-1:] not in (b"\n", b"\r"):
             stream.write(b"\n")
 
 
@@ -99,12 +99,12 @@ class Target:
     layout: Layout | None
 
 
-def prepare(data: bytes, *, entry: Entry, target: Target, reserve: int) -> Prepared:
+def prepare(data: bytes, *, stated: Stated, target: Target, reserve: int) -> Prepared:
     """Write the update with ``reserve`` bytes for the CMS."""
     writer = _Writer(BytesIO(data), strict=True)
     byte_range = _Reserved(b"[" + b" ".join([b"0" * _NUMBER_WIDTH] * 4) + b"]")
     contents = _Reserved(b"<" + b"0" * (2 * reserve) + b">")
-    signature = writer.add_object(_signature(entry, byte_range, contents, target.existing))
+    signature = writer.add_object(_signature(stated, byte_range, contents, target.existing))
     if target.existing is None:
         _add_field(writer, target, signature)
     else:
@@ -120,63 +120,63 @@ def prepare(data: bytes, *, entry: Entry, target: Target, reserve: int) -> Prepa
 
 
 def _signature(
-    entry: Entry, byte_range: _Reserved, contents: _Reserved, field: Field | None
+    stated: Stated, byte_range: _Reserved, contents: _Reserved, field: Field | None
 ) -> generic.DictionaryObject:
-    local = entry.at.astimezone(VIETNAM)
-    dictionary = generic.DictionaryObject(
+    local = stated.at.astimezone(VIETNAM)
+    signature = dictionary(
         {
-            pdf_name("/Type"): pdf_name("/Sig"),
-            pdf_name("/Filter"): pdf_name("/Adobe.PPKLite"),
-            pdf_name("/SubFilter"): pdf_name("/ETSI.CAdES.detached"),
-            pdf_name("/ByteRange"): byte_range,
-            pdf_name("/Contents"): contents,
-            pdf_name("/M"): generic.TextStringObject(f"D:{local:%Y%m%d%H%M%S}+07'00'"),
+            "Type": pdf_name("/Sig"),
+            "Filter": pdf_name("/Adobe.PPKLite"),
+            "SubFilter": pdf_name("/ETSI.CAdES.detached"),
+            "ByteRange": byte_range,
+            "Contents": contents,
+            "M": generic.TextStringObject(f"D:{local:%Y%m%d%H%M%S}+07'00'"),
         }
     )
-    for key, text in (("/Reason", entry.reason), ("/Location", entry.location), ("/Name", entry.name)):
+    for key, text in (("/Reason", stated.reason), ("/Location", stated.location), ("/Name", stated.name)):
         if text:
-            dictionary[pdf_name(key)] = generic.TextStringObject(unicodedata.normalize("NFC", text))
-    lock = value_of(field.dictionary, "/Lock") if field is not None else None
+            signature[pdf_name(key)] = generic.TextStringObject(unicodedata.normalize("NFC", text))
+    lock = entry(field.dictionary, "/Lock") if field is not None else None
     if isinstance(lock, generic.DictionaryObject):
-        dictionary[pdf_name("/Reference")] = generic.ArrayObject([_lock_reference(lock)])
-    return dictionary
+        signature[pdf_name("/Reference")] = generic.ArrayObject([_lock_reference(lock)])
+    return signature
 
 
 def _lock_reference(lock: generic.DictionaryObject) -> generic.DictionaryObject:
     """Return the signature reference by which a signed lock takes effect (ISO 32000-2, 12.8.2.4)."""
-    parameters = generic.DictionaryObject({pdf_name(key): lock[key] for key in ("/Action", "/Fields") if key in lock})
+    parameters = dictionary({key[1:]: lock[key] for key in ("/Action", "/Fields") if key in lock})
     parameters[pdf_name("/Type")] = pdf_name("/TransformParams")
     parameters[pdf_name("/V")] = pdf_name("/1.2")
-    return generic.DictionaryObject(
+    return dictionary(
         {
-            pdf_name("/Type"): pdf_name("/SigRef"),
-            pdf_name("/TransformMethod"): pdf_name("/FieldMDP"),
-            pdf_name("/TransformParams"): parameters,
+            "Type": pdf_name("/SigRef"),
+            "TransformMethod": pdf_name("/FieldMDP"),
+            "TransformParams": parameters,
         }
     )
 
 
 def _add_field(writer: _Writer, target: Target, signature: generic.IndirectObject) -> None:
-    page = generic.IndirectObject(target.page.reference.idnum, target.page.reference.generation, writer)
+    page = reference(target.page.reference.idnum, target.page.reference.generation, writer)
     layout = target.layout
     rectangle = target.page.rectangle(layout.box) if layout else (0, 0, 0, 0)
-    field = generic.DictionaryObject(
+    field = dictionary(
         {
-            pdf_name("/Type"): pdf_name("/Annot"),
-            pdf_name("/Subtype"): pdf_name("/Widget"),
-            pdf_name("/FT"): pdf_name("/Sig"),
-            pdf_name("/T"): generic.TextStringObject(target.name),
-            pdf_name("/V"): signature,
-            pdf_name("/F"): generic.NumberObject(132),
-            pdf_name("/P"): page,
-            pdf_name("/Rect"): numbers(*rectangle),
+            "Type": pdf_name("/Annot"),
+            "Subtype": pdf_name("/Widget"),
+            "FT": pdf_name("/Sig"),
+            "T": generic.TextStringObject(target.name),
+            "V": signature,
+            "F": number(132),
+            "P": page,
+            "Rect": numbers(*rectangle),
         }
     )
     if layout is not None:
-        field[pdf_name("/AP")] = generic.DictionaryObject({pdf_name("/N"): paint(layout, writer.add_object)})
-    reference = writer.add_object(field)
-    writer.register_annotation(page, reference)  # type: ignore[no-untyped-call]
-    _append_to_form(writer, reference)
+        field[pdf_name("/AP")] = dictionary({"N": paint(layout, writer.add_object)})
+    added = writer.add_object(field)
+    writer.register_annotation(page, added)  # type: ignore[no-untyped-call]
+    _append_to_form(writer, added)
 
 
 def _fill_field(writer: _Writer, target: Target, signature: generic.IndirectObject) -> None:
@@ -186,30 +186,30 @@ def _fill_field(writer: _Writer, target: Target, signature: generic.IndirectObje
     field = writer.get_object(existing.reference)
     field[pdf_name("/V")] = signature
     if target.layout is not None:
-        field[pdf_name("/AP")] = generic.DictionaryObject({pdf_name("/N"): paint(target.layout, writer.add_object)})
+        field[pdf_name("/AP")] = dictionary({"N": paint(target.layout, writer.add_object)})
     writer.mark_update(existing.reference)
 
 
-def _append_to_form(writer: _Writer, reference: generic.IndirectObject) -> None:
+def _append_to_form(writer: _Writer, added: generic.IndirectObject) -> None:
     root = writer.root
-    form = value_of(root, "/AcroForm")
+    form = entry(root, "/AcroForm")
     if not isinstance(form, generic.DictionaryObject):
-        form = generic.DictionaryObject({pdf_name("/Fields"): generic.ArrayObject()})
+        form = dictionary({"Fields": generic.ArrayObject()})
         root[pdf_name("/AcroForm")] = writer.add_object(form)
         writer.update_root()  # type: ignore[no-untyped-call]
-    if not isinstance(value_of(form, "/Fields"), generic.ArrayObject):
+    if not isinstance(entry(form, "/Fields"), generic.ArrayObject):
         form[pdf_name("/Fields")] = generic.ArrayObject()
-        writer.update_container(form)  # type: ignore[no-untyped-call]
+        writer.update_container(form)
     fields = form["/Fields"]
-    fields.append(reference)
-    writer.update_container(fields)  # type: ignore[no-untyped-call]
+    fields.append(added)
+    writer.update_container(fields)
 
 
 def _flag_form(writer: _Writer) -> None:
     form = writer.root["/AcroForm"]
-    if value_of(form, "/SigFlags") != 3:
-        form[pdf_name("/SigFlags")] = generic.NumberObject(3)
-        writer.update_container(form)  # type: ignore[no-untyped-call]
+    if integer_of(entry(form, "/SigFlags")) != 3:
+        form[pdf_name("/SigFlags")] = number(3)
+        writer.update_container(form)
 
 
 def free_name(fields: list[Field]) -> str:
@@ -228,8 +228,8 @@ def check_field(field: Field) -> None:
         raise InputRefused("EDOC-PDF-015", "not a signature field", field=field.name)
     if field.value is not None:
         raise InputRefused("EDOC-PDF-015", "the field is signed already", field=field.name)
-    seed = value_of(field.dictionary, "/SV")
-    demands = isinstance(seed, generic.DictionaryObject) and bool(value_of(seed, "/Ff"))
-    lock = value_of(field.dictionary, "/Lock")
+    seed = entry(field.dictionary, "/SV")
+    demands = bool(integer_of(entry(seed, "/Ff")))
+    lock = entry(field.dictionary, "/Lock")
     if demands or (isinstance(lock, generic.DictionaryObject) and "/P" in lock):
         raise InputRefused("EDOC-PDF-010", "the field makes demands that cannot be met", field=field.name)

@@ -1,9 +1,9 @@
 """Judging a PDF: every signature found, its bytes, its signer, its time (signing.md 1 and 4).
 
 Numbered as there: reading (4.1), mathematics on original bytes (4.1), coverage (4.2), comparison of revisions (4.3),
-permissions, and chapter 7 for trust and time, which is ``signer.judge``. The first parts decide ``integrity`` and know no
-anchor, moment or policy. A file is never mended on the way to a verdict; one that cannot be read strictly is searched
-for signatures, which are then listed as broken or unknown, never as good.
+permissions, and chapter 7 for trust and time, which is ``signer.judge``. The first parts decide ``integrity`` and know
+no anchor, moment or policy. A file is never mended on the way to a verdict; one that cannot be read strictly is
+searched for signatures, which are then listed as broken or unknown, never as good.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from signer import asn1
 from signer.cms import check_signer
 from signer.errors import InputRefused, LimitExceeded, NotVerified
-from signer.judge import Facts, FileFacts, Judged, Stamp, judge_signature, report_of
+from signer.judge import Facts, FileFacts, Stamp, judge_signature, report_of
 from signer.pdf.changes import State, compare, states
 from signer.pdf.coverage import shared_gaps
 from signer.pdf.found import Found, find
-from signer.pdf.opening import READING_FAULTS, entry, open_pdf, split_trailing
+from signer.pdf.objects import dictionary_of, entry, items_of
+from signer.pdf.opening import READING_FAULTS, open_pdf, split_trailing
+from signer.pdf.page import Field
 from signer.pdf.readings import differ
+from signer.pdf.uncovered import readable
 from signer.report import Code, Covers, Crypto, Integrity, LaterChanges, Reason, Report, Verdict
 from signer.trust import Context, Limits, TrustStore
 
@@ -37,7 +40,7 @@ DSS_MAX = 2_000
 
 @dataclass(frozen=True, slots=True)
 class VerifiedPdf:
-    """What was verified: the report, and the bytes up to the end of the last signed range. Only ``verify_pdf`` makes it."""
+    """What was verified: the report, and the bytes of the file. Only ``verify_pdf`` makes it."""
 
     report: Report
     revision: bytes = field(repr=False)
@@ -105,6 +108,7 @@ def _raw_signatures(data: bytes, limits: Limits) -> list[Facts]:
             break
         zero, a, b, c = (int(part) for part in match.groups())
         bad = zero != 0 or not 0 < a < b or b + c > len(data) or _digest_differs(data, a, b, b + c)
+        reasons: tuple[Reason, ...]
         if bad:
             reasons = (Reason(Code.HASH_FAILURE, {"part": "content"}),)
         else:
@@ -128,13 +132,13 @@ def _digest_differs(data: bytes, a: int, b: int, end: int) -> bool:
         content_digest=digest,
         content=None,
         content_type=signed.content_type,
-        candidates=signed.certificates,
+        candidates=[der for der in signed.certificates if readable(der)],
     )
     return check.crypto is Crypto.BAD
 
 
 def _found(data: bytes, reader: PdfFileReader, limits: Limits) -> tuple[list[Found], tuple[Reason, ...]]:
-    """Return all signatures in order of signing, compared with the latest state, and what was noticed about the file."""
+    """Return all signatures in order of signing, compared with the latest state, and what was noticed."""
     total = int(reader.xrefs.total_revisions)
     known = states(reader, range(1, total + 1))
     embedded = _embedded(reader)
@@ -150,9 +154,9 @@ def _found(data: bytes, reader: PdfFileReader, limits: Limits) -> tuple[list[Fou
     return _archived(data, found), _outside(data, found)
 
 
-def _listed(known: dict[int, State], total: int) -> list[tuple[str, object, State]]:
-    """Return (id, field, state) of each signature: of the latest state, and of earlier ones what is gone or exchanged."""
-    listed: list[tuple[str, object, State]] = []
+def _listed(known: dict[int, State], total: int) -> list[tuple[str, Field, State]]:
+    """Return (id, field, state) of each signature: of the latest state, and what is gone of earlier ones."""
+    listed: list[tuple[str, Field, State]] = []
     seen: dict[str, list[object]] = {}
     for number in range(total, 0, -1):
         for one in known[number].fields:
@@ -189,13 +193,8 @@ def _read_twice(data: bytes, reader: PdfFileReader, found: list[Found]) -> list[
     first = min((one.end for one in found if one.end), default=0)
     if not found or differ(data, reader, first) is None:
         return found
-    return [
-        replace(
-            _broken(one, "D2", Reason(Code.READINGS_DIFFER)),
-            facts=_suspect(_broken(one, "D2", Reason(Code.READINGS_DIFFER))),
-        )
-        for one in found
-    ]
+    broken = [_broken(one, "D2", Reason(Code.READINGS_DIFFER)) for one in found]
+    return [replace(one, facts=_suspect(one)) for one in broken]
 
 
 def _suspect(one: Found) -> tuple[Facts, ...]:
@@ -284,11 +283,6 @@ def _embedded(reader: PdfFileReader) -> TrustStore:
         return TrustStore()
     parts: dict[str, tuple[bytes, ...]] = {}
     for key in ("/Certs", "/CRLs", "/OCSPs"):
-        listed = entry(store, key)
-        items = list(listed)[:DSS_MAX] if isinstance(listed, generic.ArrayObject) else []
-        streams = [item.get_object() if isinstance(item, generic.IndirectObject) else item for item in items]
+        streams = [dictionary_of(item) for item in items_of(entry(store, key))[:DSS_MAX]]
         parts[key] = tuple(stream.data for stream in streams if isinstance(stream, generic.StreamObject))
     return TrustStore(intermediates=parts["/Certs"], crls=parts["/CRLs"], ocsps=parts["/OCSPs"])
-
-
-__all__ = ["Judged", "VerifiedPdf", "inspect_pdf", "verify_pdf"]
