@@ -178,11 +178,13 @@ def read_tst_info(content: bytes) -> TstInfo:
     """
     try:
         info = tsp.TSTInfo.load(content, strict=True)
-        imprint = info["message_imprint"]
+        imprint, time = info["message_imprint"], info["gen_time"].native
+        if not isinstance(time, datetime) or time.tzinfo is None:
+            raise ValueError("damaged TSTInfo: no moment")
         return TstInfo(
             str(imprint["hash_algorithm"]["algorithm"].native),
             bytes(imprint["hashed_message"].native),
-            info["gen_time"].native,
+            time,
             str(info["policy"].dotted),
             int(info["serial_number"].native),
             info["nonce"].native,

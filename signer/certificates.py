@@ -1,11 +1,12 @@
 """Reading certificates, lists and answers that others made: whatever is wrong with them is one ``ValueError``.
 
 The library has error classes beside ``ValueError`` (versions, doubled extensions, unknown names), and reads most things
-only when asked. Here all of it is asked for once; the last certificates are remembered, since a path is read many times.
+only when asked. Here all of it is asked for once; the last certificates are remembered, for a path is read many times.
 """
 
 from __future__ import annotations
 
+import warnings
 from functools import lru_cache
 
 from cryptography import x509
@@ -20,6 +21,11 @@ _FAULTS = (
     x509.DuplicateExtension,
     x509.UnsupportedGeneralNameType,
 )
+
+
+# The library remarks on certificates of others as if they were ours to mend; what matters is judged, the rest is noise.
+warnings.filterwarnings("ignore", message="Attribute's length must be", module=r"signer(\..*)?")
+warnings.filterwarnings("ignore", message="Parsed a serial number", module=r"signer(\..*)?")
 
 
 @lru_cache(maxsize=512)

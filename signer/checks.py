@@ -9,9 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-
-from signer.algorithms import PolicyName, scheme_for
+from signer.algorithms import PolicyName, Scheme, scheme_for
 from signer.chain import PathResult, judge_path
 from signer.credential import Credential
 from signer.errors import SigningRefused
@@ -51,11 +49,7 @@ def check_credential(
         raise SigningRefused("EDOC-KEY-004", "the certificate has expired", **facts)
     if context.at < certificate.not_valid_before_utc:
         raise SigningRefused("EDOC-KEY-010", "the certificate is not valid yet", **facts)
-    if isinstance(credential.public_key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
-        try:
-            scheme_for(credential.key_type, bits=credential.bits, profile=profile)
-        except ValueError:
-            raise SigningRefused("EDOC-KEY-015", "the key is too weak for the profile", **facts) from None
+    _check_scheme(credential, profile, facts)
     if context.policy is PolicyName.INTEGRITY_ONLY:  # how files are judged is no reason to sign with a revoked key
         context = replace(context, policy=PolicyName.INTEROP)
     path = judge_path(
@@ -71,6 +65,17 @@ def check_credential(
     if ends - context.at <= WARN_BEFORE_END:
         return (*path.warnings, Reason(Code.CERTIFICATE_EXPIRING, {"date": ends.isoformat()}))
     return path.warnings
+
+
+def _check_scheme(credential: Credential, profile: str, facts: dict[str, object]) -> None:
+    """K7: a scheme of the profile fits the key. Keys that hash by themselves serve no port that takes digests."""
+    algorithm = f"{credential.key_type} {credential.bits}"
+    try:
+        scheme = scheme_for(credential.key_type, bits=credential.bits, profile=profile)
+    except ValueError:
+        raise SigningRefused("EDOC-KEY-015", "too weak for the profile", algorithm=algorithm, **facts) from None
+    if scheme is Scheme.ED25519:
+        raise SigningRefused("EDOC-KEY-015", "no scheme for documents", algorithm=algorithm, **facts)
 
 
 def _facts(credential: Credential) -> dict[str, object]:

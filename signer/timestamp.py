@@ -93,7 +93,7 @@ def _refuse_untrusted(opened: Token, context: Context) -> None:
     if against:
         tsa = common_name(certificates.certificate(opened.check.certificate).subject)
         raise TimestampError(
-            "EDOC-PKI-005", "the time-stamping authority is not trusted", tsa=tsa, reason=against[0].value
+            "EDOC-PKI-006", "the time-stamping authority is not trusted", tsa=tsa, reason=against[0].value
         )
 
 

@@ -149,7 +149,10 @@ def load_certificates(data: bytes) -> tuple[bytes, ...]:
 
 def _certificates(data: bytes) -> list[x509.Certificate]:
     if b"-----BEGIN CERTIFICATE-----" in data:
-        return x509.load_pem_x509_certificates(data)
+        found = x509.load_pem_x509_certificates(data)
+        if len(found) != data.count(b"-----BEGIN CERTIFICATE-----"):
+            raise ValueError("a certificate is cut off")
+        return found
     if b"-----BEGIN PKCS7-----" in data:
         return pkcs7.load_pem_pkcs7_certificates(data)
     if b"-----BEGIN " in data or not data.startswith(b"0"):
@@ -200,5 +203,7 @@ def load_status(data: bytes) -> TrustStore:
 
 def _pem_crls(data: bytes) -> list[bytes]:
     end = b"-----END X509 CRL-----"
+    if data.count(b"-----BEGIN X509 CRL-----") != data.count(end):
+        raise ValueError("a revocation list is cut off")
     blocks = [block[block.index(b"-----BEGIN X509 CRL-----") :] + end for block in data.split(end)[:-1]]
     return [x509.load_pem_x509_crl(block).public_bytes(serialization.Encoding.DER) for block in blocks]

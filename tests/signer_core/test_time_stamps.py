@@ -93,7 +93,7 @@ class TestAsking:
         stranger = DevPki.create(at=now - DAY)
         with pytest.raises(TimestampError) as caught:
             obtain(DevTimestamper(stranger, lambda: now), DIGEST, context=context)
-        assert (caught.value.code, caught.value.facts["reason"]) == ("EDOC-PKI-005", "NO_CERTIFICATE_CHAIN_FOUND")
+        assert (caught.value.code, caught.value.facts["reason"]) == ("EDOC-PKI-006", "NO_CERTIFICATE_CHAIN_FOUND")
         late = now + timedelta(days=365 * 11)
         with pytest.raises(TimestampError) as caught:
             obtain(DevTimestamper(pki, lambda: late), DIGEST, context=replace(context, at=late))
