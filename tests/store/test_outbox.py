@@ -9,6 +9,7 @@ import pytest
 
 from tests.store.conftest import ACCEPTANCE, REJECTION, count, new_message, new_receipt
 from transport.dispatch import Answer, Ended, Key, State, Transition, decide
+from transport.errors import TransportError
 from transport.store import outbox
 from transport.store.circuit import circuit
 from transport.store.outlist import dispatch_for, receipts_of
@@ -356,3 +357,54 @@ def test_a_document_is_found_by_id_number_and_beginning_of_its_message_id(store:
     submit(store, new_message(at, date=at.date()), "H99.02")
     with pytest.raises(Exception, match="several documents"):
         store.read(lambda connection: outbox.find(connection, "120/SMA-VP", year=2026))
+
+
+def test_the_late_answer_of_a_workers_own_lapsed_attempt_changes_nothing(store: Store, at: datetime) -> None:
+    """The attempt's number is the fence, not only the worker's token."""
+    submit(store, new_message(at), "H99.02")
+    (first,) = claim(store, at, "one")
+    (second,) = claim(store, at + MINUTE, "one")
+    assert second.attempt == first.attempt + 1
+    assert not end(store, first, after(first, Answer.UNREACHABLE), at + MINUTE)
+    assert not store.do(lambda unit: outbox.renew(unit, first, now=at + MINUTE))
+    assert state_of(store, first.key) is State.CARRYING
+
+
+def test_an_attempt_keeps_the_end_it_had_when_a_receipt_comes_late(store: Store, at: datetime) -> None:
+    submit(store, new_message(at), "H99.02")
+    (first,) = claim(store, at)
+    end(store, first, after(first, Answer.NOTHING), at)
+    assert settle(store, first.key, at + MINUTE)
+    (attempt,) = store.read(lambda connection: outbox.attempts(connection, first.dispatch_id))
+    assert (attempt.outcome, attempt.ended_at) == ("problem", at)
+
+
+def test_sent_is_when_the_last_byte_arrived_there_not_when_we_heard_of_it(store: Store, at: datetime) -> None:
+    """R8: the sender's time of sending is ReceivedAt of the receipt."""
+    message = new_message(at)
+    submit(store, message, "H99.02")
+    key = Key("H99.01", "H99.02", message.message_id)
+    receipt = new_receipt(key, at + timedelta(seconds=2))
+
+    def unit(unit: Unit) -> None:
+        ticket = unit.append(receipt.data)
+        outbox.settle(unit, key, state=State.DELIVERED, receipt=receipt, ticket=ticket, now=at + MINUTE)
+
+    store.do(unit)
+    view = store.read(lambda connection: dispatch_for(connection, key))
+    assert view is not None
+    assert (view.sent_at, view.settled_at) == (at + timedelta(seconds=2), at + MINUTE)
+
+
+def test_successes_never_raise_a_partners_slots_above_four(store: Store, at: datetime) -> None:
+    for _ in range(6):
+        submit(store, new_message(at), "H99.02")
+        (one,) = claim(store, at)
+        settle(store, one.key, at)
+    assert store.read(lambda connection: circuit(connection, "H99.02")).cap == 4
+
+
+def test_a_receipt_for_a_dispatch_that_does_not_exist_is_an_error(store: Store, at: datetime) -> None:
+    with pytest.raises(TransportError, match="no such dispatch"):
+        settle(store, Key("H99.01", "H99.02", "none"), at)
+    assert count(store, "SELECT count(*) FROM ledger_leaf") == 0
