@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 
+from transport.names import Key as Key
+
 
 class State(StrEnum):
     """States of a dispatch; the last four are final."""
@@ -27,15 +29,6 @@ class State(StrEnum):
 
 FINAL = frozenset({State.DELIVERED, State.REFUSED, State.EXPIRED, State.RECALLED})
 """States no worker leaves by itself; a verified receipt still wins over three of them (T7)."""
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Key:
-    """K, the key of a dispatch (exchange.md 1): agency codes in the directory's canonical form, message id a UUID."""
-
-    sender: str
-    recipient: str
-    message_id: str
 
 
 class Event(StrEnum):

@@ -18,8 +18,8 @@ from datetime import UTC, datetime
 from lxml import etree
 
 from signer.errors import SignerError
-from transport.dispatch import Key
 from transport.errors import ReceiptInvalid
+from transport.names import Key
 
 NAMESPACE = "urn:edoc:receipt:1"
 ACCEPTANCE = "http://uri.etsi.org/19522/Event/RelayAcceptance"

@@ -18,8 +18,8 @@ from lxml import etree
 
 from signer.errors import NotVerified, SignerError
 from signer.report import Integrity
-from transport.dispatch import Key
 from transport.errors import ReceiptInvalid
+from transport.names import Key
 from transport.receiptform import (
     ACCEPTANCE,
     EVENTS,

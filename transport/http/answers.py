@@ -12,7 +12,7 @@ from aiohttp import web
 from transport.errors import Problem
 from transport.http.wire import ACCEPT_SIGNATURE, JSON_TYPE, PROBLEM_TYPE, RECEIPT_TYPE, format_digest, format_ledger
 from transport.http.wire.problems import problem_json
-from transport.store.values import LedgerRef
+from transport.names import LedgerRef
 
 PLACED_SOON = 1  # seconds after which a leaf that is not yet placed is asked for again (exchange.md 3.1, S12)
 

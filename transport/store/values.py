@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from transport.dispatch import Key, State
+from transport.names import LedgerRef as LedgerRef
 
 Day = date
 """A calendar day; named apart because several values have a field called ``date``."""
@@ -19,15 +20,6 @@ class Ticket:
     leaf: bytes
     data: bytes
     index: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerRef:
-    """Where a leaf stands: the log's origin, the index, the leaf hash (hexadecimal)."""
-
-    origin: str
-    index: int
-    leaf: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import cast
 
 import http_sf
 
-from transport.store.values import LedgerRef
+from transport.names import LedgerRef
 
 MESSAGE_TYPE = "application/vnd.edoc.message+xml; v=1"
 RECEIPT_TYPE = "application/vnd.edoc.receipt+xml; v=1"

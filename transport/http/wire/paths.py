@@ -10,7 +10,7 @@ import re
 import uuid
 from urllib.parse import quote, unquote_to_bytes
 
-from transport.dispatch import Key
+from transport.names import Key
 
 BASE = "/exchange/v1"
 METADATA = "/.well-known/edoc-exchange"
