@@ -706,7 +706,6 @@ def accept(
     due: Annotated[str | None, typer.Option("--due", metavar="DATE")] = None,
     pin_fd: PinFd = None,
     pin_file: PinFile = None,
-    yes: Yes = False,
 ) -> int:
     from transport.desk import nodes
     from transport.desk.values import day
@@ -715,8 +714,6 @@ def accept(
 
     console = console_of(ctx)
     act = Acceptance(nodes.login(), remark, despite, assign, note, day(due, "--due") if due else None)
-    if not console.confirmed(exchange.question("accept", ref, console.lang), yes=yes):
-        return Exit.REFUSED
     with nodes.working(console, nodes.Pins(pin_fd, pin_file)) as node:
         node.office.fetch_status = nodes.status_source(node.office.settings)
         decided = node.accept(ref, act, now=now())
@@ -778,22 +775,19 @@ def status(
     note: Annotated[str | None, typer.Option("--note", metavar="TEXT")] = None,
     pin_fd: PinFd = None,
     pin_file: PinFile = None,
-    yes: Yes = False,
 ) -> int:
-    from transport.desk import nodes
-    from transport.desk.values import choice
-    from transport.node import looking
-    from transport.present import exchange
-
     console = console_of(ctx)
     if ref is None:
         if step is not None:
             raise _missing("REF", "edoc status")
         return _node_status(console)
+    from transport.desk import nodes
+    from transport.desk.values import choice
+    from transport.node import looking
+    from transport.present import exchange
+
     if step is not None:
         choice(step, "--set", tuple(STEPS))
-        if not console.confirmed(exchange.question("status", ref, console.lang), yes=yes):
-            return Exit.REFUSED
         with nodes.working(console, nodes.Pins(pin_fd, pin_file)) as node:
             node.set_status(ref, STEPS[step], person=person or nodes.login(), unit=unit, note=note, now=now())
     with nodes.reading(console) as office:
@@ -807,19 +801,89 @@ def status(
 
 def _node_status(console: Console) -> int:
     """Print the node on one screen."""
-    from transport.desk import nodes
-    from transport.node import looking
+    from transport.desk import glancing
     from transport.present import exchange
 
-    at = now()
-    with nodes.reading(console) as office:
-        names, standing = nodes.names(office), looking.screen(office, at)
-        certificates = nodes.certificates(office, at)
+    names, standing, certificates = glancing.look(console, now=now())
     if console.json:
         console.document(exchange.node_document(standing, names, certificates))
     else:
         console.say(exchange.node_lines(standing, names, certificates, console.screen()))
     return Exit.DONE
+
+
+# --- proof -----------------------------------------------------------------------------------------------------------
+
+
+@command("evidence")
+def evidence(
+    ctx: typer.Context,
+    ref: Ref,
+    output: Annotated[str, typer.Option("-o", "--output", metavar="FILE")],
+    to: Annotated[str | None, typer.Option("--to", metavar="AGENCY")] = None,
+    withhold: Annotated[Texts, typer.Option("--withhold", metavar="FIELD")] = None,
+    no_content: Annotated[bool, typer.Option("--no-content")] = False,
+    peer: Annotated[str | None, typer.Option("--peer", metavar="FILE")] = None,
+    force: Force = False,
+    pin_fd: PinFd = None,
+    pin_file: PinFile = None,
+) -> int:
+    from transport.desk import files, nodes
+    from transport.present import audits
+
+    console, target = console_of(ctx), Path(output)
+    files.check_target(target, force=force, inputs=[peer] if peer else [])
+    other = files.read_input(peer, console) if peer else None
+    wanted = nodes.Package(to, not no_content, tuple(withhold or ()), other)
+    package, audit = nodes.evidence(console, nodes.Pins(pin_fd, pin_file), ref, wanted, now=now())
+    files.write_output(target, package.data, force=force)
+    if console.json:
+        console.document(
+            audits.evidence_document(
+                path=output,
+                sha256=package.sha256,
+                events=package.events,
+                checkpoint=(package.origin, package.size),
+                audit=audit,
+            )
+        )
+    else:
+        console.say(output)
+        for item in audit.items:
+            console.say(audits.lines(item, audit.only, console.screen()))
+    return audits.EXITS[audit.result]
+
+
+@command("audit")
+def audit(
+    ctx: typer.Context,
+    files: Files,
+    trust: TrustOption = None,
+    policy_file: Annotated[str | None, typer.Option("--policy-file", metavar="FILE")] = None,
+    directory: Annotated[str | None, typer.Option("--directory", metavar="FILE")] = None,
+    at: AtOption = None,
+    only: Annotated[str | None, typer.Option("--only", metavar="STEP,…")] = None,
+) -> int:
+    from transport.desk import auditing
+    from transport.present import audits
+    from transport.present.exits import worst
+
+    console, steps = console_of(ctx), tuple(filter(None, (only or "").split(",")))
+    moment = _moment(at, console)
+    request = auditing.Request(tuple(files), moment, generated_at(), tuple(trust or ()), steps, directory, policy_file)
+    audited = auditing.audit(console, request)
+    results = [one.result for one in audited if one.result is not None]
+    codes = [one.fault.exit_code for one in audited if one.fault is not None]
+    if console.json and results:
+        console.document(audits.document(results, console.lang))
+    for one in audited:
+        if one.fault is not None and not (console.json and results):
+            console.fail(one.fault)
+        elif one.result is not None and not console.json:
+            console.say(
+                line for item in one.result.items for line in audits.lines(item, one.result.only, console.screen())
+            )
+    return worst([*codes, *(audits.EXITS[item.result] for result in results for item in result.items)])
 
 
 # --- the ledger ------------------------------------------------------------------------------------------------------
@@ -1072,6 +1136,29 @@ def doctor(ctx: typer.Context, quick: Annotated[bool, typer.Option("--quick")] =
     else:
         console.say(office.doctor_lines(findings, console.screen()))
     return Exit.REFUSED if any(finding.status == "fail" for finding in findings) else Exit.DONE
+
+
+@command("demo")
+def demo(ctx: typer.Context, folder: Annotated[str, typer.Option("--dir", metavar="DIR")] = "edoc-demo") -> int:
+    from time import monotonic
+
+    from transport.demo.story import FolderTaken, tell
+    from transport.present import office
+    from transport.present.errors import CommandError
+
+    console, told = console_of(ctx), []
+    try:
+        for step in tell(Path(folder), clock=now, seconds=monotonic):
+            told.append(step)
+            if not console.json:
+                console.say(office.step_line(step, console.screen()))
+    except FolderTaken as taken:
+        raise CommandError("EDOC-USE-045", path=folder) from taken
+    if console.json:
+        console.document(office.demo_document(told, folder=folder))
+    else:
+        console.say(office.demo_ending(told, folder=folder, lang=console.lang))
+    return Exit.DONE if told and all(step.ok for step in told) else Exit.REFUSED
 
 
 # --- help, version ---------------------------------------------------------------------------------------------------

@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 
     from signer.credential import PassphraseSource, Secret
     from transport.desk.console import Console
+    from transport.evidence import AuditResult
     from transport.http.wire import RequestKey
     from transport.node.node import Node
     from transport.node.office import Office, StatusFetcher
     from transport.node.opening import Created
+    from transport.node.proving import Package as BuiltPackage
     from transport.settings import Settings
     from transport.store.values import DispatchView, RowFilter
 
@@ -302,20 +304,32 @@ def status_source(settings: Settings) -> StatusFetcher:
     return lambda needs: fetch_status(needs, reach=reach)
 
 
-def certificates(office: Office, now: datetime) -> list[dict[str, object]]:
-    """Return the certificates of the node's keys and when they end, as ``status`` shows them."""
-    from transport.present.text import json_time, person_time
-    from transport.store import directory
+@dataclass(frozen=True, slots=True)
+class Package:
+    """How an evidence package is wanted."""
 
-    return [
-        {
-            "name": key.name,
-            "role": key.role,
-            "sha256": key.sha256,
-            "not_after": json_time(key.not_after),
-            "days_left": (key.not_after - now).days,
-            "until": person_time(key.not_after),
-        }
-        for key in office.store.read(directory.keys)
-        if key.not_after is not None
-    ]
+    to: str | None = None
+    content: bool = True
+    withhold: tuple[str, ...] = ()
+    peer: bytes | None = None
+
+
+def evidence(
+    console: Console, pins: Pins, ref: str, wanted: Package, *, now: datetime
+) -> tuple[BuiltPackage, AuditResult]:
+    """Build the package and return it with its audit; the export is an entry of the ledger.
+
+    Raises:
+        RefError, LedgerError: there is no such document, or the log does not hold it.
+    """
+    from transport.evidence import AuditResult
+    from transport.node.proving import Asked
+
+    with working(console, pins) as node:
+        recipient = node.office.directory().find(wanted.to).code if wanted.to else None
+        asked = Asked(
+            person=login(), recipient=recipient, content=wanted.content, withhold=wanted.withhold, peer=wanted.peer
+        )
+        package = node.evidence(ref, asked, now=now)
+    assert isinstance(package.audit, AuditResult)
+    return package, package.audit

@@ -36,13 +36,20 @@ def load_each(
 
 
 def _files(path: str, patterns: Sequence[str]) -> list[str]:
-    folder = Path(path)
-    if path == "-" or not folder.is_dir():
+    if path == "-" or not Path(path).is_dir():
         return [path]
-    found = sorted({str(item) for pattern in patterns for item in folder.glob(pattern) if item.is_file()})
+    found = files_in(path, patterns)
     if not found:
         raise CommandError("EDOC-USE-037", path=path, patterns=" ".join(patterns))
     return found
+
+
+def files_in(path: str, patterns: Sequence[str]) -> list[str]:
+    """Return the files of a folder that match, none for a path that is no folder."""
+    folder = Path(path)
+    if path == "-" or not folder.is_dir():
+        return []
+    return sorted({str(item) for pattern in patterns for item in folder.glob(pattern) if item.is_file()})
 
 
 def _load(name: str, load: Callable[[bytes], Loaded], console: Console) -> Loaded:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from transport.present import catalogue
 from transport.present.screen import Screen, table
-from transport.present.text import json_time, pad, person_time, sanitise
+from transport.present.text import json_time, pad, person_time, sanitise, seconds
 
 _TONES = {"ok": "good", "warn": "open", "fail": "bad", "skip": "dim"}
 
@@ -241,3 +241,40 @@ def init_lines(created: CreatedLike, lang: str) -> list[str]:
     """Return what was made, and the three commands that come next."""
     made = catalogue.word("init.made", lang, home=sanitise(str(created.home)), origin=sanitise(created.origin))
     return [made, *(f"  {sanitise(path)}" for path in created.paths), *catalogue.word("init.next", lang).split("|")]
+
+
+# --- the demonstration -----------------------------------------------------------------------------------------------
+
+
+class StepLike(Protocol):
+    """A step of the demonstration that was done."""
+
+    @property
+    def n(self) -> int: ...
+    @property
+    def of(self) -> int: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def ok(self) -> bool: ...
+    @property
+    def seconds(self) -> float: ...
+
+
+def step_line(step: StepLike, screen: Screen) -> str:
+    """Return ``[ 6/15] ✔ text · 0,4 s``."""
+    tone = "good" if step.ok else "bad"
+    head = f"[{step.n:2}/{step.of}] {screen.paint(screen.sign(tone), tone)}"
+    return f"{head} {sanitise(step.text)} · {seconds(step.seconds, screen.lang)}"
+
+
+def demo_document(steps: Sequence[StepLike], *, folder: str) -> dict[str, object]:
+    """Return ``edoc.demo/1``."""
+    told = [{"n": step.n, "text": step.text, "ok": step.ok, "seconds": round(step.seconds, 3)} for step in steps]
+    return {"schema": "edoc.demo/1", "dir": folder, "steps": told}
+
+
+def demo_ending(steps: Sequence[StepLike], *, folder: str, lang: str) -> list[str]:
+    """Return what to try next, or where to look when a step did not hold."""
+    key = "demo.done" if steps and all(step.ok for step in steps) else "demo.failed"
+    return catalogue.word(key, lang, dir=sanitise(folder)).split("|")
