@@ -14,13 +14,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature, encode_dss_signature
 
 from signer.algorithms import Scheme
+from signer.certificates import certificate as read_certificate
 from signer.cms import DIGEST_NAMES, describe
 from signer.report import Algorithm, Crypto
 
@@ -171,8 +171,8 @@ class ValueCheck:
 def public_key(certificate: bytes) -> object | None:
     """Return a certificate's public key, or ``None`` if certificate or key cannot be read."""
     try:
-        return x509.load_der_x509_certificate(certificate).public_key()
-    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
+        return read_certificate(certificate).public_key()
+    except ValueError:
         return None
 
 

@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from lxml import etree
 
-from signer import asn1
+from signer import asn1, certificates
+from signer.certificates import is_issued_by
 from signer.judge import Facts, Judged, Stamp, judge_signature
 from signer.report import Algorithm, Code, Covers, Crypto, Indication, Integrity, Reason
 from signer.safexml import Skeleton, parser
@@ -288,7 +287,6 @@ def _token_certificates(token: bytes) -> Sequence[bytes]:
 
 def _issued(der: bytes, issuer: bytes) -> bool:
     try:
-        x509.load_der_x509_certificate(der).verify_directly_issued_by(x509.load_der_x509_certificate(issuer))
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, x509.InvalidVersion):
+        return is_issued_by(certificates.certificate(der), certificates.certificate(issuer)) is True
+    except ValueError:
         return False
-    return True

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from html import escape
 
-from cryptography import x509
 from lxml import etree
 
 from signer.algorithms import Scheme
 from signer.asn1 import issuer_name
+from signer.certificates import certificate as read_certificate
 from signer.credential import Credential
 from signer.timestamp import Timestamper, obtain
 from signer.xml.c14n import EXCLUSIVE, canonical
@@ -105,8 +105,12 @@ def read_time(text: str) -> datetime:
 
 
 def issuer_serial(certificate: bytes) -> bytes:
-    """Return ``IssuerSerial`` (RFC 5035, DER) of a certificate."""
-    serial = x509.load_der_x509_certificate(certificate).serial_number
+    """Return ``IssuerSerial`` (RFC 5035, DER) of a certificate.
+
+    Raises:
+        ValueError: the certificate cannot be read.
+    """
+    serial = read_certificate(certificate).serial_number
     number = serial.to_bytes(serial.bit_length() // 8 + 1, signed=True)
     general_names = _der(0x30, _der(0xA4, issuer_name(certificate)))
     return _der(0x30, general_names + _der(0x02, number))
@@ -232,7 +236,7 @@ def sign(
 
 
 def _is_root(der: bytes) -> bool:
-    certificate = x509.load_der_x509_certificate(der)
+    certificate = read_certificate(der)
     return certificate.subject == certificate.issuer
 
 
