@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TypeVar
 
 from cryptography import x509
@@ -32,11 +33,8 @@ from signer.paths import find_paths
 from signer.report import Algorithm, ChainLink, Code, Evidence, Need, Reason, Revocation, rank
 from signer.trust import Context, Purpose, TrustStore
 
-DATES_APART = timedelta(days=365 * 200)
-"""Tolerance given to the path engine, so that it leaves dates to us and checks everything else in any case."""
-
-LATEST = datetime(2150, 1, 1, tzinfo=UTC)
-"""Latest moment given to the path engine; with the tolerance it reaches every certificate there is."""
+ANY_MOMENT, DATES_APART = datetime(2050, 1, 1, tzinfo=UTC), timedelta(days=365 * 200)
+"""Moment and tolerance given to the path engine: it leaves dates to us and checks everything else in any case."""
 
 T = TypeVar("T")
 
@@ -188,12 +186,9 @@ class ChainBuilder:
 
     def check_structure(self) -> None:
         """Signatures, names, basic and name constraints, policies, critical extensions (RFC 5280 6.1)."""
-        try:
-            _drive(_validate(self.path, min(self.question.time, LATEST)))
-        except ValidationError as error:
-            self.object(Code.CHAIN_CONSTRAINTS_FAILURE, detail=type(error).__name__)
-        except (PathError, ValueError, TypeError, KeyError, OverflowError, UnsupportedAlgorithm) as error:
-            self.object(Code.CERTIFICATE_CHAIN_GENERAL_FAILURE, detail=type(error).__name__)
+        fault = _structural_fault(self.path)
+        if fault:
+            self.object(fault[0], detail=fault[1])
 
     def check_purpose(self, leaf: x509.Certificate) -> None:
         """K4 for signers; a critical ``timeStamping`` alone for time-stamping authorities."""
@@ -352,14 +347,28 @@ class ChainBuilder:
         )
 
 
-async def _validate(path: tuple[bytes, ...], moment: datetime) -> None:
-    """Apply RFC 5280 6.1 to one path, its dates, revocation and algorithms apart."""
+@lru_cache(maxsize=256)
+def _structural_fault(path: tuple[bytes, ...]) -> tuple[Code, str] | None:
+    """Say what RFC 5280 6.1 holds against a path, dates, revocation and algorithms apart.
+
+    The answer depends on the certificates alone, so it is remembered: an office's letters share their authorities.
+    """
+    try:
+        _drive(_validate(path))
+    except ValidationError as error:
+        return Code.CHAIN_CONSTRAINTS_FAILURE, type(error).__name__
+    except (PathError, ValueError, TypeError, KeyError, OverflowError, UnsupportedAlgorithm) as error:
+        return Code.CERTIFICATE_CHAIN_GENERAL_FAILURE, type(error).__name__
+    return None
+
+
+async def _validate(path: tuple[bytes, ...]) -> None:
     leaf, *above, root = [asn1.certificate(der) for der in path]
     anchor = CertTrustAnchor(root)
     engine = ValidationContext(
         trust_roots=[root],
         other_certs=above,
-        moment=moment,
+        moment=ANY_MOMENT,
         allow_fetching=False,
         revocation_mode="soft-fail",  # revocation is judged here, not there
         time_tolerance=DATES_APART,

@@ -186,7 +186,7 @@ class DevPki:
             certificate = resigned(certificate, self.issuing.key, digest="sha1")
         return DevIdentity(certificate, (self.issuing.certificate, self.root.certificate), key, role)
 
-    def revoke(self, certificate: bytes, *, at: datetime, reason: str = "keyCompromise") -> None:
+    def revoke(self, certificate: bytes, at: datetime, reason: str = "keyCompromise") -> None:
         """Revoke a certificate (DER) from ``at``; ``reason`` is a name of ``x509.ReasonFlags``."""
         serial = x509.load_der_x509_certificate(certificate).serial_number
         self.revoked[serial] = (at, x509.ReasonFlags(reason).value)

@@ -96,6 +96,7 @@ class _Search:
         return self._links[child, issuer]
 
 
+@lru_cache(maxsize=512)
 def _is_issued_by(child: bytes, issuer: bytes) -> bool:
     """Tell whether the issuer's key signed the child; what cannot be computed here is left to the path engine."""
     verdict = certificates.is_issued_by(certificates.complete(child), certificates.complete(issuer))
