@@ -18,6 +18,7 @@ from signer.trust import Context
 from signer.xml.c14n import canonical, canonical_document, digest
 from signer.xml.dsig import DS, METHODS, MORE, MORE_2007, check_value, public_key
 from signer.xml.spelling import is_plain
+from signer.xml.tokens import is_exact
 from signer.xml.xades import Layout, Values, issuer_serial, read_time, signature_text, values_of
 
 _SIGNATURE = f"{{{DS}}}Signature"
@@ -216,10 +217,18 @@ def judged(found: Found, *, kind: str, context: Context) -> Judged:
     result = judge_signature(facts, context=context)
     if found.values is None or result.signature.indication is not Indication.PASSED:
         return result
-    doubtful = _doubtful(found.values, result, context)
+    doubtful = [*_stamp_doubts(found.values, result), *_doubtful(found.values, result, context)]
     if doubtful:
         return judge_signature(replace(facts, structural=(*facts.structural, *doubtful)), context=context)
     return result
+
+
+def _stamp_doubts(values: Values, result: Judged) -> list[Reason]:
+    """A stamp of a profile can be checked in full: its shell is exact, and its mathematics holds."""
+    intact = all(stamp.integrity is Integrity.INTACT for stamp in result.signature.timestamps)
+    if intact and all(is_exact(token) for token in values.tokens):
+        return []
+    return [Reason(Code.SIG_CONSTRAINTS_FAILURE), Reason(Code.TIMESTAMP_INVALID)]
 
 
 def _facts(found: Found, kind: str) -> Facts:
@@ -264,18 +273,33 @@ def _time(text: str) -> datetime | None:
 
 
 def _doubtful(values: Values, result: Judged, context: Context) -> list[Reason]:
-    """Certificates beside a signature are not signed by it: each must be in the path, known, or signed by one that is.
+    """Certificates beside a signature are not signed by it: each must be known, or signed by one that is.
 
-    Otherwise one that was altered on the way would go unseen, because the path was found without it.
+    Otherwise one that was altered on the way would go unseen, because the path was found without it. Certificates of a
+    stamp whose authority nobody here knows are left alone, unless they claim to be, or be from, one that is known.
     """
     known = {item.data for item in result.evidence if item.kind == "certificate"}
     known |= {anchor.certificate for anchor in context.trust.anchors} | set(context.trust.intermediates)
-    known.add(values.certificates[0])
-    carried = [*values.certificates, *(der for token in values.tokens for der in _token_certificates(token))]
-    for der in carried:
-        if der not in known and not any(_issued(der, issuer) for issuer in (*known, *values.certificates)):
+    carried = [(der, True) for der in values.certificates]
+    for token, stamp in zip(values.tokens, result.signature.timestamps, strict=False):
+        trusted = stamp.indication is Indication.PASSED
+        carried += [(der, trusted) for der in _token_certificates(token)]
+    issuers = (*known, *values.certificates)
+    for der, must_hold in carried:
+        if der in known or any(_issued(der, issuer) for issuer in issuers):
+            continue
+        if must_hold or _claims(der, issuers):
             return [Reason(Code.CERTIFICATE_CHAIN_GENERAL_FAILURE, {"detail": hashlib.sha256(der).hexdigest()})]
     return []
+
+
+def _claims(der: bytes, known: Sequence[bytes]) -> bool:
+    """Tell whether a certificate names a known one as its issuer, or as itself, or cannot be read at all."""
+    try:
+        names = asn1.names(der)
+        return any(asn1.names(one)[0] in names for one in known)
+    except ValueError:
+        return True
 
 
 def _token_certificates(token: bytes) -> Sequence[bytes]:

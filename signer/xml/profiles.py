@@ -18,8 +18,9 @@ from html import escape
 from lxml import etree
 
 from signer.algorithms import Scheme
+from signer.asn1 import read_timestamp_response
 from signer.credential import Credential
-from signer.errors import InputRefused, LimitExceeded, NotVerified
+from signer.errors import InputRefused, LimitExceeded, NotVerified, TimestampError
 from signer.judge import FileFacts, report_of
 from signer.report import Code, Reason, Report, Verdict
 from signer.safexml import Skeleton, parse_skeleton
@@ -28,6 +29,7 @@ from signer.trust import Context, Limits
 from signer.xml.c14n import EXCLUSIVE, canonical_document, digest
 from signer.xml.dsig import DS, ENVELOPED, OBJECT_TYPE
 from signer.xml.profilecheck import Found, examine, judged
+from signer.xml.tokens import is_exact
 from signer.xml.xades import Layout, ReferenceLayout, format_time, read_time, sign
 
 SLIP_NAMESPACE = "urn:edoc:slip:1"
@@ -227,9 +229,32 @@ def _signed(
     if credential.key_type not in {"EC", "RSA"} or credential.bits < (2048 if credential.key_type == "RSA" else 256):
         raise ValueError("seals and declarations are signed with EC keys, or RSA of 2048 bits or more")
     scheme = Scheme.ECDSA_SHA256 if credential.key_type == "EC" else Scheme.RSA_PKCS1_SHA256
-    text = sign(layout, credential=credential, scheme=scheme, at=at, timestamper=timestamper)
+    text = sign(
+        layout,
+        credential=credential,
+        scheme=scheme,
+        at=at,
+        timestamper=None if timestamper is None else _ExactTimestamper(timestamper),
+    )
     end = body.rindex(b"</")
     return b"".join((HEAD, memoryview(body)[:end], text.encode("utf-8"), body[end:]))
+
+
+@dataclass(frozen=True, slots=True)
+class _ExactTimestamper:
+    """Hands on only answers whose token the reader of a profile will take."""
+
+    inner: Timestamper
+
+    def stamp(self, request: bytes) -> bytes:
+        answer = self.inner.stamp(request)
+        try:
+            _, token = read_timestamp_response(answer)
+        except ValueError:
+            return answer  # said by the one who asks
+        if token is not None and not is_exact(token):
+            raise TimestampError("EDOC-PKI-004", "the time stamp is not in the exact form that receipts need")
+        return answer
 
 
 # --- judging ---------------------------------------------------------------------------------------------------------
