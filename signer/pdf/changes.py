@@ -8,6 +8,7 @@ replaced, an overlay exchanged or over-large, an unsigned field that paints. In 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from pyhanko.pdf_utils import generic
@@ -41,9 +42,18 @@ class State:
         return next((field for field in self.fields if field.name == name), None)
 
 
-def states(reader: PdfFileReader, revisions: Sequence[int]) -> dict[int, State]:
-    """Read the states after the revisions asked for."""
-    return {number: _state(reader, number) for number in revisions}
+def states(reader: PdfFileReader) -> dict[int, State]:
+    """Read the state after each revision; the latest must be readable.
+
+    One section of a linearised file is no document by itself and has no state, nor has one that was damaged and then
+    replaced; a signature that ends there does not cover a complete document and is broken for that (4.2, C4).
+    """
+    last = int(reader.xrefs.total_revisions)
+    known = {last: _state(reader, last)}
+    for number in range(1, last):
+        with suppress(*READING_FAULTS):
+            known[number] = _state(reader, number)
+    return known
 
 
 def _state(reader: PdfFileReader, number: int) -> State:

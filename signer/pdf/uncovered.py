@@ -153,13 +153,24 @@ def damaged(certificates: Sequence[bytes]) -> bool:
 
 
 def strangers(certificates: Sequence[bytes], leaf: bytes | None) -> bool:
-    """Say whether a certificate beside the signer's issued none of the others: it serves no path."""
+    """Say whether a certificate beside the signer's belongs to no path.
+
+    It issued none of the others, or it names another issuer but not that issuer's key, as RFC 5280, 4.2.1.1 asks.
+    """
     held = [der for der in certificates[:CERTIFICATES_MAX] if readable(der)]
     parsed = [x509.load_der_x509_certificate(der) for der in held]
     return any(
-        der != leaf and not any(_is_issuer(issuer, one) for one in parsed if one != issuer)
+        der != leaf and not (_above(issuer, parsed) and (issuer.subject == issuer.issuer or _names_key(issuer)))
         for der, issuer in zip(held, parsed, strict=True)
     )
+
+
+def _above(issuer: x509.Certificate, parsed: Sequence[x509.Certificate]) -> bool:
+    return any(_is_issuer(issuer, one) for one in parsed if one != issuer)
+
+
+def _names_key(one: x509.Certificate) -> bool:
+    return any(isinstance(extension.value, x509.AuthorityKeyIdentifier) for extension in one.extensions)
 
 
 def _is_issuer(issuer: x509.Certificate, one: x509.Certificate) -> bool:

@@ -20,7 +20,7 @@ from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 
 from signer.errors import InputRefused
 from signer.pdf.appearance import paint
-from signer.pdf.objects import dictionary, entry, integer_of, number, numbers, reference
+from signer.pdf.objects import dictionary, dictionary_of, entry, integer_of, number, numbers, reference
 from signer.pdf.page import Field, PageView
 from signer.pdf.placement import Layout
 
@@ -76,15 +76,15 @@ class _Writer(IncrementalPdfFileWriter):
             stream.write(b"\n")
 
 
-class _Reserved(generic.PdfObject):
-    """A placeholder of fixed width that remembers where it was written."""
+class _Raw(generic.PdfObject):
+    """A value written as it stands, that remembers where: for placeholders of fixed width."""
 
     def __init__(self, text: bytes) -> None:
         self.text = text
         self.offset = -1
 
     def write_to_stream(self, stream: IO[bytes], handler: object = None, container_ref: object = None) -> None:
-        """Write the placeholder."""
+        """Write the value."""
         self.offset = stream.tell()
         stream.write(self.text)
 
@@ -102,8 +102,8 @@ class Target:
 def prepare(data: bytes, *, stated: Stated, target: Target, reserve: int) -> Prepared:
     """Write the update with ``reserve`` bytes for the CMS."""
     writer = _Writer(BytesIO(data), strict=True)
-    byte_range = _Reserved(b"[" + b" ".join([b"0" * _NUMBER_WIDTH] * 4) + b"]")
-    contents = _Reserved(b"<" + b"0" * (2 * reserve) + b">")
+    byte_range = _Raw(b"[" + b" ".join([b"0" * _NUMBER_WIDTH] * 4) + b"]")
+    contents = _Raw(b"<" + b"0" * (2 * reserve) + b">")
     signature = writer.add_object(_signature(stated, byte_range, contents, target.existing))
     if target.existing is None:
         _add_field(writer, target, signature)
@@ -119,9 +119,7 @@ def prepare(data: bytes, *, stated: Stated, target: Target, reserve: int) -> Pre
     return Prepared(written, start, end)
 
 
-def _signature(
-    stated: Stated, byte_range: _Reserved, contents: _Reserved, field: Field | None
-) -> generic.DictionaryObject:
+def _signature(stated: Stated, byte_range: _Raw, contents: _Raw, field: Field | None) -> generic.DictionaryObject:
     local = stated.at.astimezone(VIETNAM)
     signature = dictionary(
         {
@@ -130,7 +128,7 @@ def _signature(
             "SubFilter": pdf_name("/ETSI.CAdES.detached"),
             "ByteRange": byte_range,
             "Contents": contents,
-            "M": generic.TextStringObject(f"D:{local:%Y%m%d%H%M%S}+07'00'"),
+            "M": _Raw(f"(D:{local:%Y%m%d%H%M%S}+07'00')".encode("ascii")),
         }
     )
     for key, text in (("/Reason", stated.reason), ("/Location", stated.location), ("/Name", stated.name)):
@@ -183,11 +181,13 @@ def _fill_field(writer: _Writer, target: Target, signature: generic.IndirectObje
     existing = target.existing
     assert existing is not None
     assert existing.reference is not None
-    field = writer.get_object(existing.reference)
+    held = reference(existing.reference.idnum, existing.reference.generation, writer)
+    field = dictionary_of(held)
+    assert field is not None
     field[pdf_name("/V")] = signature
     if target.layout is not None:
         field[pdf_name("/AP")] = dictionary({"N": paint(target.layout, writer.add_object)})
-    writer.mark_update(existing.reference)
+    writer.mark_update(held)
 
 
 def _append_to_form(writer: _Writer, added: generic.IndirectObject) -> None:

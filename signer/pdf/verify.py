@@ -140,7 +140,7 @@ def _digest_differs(data: bytes, a: int, b: int, end: int) -> bool:
 def _found(data: bytes, reader: PdfFileReader, limits: Limits) -> tuple[list[Found], tuple[Reason, ...]]:
     """Return all signatures in order of signing, compared with the latest state, and what was noticed."""
     total = int(reader.xrefs.total_revisions)
-    known = states(reader, range(1, total + 1))
+    known = states(reader)
     embedded = _embedded(reader)
     found = [
         find(data, reader, one, state, id=name, limits=limits, embedded=embedded)
@@ -159,7 +159,7 @@ def _listed(known: dict[int, State], total: int) -> list[tuple[str, Field, State
     listed: list[tuple[str, Field, State]] = []
     seen: dict[str, list[object]] = {}
     for number in range(total, 0, -1):
-        for one in known[number].fields:
+        for one in known[number].fields if number in known else ():
             if not one.filled_signature:
                 continue
             key = _identity(one.value)
@@ -205,7 +205,9 @@ def _compared(reader: PdfFileReader, one: Found, known: dict[int, State], total:
     """Compare the signed state with the latest; a suspect change breaks the signature (4.3)."""
     if one.coverage is None or one.coverage.revision is None or one.coverage.covers is not Covers.REVISION:
         return one
-    before, after = known[min(one.coverage.revision, total)], known[total]
+    before, after = known.get(min(one.coverage.revision, total)), known[total]
+    if before is None:
+        return _broken(one, "C4")
     signed = before.named(one.field.name) or one.field
     changes = compare(reader, before, after, signature=signed)
     suspect = [change for change in changes if not change.allowed]
