@@ -36,6 +36,9 @@ from signer.trust import Context, Purpose, TrustStore
 ANY_MOMENT, DATES_APART = datetime(2050, 1, 1, tzinfo=UTC), timedelta(days=365 * 200)
 """Moment and tolerance given to the path engine: it leaves dates to us and checks everything else in any case."""
 
+EMBEDDED_MAX = 200
+"""Status answers of a kind found beside a signature that are looked at; the others do not exist for the judgement."""
+
 T = TypeVar("T")
 
 _SIGNER_PURPOSES = {
@@ -91,7 +94,9 @@ def judge_path(
     ``proved`` says whether that time comes from a proof of existence. ``candidates`` are certificates found beside the
     signature, ``embedded`` the status answers found there; neither is trusted.
     """
-    question = Question(purpose, time, proved, context, tuple(candidates), embedded or TrustStore())
+    found_beside = embedded or TrustStore()
+    answers = TrustStore(crls=found_beside.crls[:EMBEDDED_MAX], ocsps=found_beside.ocsps[:EMBEDDED_MAX])
+    question = Question(purpose, time, proved, context, tuple(candidates), answers)
     try:
         leaf = certificates.complete(certificate)
     except ValueError:

@@ -22,6 +22,9 @@ LENGTH_MAX = 10
 CHECKS_MAX = 256
 """Signatures of certificates checked in one search."""
 
+OTHERS_MAX = 500
+"""Certificates beside a signature that are looked at; a file of a hundred signatures has about three hundred."""
+
 STEPS_MAX = 1000
 """Branches followed in one search: certificates that certify one another crosswise have no end of orders."""
 
@@ -37,9 +40,10 @@ class Found:
 def find_paths(certificate: bytes, anchors: Iterable[bytes], others: Iterable[bytes]) -> Found:
     """Find the paths (DER) from a certificate to the anchors through the others; shortest branches come first."""
     roots = _readable(anchors)
-    search = _Search(roots, [der for der in _readable(others) if der not in set(roots)])
+    pool = list(dict.fromkeys(others))
+    search = _Search(roots, [der for der in _readable(pool[:OTHERS_MAX]) if der not in set(roots)])
     search.walk((certificate,))
-    return Found(tuple(search.found), search.exhausted or search.too_long)
+    return Found(tuple(search.found), search.exhausted or search.too_long or len(pool) > OTHERS_MAX)
 
 
 def _readable(found: Iterable[bytes]) -> list[bytes]:
@@ -47,7 +51,7 @@ def _readable(found: Iterable[bytes]) -> list[bytes]:
     return [der for der in sorted(set(found)) if _names(der) is not None]
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=1024)
 def _names(der: bytes) -> tuple[str, str] | None:
     try:
         certificates.complete(der)

@@ -100,7 +100,7 @@ def _from_crl(data: bytes, certificate: x509.Certificate, issuer: x509.Certifica
     except (TypeError, ValueError, UnsupportedAlgorithm):
         return None
     if reason == x509.ReasonFlags.remove_from_crl.value:
-        moment = None
+        return None  # belongs into a delta list alone
     algorithms = (algorithm_of(crl, issuer.public_key()),)
     times = (crl.last_update_utc, crl.next_update_utc, moment)
     return Answer("crl", data, *times, reason, algorithms, keeps_from=_moment_in(crl.extensions, EXPIRED_CERTS_ON_CRL))

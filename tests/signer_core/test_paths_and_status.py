@@ -19,7 +19,7 @@ from signer.chain import PathResult, judge_path
 from signer.credential import Role
 from signer.devfaults import Above, Reply, crl_of, crossed, delegate, issue_below, ocsp_by, signed_weakly, subordinate
 from signer.devpki import SHA256, Authority, DevIdentity, DevPki, Subject, new_key
-from signer.paths import LENGTH_MAX, find_paths
+from signer.paths import LENGTH_MAX, OTHERS_MAX, Found, find_paths
 from signer.report import Code
 from signer.trust import Context, Purpose, TrustStore, anchored
 
@@ -161,6 +161,12 @@ class TestPaths:
         found = find_paths(person.certificate, [stranger.root.certificate], (*person.chain, *crossings))
         assert (found.paths, found.exhausted) == ((), True)
 
+    def test_a_file_full_of_certificates_ends_within_the_limits(self, pki: DevPki, person: DevIdentity) -> None:
+        crowd = tuple(pki.issue(Role.PERSON, Subject(f"Lê Văn Mẫu {n}")).certificate for n in range(OTHERS_MAX + 1))
+        assert find_paths(person.certificate, [pki.root.certificate], crowd) == Found((), exhausted=True)
+        found = find_paths(person.certificate, [pki.root.certificate], (pki.issuing.certificate, *crowd))
+        assert found.paths == ((person.certificate, pki.issuing.certificate, pki.root.certificate),)
+
     def test_paths_longer_than_the_limit_are_not_followed(self, now: datetime) -> None:
         pki = DevPki.create(at=now)
         chain = [pki.root]
@@ -289,6 +295,12 @@ class TestStatusAnswers:
         own.revoke(clerk.certificate, at=now - DAY, reason=reason)
         found = ask(clerk, own.trust(at=now))
         assert (found.sub_indications, found.revocation[0].reason) == ((Code.REVOKED_NO_POE,), reason)
+
+    def test_an_entry_that_belongs_into_a_delta_list_spoils_the_list(
+        self, ask: Ask, own: DevPki, clerk: DevIdentity, now: datetime
+    ) -> None:
+        own.revoke(clerk.certificate, at=now - DAY, reason="removeFromCRL")
+        assert ask(clerk, own.trust(at=now)).sub_indications == (Code.TRY_LATER,)
 
     def test_a_stolen_key_counts_from_the_invalidity_date(
         self, ask: Ask, listed: DevPki, clerk: DevIdentity, now: datetime
