@@ -10,7 +10,10 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
+
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from edoc.agencies import Agency, AgencyCertificate
 from edoc.documents import Attachment, Document, SignerInfo, new_content_id
@@ -27,6 +30,7 @@ from transport.node.receiving import answer_of
 from transport.settings import Settings, load
 from transport.store import directory as directories
 from transport.store.values import DispatchView, KeyEntry
+from transport.store.writer import Unit
 
 ORGANS = {"H99.01": "Sở Mẫu A", "H99.02": "Sở Mẫu B"}
 
@@ -148,11 +152,24 @@ class World:
         return b"<Receipt/>"
 
 
-def build(folder: Path, pki: DevPki, now: datetime) -> World:
-    """Make two offices that know each other, with open ledgers."""
+def build(folder: Path, pki: DevPki, now: datetime, *, urls: Mapping[str, str] | None = None) -> World:
+    """Make two offices that know each other, with open ledgers; ``urls`` where real processes will answer."""
     identities = {code: _identities(pki, name) for code, name in ORGANS.items()}
-    nodes = {code: _node(folder / code, code, pki, identities, now) for code in ORGANS}
-    return World(Clock(now), pki, nodes, identities)
+    made = Making(
+        folder, pki, identities, now, urls or {code: f"https://{code}.example/exchange/v1" for code in ORGANS}
+    )
+    return World(Clock(now), pki, {code: _node(made, code) for code in ORGANS}, identities)
+
+
+@dataclass(frozen=True)
+class Making:
+    """What the offices of a world are made from."""
+
+    folder: Path
+    pki: DevPki
+    identities: Mapping[str, Mapping[str, DevIdentity]]
+    now: datetime
+    urls: Mapping[str, str]
 
 
 def _identities(pki: DevPki, name: str) -> dict[str, DevIdentity]:
@@ -171,40 +188,45 @@ def settings_of(home: Path) -> Settings:
     return load(home=home, config=None, environ={}, overrides={})
 
 
-def _node(
-    home: Path, code: str, pki: DevPki, identities: Mapping[str, Mapping[str, DevIdentity]], now: datetime
-) -> Node:
+def _node(made: Making, code: str) -> Node:
+    home, now = made.folder / code, made.now
     home.parent.mkdir(parents=True, exist_ok=True)
     host = code.lower().replace(".", "-") + ".example"
     create(settings_of(home), code=code, name=ORGANS[code], host=host, now=now)
-    key = identities[code]["exchange"]
-    (home / "keys" / "trao-doi.pem").write_bytes(key.pem)
+    settings = (home / "edoc.toml").read_text("utf-8")
+    (home / "edoc.toml").write_text(f"demo = true\n{settings}", "utf-8")
     node = Node.open(settings_of(home))
-    entry = KeyEntry("trao-doi", "exchange", "keys/trao-doi.pem", key.credential.sha256, added_at=now)
-    node.office.store.do(lambda unit: directories.add_key(unit, entry))
-    for other, mine in identities.items():
-        node.office.store.do(_adding(other, mine, now))
-    root = pki.root.certificate
-    node.office.store.do(lambda unit: directories.add_anchor(unit, root, ["signers", "tsa"], subject="root", now=now))
-    node.office.store.do(lambda unit: _statuses(unit, pki, now))
+    for role, name in (("exchange", "trao-doi"), ("request", "yeu-cau")):
+        key = made.identities[code][role]
+        (home / "keys" / f"{name}.pem").write_bytes(key.pem)
+        entry = KeyEntry(name, role, f"keys/{name}.pem", key.credential.sha256, added_at=now)
+        node.office.store.do(partial(directories.add_key, key=entry))
+    for other in made.identities:
+        node.office.store.do(_adding(made, other))
+    anchor = partial(directories.add_anchor, certificate=made.pki.root.certificate, uses=["signers", "tsa"])
+    node.office.store.do(partial(anchor, subject="root", now=now))
+    node.office.store.do(partial(_statuses, pki=made.pki, now=now))
     node.close()
     node = Node.open(settings_of(home), need_exchange=True)
     node.open_log(now=now)
     return node
 
 
-def _statuses(unit: directories.Unit, pki: DevPki, now: datetime) -> None:
+def _statuses(unit: Unit, pki: DevPki, now: datetime) -> None:
     for crl in (pki.crl(at=now), pki.root_crl(at=now)):
         directories.keep_revocation(unit, "crl", crl, fetched_at=now, next_update=None)
 
 
-def _adding(code: str, mine: Mapping[str, DevIdentity], now: datetime) -> Callable[[directories.Unit], None]:
-    certificates = tuple(
+def _adding(made: Making, code: str) -> Callable[[Unit], None]:
+    mine = made.identities[code]
+    certificates = [
         AgencyCertificate(use=use, data=mine[use].certificate, sha256=mine[use].credential.sha256)
         for use in ("exchange", "agency")
-    )
-    entry = Agency(code=code, name=ORGANS[code], address="Số 1 phố Mẫu", certificates=certificates)
-    return lambda unit: directories.add(unit, entry, now=now, url=f"https://{code}.example/exchange/v1")
+    ]
+    spki = mine["request"].credential.public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    certificates.append(AgencyCertificate(use="request", data=spki, sha256=hashlib.sha256(spki).hexdigest()))
+    entry = Agency(code=code, name=ORGANS[code], address="Số 1 phố Mẫu", certificates=tuple(certificates))
+    return partial(directories.add, agency=entry, now=made.now, url=made.urls[code])
 
 
 def letter(

@@ -18,7 +18,7 @@ from transport.store.times import millis
 from transport.store.values import EffectClaim
 from transport.store.writer import Unit
 
-LEASE = timedelta(seconds=60)
+LEASE = timedelta(seconds=30)
 FAILURES_MAX = 5
 CRASHES_MAX = 2
 PAUSE = timedelta(seconds=5)
@@ -38,7 +38,7 @@ def add(unit: Unit, *, cause: str, kind: str, facts: Mapping[str, str], now: dat
 
 
 def claim(unit: Unit, *, now: datetime, owner: str) -> EffectClaim | None:
-    """Lease the effect due longest ago to a worker for 60 seconds, or return None.
+    """Lease the effect due longest ago to a worker for 30 seconds, or return None.
 
     One whose worker vanished counts as a crash; after the second it is quarantined instead of being handed out again.
     """
