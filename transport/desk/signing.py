@@ -147,7 +147,7 @@ def _prepare(console: Console, request: Request) -> Desk:
     name = request.key or settings.key(request.role) or _only_key(home, request.role)
     if not name:
         raise CommandError("EDOC-USE-030", path=request.files[0], role=request.role)
-    store = trusting.store_of(console, trust=request.trust, revocation=request.revocation)
+    store = trusting.store_of(console, trust=request.trust, revocation=request.revocation, kept_status=False)
     context = trusting.context_of(store, at=request.at, policy=settings.verify_policy)
     timestamper = _timestamper(request, settings, level)
     credential = keys.load(

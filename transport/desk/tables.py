@@ -19,7 +19,7 @@ from transport.present.errors import CommandError
 if TYPE_CHECKING:
     from edoc.agencies import Agency, AgencyCertificate
     from transport.desk.console import Console
-    from transport.node.node import Node
+    from transport.node.office import Office
     from transport.store.store import Store
     from transport.store.values import AnchorEntry, KeyEntry, Partner
 
@@ -40,9 +40,8 @@ def opened(console: Console, *, read_only: bool = False) -> Iterator[Store]:
 
 
 @contextmanager
-def changing(console: Console) -> Iterator[Node]:
+def changing(console: Console) -> Iterator[Office]:
     """Open the node for a change of its tables, with the log's key but without the exchange key."""
-    from transport.node.node import Node
     from transport.node.office import Office
     from transport.node.opening import log_of
     from transport.store.store import Store
@@ -51,19 +50,29 @@ def changing(console: Console) -> Iterator[Node]:
     log = log_of(settings.home)
     with Store.open(settings, log=log) as store:
         code = settings.agency_code or "-"
-        yield Node(Office(settings, store, log, code, settings.agency_name or code))
+        yield Office(settings, store, log, code, settings.agency_name or code)
 
 
-def record(node: Node, action: str, *, subject: str, now: datetime, note: str | None = None) -> None:
+def record(office: Office, action: str, *, subject: str, now: datetime, note: str | None = None) -> None:
     """Enter the change in the ledger (R38, R88); before the log is opened by the exchange key there is none."""
-    from transport.errors import LedgerError
+    from transport.node.office import record as facts
+    from transport.store import quick
 
-    try:
-        node.office.store.read(node.office.log.head)
-    except LedgerError:
+    if office.log.signer is None or quick.head(office.settings.home) is None:
         return
-    if node.office.log.signer is not None:
-        node.note(action, person=nodes.login(), subject=subject, now=now, note=note or "")
+    evidence = facts("operation", action=action, result="ok")
+    people = {"actor": nodes.login(), "subject": subject, "note": note or ""}
+    office.store.do(
+        lambda unit: office.append(
+            unit,
+            "operation",
+            at=now,
+            evidence=unit.keep(evidence),
+            rtype="record",
+            people=people,
+            fields={"action": action, "result": "ok"},
+        )
+    )
 
 
 # --- agencies --------------------------------------------------------------------------------------------------------
@@ -156,9 +165,9 @@ def add_agency(console: Console, entry: Agency, *, url: str | None, now: datetim
     """Enter the agency; the entry of before stays in the history."""
     from transport.store import directory
 
-    with changing(console) as node:
-        node.office.store.do(lambda unit: directory.add(unit, entry, now=now, url=url))
-        record(node, "agency.add", subject=entry.code, now=now)
+    with changing(console) as office:
+        office.store.do(lambda unit: directory.add(unit, entry, now=now, url=url))
+        record(office, "agency.add", subject=entry.code, now=now)
 
 
 def agencies(console: Console, search: str | None) -> tuple[tuple[Agency, ...], dict[str, Partner]]:
@@ -229,16 +238,16 @@ def add_anchors(
 ) -> None:
     """Trust the certificates for these uses."""
     stored = [STORED_USE.get(use, use) for use in uses]
-    with changing(console) as node:
+    with changing(console) as office:
         for item in found:
-            _add_anchor(node, item, stored, now=now)
-            record(node, "trust.add", subject=item.sha256, now=now, note=basis)
+            _add_anchor(office, item, stored, now=now)
+            record(office, "trust.add", subject=item.sha256, now=now, note=basis)
 
 
-def _add_anchor(node: Node, item: Certificate, uses: Sequence[str], *, now: datetime) -> None:
+def _add_anchor(office: Office, item: Certificate, uses: Sequence[str], *, now: datetime) -> None:
     from transport.store import directory
 
-    node.office.store.do(lambda unit: directory.add_anchor(unit, item.der, uses, subject=item.subject, now=now))
+    office.store.do(lambda unit: directory.add_anchor(unit, item.der, uses, subject=item.subject, now=now))
 
 
 def anchors(console: Console) -> tuple[AnchorEntry, ...]:
@@ -285,9 +294,9 @@ def import_key(console: Console, given: NewKey, *, now: datetime) -> KeyEntry:
     check_target(target, force=False)
     write_output(target, data, mode=0o600)
     try:
-        with changing(console) as node:
-            node.office.store.do(lambda unit: directory.add_key(unit, entry))
-            record(node, "key.import", subject=entry.sha256, now=now)
+        with changing(console) as office:
+            office.store.do(lambda unit: directory.add_key(unit, entry))
+            record(office, "key.import", subject=entry.sha256, now=now)
     except BaseException:
         target.unlink(missing_ok=True)
         raise
@@ -298,8 +307,14 @@ def import_key(console: Console, given: NewKey, *, now: datetime) -> KeyEntry:
 
 def _open_log(console: Console, given: NewKey, now: datetime) -> None:
     """Let the first exchange key open the ledger with its statement (ledger.md 3)."""
-    with nodes.working(console, nodes.Pins(given.pin_fd, given.pin_file)) as node:
-        node.open_log(now=now)
+    from transport.node.opening import open_log, open_office
+
+    ask = nodes.passphrase(console, nodes.Pins(given.pin_fd, given.pin_file))
+    office = open_office(ledgers.settings_of(console), passphrase=ask, need_exchange=True)
+    try:
+        open_log(office, now=now)
+    finally:
+        office.store.close()
 
 
 def _entry(given: NewKey, now: datetime, **facts: object) -> KeyEntry:

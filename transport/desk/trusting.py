@@ -68,15 +68,19 @@ def store_of(
     trust_tsa: Sequence[str] = (),
     chain: Sequence[str] = (),
     revocation: Sequence[str] = (),
+    kept_status: bool = True,
 ) -> TrustStore:
-    """Return the trust of this call: ``--trust`` replaces the node's store; without ``--trust-tsa`` it serves both."""
+    """Return the trust of this call: ``--trust`` replaces the node's store; without ``--trust-tsa`` it serves both.
+
+    ``kept_status`` false leaves out the status answers the node fetched earlier: who signs now asks anew.
+    """
     from signer.trust import Purpose, TrustStore, anchors_from, load_certificates, load_status
 
     both = (Purpose.SIGNERS,) if trust_tsa else (Purpose.SIGNERS, Purpose.TSA)
     stores = load_each(trust, PATTERNS, lambda data: anchors_from(data, *both), console)
     stores += load_each(trust_tsa, PATTERNS, lambda data: anchors_from(data, Purpose.TSA), console)
     if not trust:
-        stores.append(configured(console))
+        stores.append(configured(console, kept_status=kept_status))
     stores += load_each(revocation, STATUS_PATTERNS, load_status, console)
     given = [der for ders in load_each(chain, PATTERNS, load_certificates, console) for der in ders]
     found = TrustStore(intermediates=tuple(given))
@@ -85,7 +89,7 @@ def store_of(
     return found
 
 
-def configured(console: Console) -> TrustStore:
+def configured(console: Console, *, kept_status: bool = True) -> TrustStore:
     """Return the anchors and status answers the node keeps; without a node nothing is trusted."""
     from signer.trust import TrustStore, anchored
 
@@ -99,7 +103,7 @@ def configured(console: Console) -> TrustStore:
         purposes = _purposes(use)
         if purposes:
             found = found.merged(anchored([der], *purposes))
-    kept = quick.revocations(home)
+    kept = quick.revocations(home) if kept_status else []
     crls = tuple(data for kind, data in kept if kind == "crl")
     return found.merged(TrustStore(crls=crls, ocsps=tuple(data for kind, data in kept if kind == "ocsp")))
 

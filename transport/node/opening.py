@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from edoc.values import vietnam_day
 from signer.credential import Credential, PassphraseSource, Role, load_credential
 from signer.errors import CredentialError
 from transport.errors import LedgerError, SettingsError
-from transport.intake import VIETNAM
-from transport.ledger import statement
 from transport.ledger.keys import LogKey
 from transport.node.office import Office, milliseconds
 from transport.settings import FILE_NAME, Settings
@@ -51,7 +50,7 @@ def create(settings: Settings, *, code: str, name: str, host: str, now: datetime
     home = settings.home
     if (home / FILE_NAME).exists():
         raise SettingsError("EDOC-CFG-012", "there is a node in this home", home=str(home))
-    key = LogKey.generate(f"{host}/edoc-ledger/{now.astimezone(VIETNAM).year}")
+    key = LogKey.generate(f"{host}/edoc-ledger/{vietnam_day(now).year}")
     Store.create(settings).close()
     (home / "keys").mkdir(mode=0o700, exist_ok=True)
     log_key = home / "keys" / LOG_KEY.format(shard=key.origin.rpartition("/")[2])
@@ -150,6 +149,8 @@ def open_log(office: Office, *, now: datetime) -> bool:
 
     Returns whether it was opened now.
     """
+    from transport.ledger import statement  # XML signatures: only where the log is opened
+
     signer = office.log.signer
     if signer is None:
         raise LedgerError("EDOC-LED-021", "the log key is not at hand", origin="-")
