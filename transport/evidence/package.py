@@ -23,6 +23,7 @@ from transport.ledger.note import Note
 from transport.ledger.proof import LogProof
 from transport.ledger.statement import Statement
 
+_HEX = re.compile(r"[0-9a-f]{64}")
 _PROOF = re.compile(r"ledger/((?:own|peer)/([0-9]{2,5})-([a-z0-9-]+))\.tlog-proof")
 
 
@@ -210,4 +211,6 @@ def _statement(name: str, data: bytes) -> StatementFile:
 def _opening(entry: Json) -> tuple[str, Opening]:
     if not isinstance(entry, dict) or set(entry) != {"leaf", "field", "salt", "value"}:
         raise ValueError("an opening has leaf, field, salt and value")
+    if _HEX.fullmatch(str(entry["leaf"])) is None:
+        raise ValueError("an opening names a leaf")
     return str(entry["leaf"]), Opening(str(entry["field"]), bytes.fromhex(str(entry["salt"])), str(entry["value"]))

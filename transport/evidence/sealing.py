@@ -76,7 +76,11 @@ def seal_as_written(data: bytes) -> bool:
     root = _parse(data)
     if root is None or root.tag != f"{{{_ASIC}}}XAdESSignatures" or dict(root.nsmap) != {"asic": _ASIC}:
         return False
-    if data != _HEAD + etree.tostring(root, method="c14n", exclusive=True, with_comments=True):
+    try:
+        canonical = etree.tostring(root, method="c14n", exclusive=True, with_comments=True)
+    except etree.LxmlError:  # namespaces that canonical form does not know
+        return False
+    if data != _HEAD + canonical:
         return False
     nodes = list(root.iter())
     if any(not isinstance(node.tag, str) or node.tail for node in nodes) or any(len(n) and n.text for n in nodes):

@@ -326,11 +326,14 @@ def _tag(name: str) -> str:
 
 
 def _canonical(element: etree._Element) -> bytes:
-    return etree.tostring(element, method="c14n", exclusive=True, with_comments=True)
+    try:
+        return etree.tostring(element, method="c14n", exclusive=True, with_comments=True)
+    except etree.LxmlError:
+        raise StatementInvalid("namespaces that canonical form does not know") from None
 
 
 def _spellings(root: etree._Element) -> tuple[bytes, ...]:
-    canonical = etree.tostring(root.getroottree(), method="c14n", exclusive=True)
+    canonical = _canonical(root)
     return (
         etree.tostring(root, encoding="UTF-8", xml_declaration=True),
         etree.tostring(root, encoding="UTF-8", xml_declaration=False),
