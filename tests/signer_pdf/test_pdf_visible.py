@@ -11,13 +11,16 @@ import pypdfium2
 import pytest
 
 from signer.errors import InputRefused
-from signer.pdf.page import MM
+from signer.pdf import placement, sign
+from signer.pdf.opening import open_pdf
+from signer.pdf.page import MM, pages
 from signer.pdf.png import Picture, read_png, write_png
 from signer.pdf.sign import PdfOptions, SignedPdf, Visible
 from signer.pdf.typeface import serif
+from signer.pdf.update import Target
 from signer.pdf.verify import inspect_pdf
 from signer.report import SignatureReport, Verdict
-from signer.trust import Context
+from signer.trust import Context, Limits
 from tests.signer_pdf.files import Office, build, run, simple
 from transport.demo.letter import LETTER, sample
 
@@ -155,7 +158,8 @@ def test_tricky_letters_have_the_right_width_and_can_be_read(size: int, office: 
     document[0].flatten()
     flat = BytesIO()
     document.save(flat)
-    assert pypdfium2.PdfDocument(flat.getvalue())[0].get_textpage().get_text_bounded().strip() == TRICKY
+    read = pypdfium2.PdfDocument(flat.getvalue())[0].get_textpage().get_text_range()
+    assert read.replace(" ", "") == TRICKY.replace(" ", "")  # PDFium drops the spaces of a page of single letters
     assert run("pdftotext", str(tmp_path / "line.pdf"), "-").stdout.decode().strip() == TRICKY
     assert run("pdftoppm", "-r", "300", "-gray", str(tmp_path / "line.pdf"), str(tmp_path / "line")).returncode == 0
     (image,) = tmp_path.glob("*.pgm")
@@ -164,11 +168,8 @@ def test_tricky_letters_have_the_right_width_and_can_be_read(size: int, office: 
 
 def one_line(office: Office, text: str, size: int) -> bytes:
     """Return a page with a line of text in a widget at the upper right, in a size of its own."""
-    from signer.pdf import placement, sign
-
-    view = sign.pages(sign.open_pdf(page_of(), limits=sign.Limits()))[0]
-    layout = placement._lines(view, serif(), float(size), [text])
-    target = sign.Target("Signature1", None, view, layout)
+    view = pages(open_pdf(page_of(), limits=Limits()))[0]
+    target = Target("Signature1", None, view, placement._lines(view, serif(), float(size), [text]))
     return bytes(
         sign._signed(
             page_of(),
