@@ -344,7 +344,7 @@ def verify(
     revocation: RevocationOption = None,
     at: AtOption = None,
     policy: Annotated[str, typer.Option("--policy", metavar="POLICY")] = "interop",
-    offline: Annotated[bool, typer.Option("--offline")] = False,
+    online: Annotated[bool, typer.Option("--online/--offline")] = False,
     agency: Annotated[str | None, typer.Option("--agency", metavar="AGENCY")] = None,
     require: Annotated[str | None, typer.Option("--require", metavar="original|copy")] = None,
 ) -> int:
@@ -364,6 +364,7 @@ def verify(
         revocation=tuple(revocation or ()),
         agency=agency,
         require=choice(require, "--require", ("original", "copy")) if require else None,
+        online=online,
     )
     checked, how = checking.check(console, request, generated_at=generated_at())
     if console.json:
@@ -1157,8 +1158,20 @@ def demo(ctx: typer.Context, folder: Annotated[str, typer.Option("--dir", metava
     if console.json:
         console.document(office.demo_document(told, folder=folder))
     else:
+        console.say(office.demo_verdicts(_summary(Path(folder)), console.screen()))
         console.say(office.demo_ending(told, folder=folder, lang=console.lang))
     return Exit.DONE if told and all(step.ok for step in told) else Exit.REFUSED
+
+
+def _summary(folder: Path) -> dict[str, object]:
+    """Return what the demonstration wrote down; nothing if it did not come that far."""
+    import json
+
+    try:
+        found: dict[str, object] = json.loads((folder / "summary.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found
 
 
 # --- help, version ---------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from edoc import __version__
 from edoc.errors import EdocError
 from signer.errors import SignerError
-from signer.report import Code, Integrity, Reason, Report, Verdict
+from signer.report import Code, Indication, Integrity, Need, Reason, Report, SignatureReport, Verdict
 from transport.desk import trusting
 from transport.desk.files import read_input
 from transport.present.errors import CommandError, fault
@@ -17,7 +17,7 @@ from transport.present.verify import Checked, Judgement, reasons_of
 
 if TYPE_CHECKING:
     from edoc.agencies import Directory
-    from signer.trust import Context, Expectation
+    from signer.trust import Context, TrustStore
     from transport.desk.console import Console
 
 MEANING = ("strict", "interop")  # policies under which signatures mean something
@@ -36,6 +36,7 @@ class Request:
     revocation: tuple[str, ...] = ()
     agency: str | None = None
     require: str | None = None
+    online: bool = False
 
 
 def check(console: Console, request: Request, *, generated_at: datetime) -> tuple[list[Checked], Judgement]:
@@ -54,9 +55,12 @@ def check(console: Console, request: Request, *, generated_at: datetime) -> tupl
     context = trusting.context_of(store, at=request.at, policy=request.policy)
     directory = trusting.directory_of(console)
     if request.agency:
-        context = replace(context, expectation=_expected(request, directory))
+        _expected_agency(request, directory)
     checked = [_one(name, console, context, directory, request) for name in request.files]
-    how = Judgement(request.at, generated_at, request.policy, __version__, len(store.anchors), store.fingerprint())
+    network = "online" if request.online else "offline"
+    how = Judgement(
+        request.at, generated_at, request.policy, __version__, len(store.anchors), store.fingerprint(), network
+    )
     return checked, how
 
 
@@ -64,9 +68,28 @@ def _one(name: str, console: Console, context: Context, directory: Directory | N
     try:
         data = read_input(name, console)
         report = judged(data, context=context, directory=directory)
+        if request.online and (needs := _needs(report)):
+            report = judged(data, context=context.with_trust(_fetched(console, needs)), directory=directory)
     except (CommandError, SignerError, EdocError) as error:
         return Checked(name, None, fault(error, console.lang, path=name))
-    return Checked(name, _required(report, request.require))
+    report = _of_agency(report, request.agency, directory)
+    return Checked(name, report, unmet=(*_not_of_agency(report, request.agency), *_required(report, request.require)))
+
+
+def _needs(report: Report) -> tuple[Need, ...]:
+    """Return the status answers that were missing, those of the parts included."""
+    return (*report.needs, *(need for _, part in report.parts for need in _needs(part)))
+
+
+def _fetched(console: Console, needs: tuple[Need, ...]) -> TrustStore:
+    """Fetch status answers for this call (``--online``); they are kept in memory only."""
+    from transport.http.addresses import Reach
+    from transport.http.pki import fetch_status
+    from transport.settings import load
+
+    home = trusting.home_of(console)
+    settings = load(home=home, config=console.config, environ=console.environ, overrides={})
+    return fetch_status(needs, reach=Reach.of(settings.network_private, demo=settings.demo))
 
 
 def judged(data: bytes, *, context: Context, directory: Directory | None) -> Report:
@@ -132,20 +155,54 @@ def _combined(report: Report, parts: tuple[tuple[str, Report], ...]) -> Report:
     return replace(report, verdict=worst, reasons=tuple(reasons), parts=parts, legal_class=parts[0][1].legal_class)
 
 
-def _required(report: Report, require: str | None) -> Report:
-    """Make a file invalid whose legal class is not the one asked for (``--require``)."""
-    if require is None or report.legal_class == require or (require == "copy" and report.legal_class == "original"):
-        return report
-    missing = Reason(Code.MISSING_AGENCY_SIGNATURE)
-    return replace(report, verdict=Verdict.INVALID, reasons=(missing, *report.reasons))
+def _expected_agency(request: Request, directory: Directory | None) -> None:
+    """Refuse an agency nobody can know (``--agency``).
 
-
-def _expected(request: Request, directory: Directory | None) -> Expectation:
-    """Return the certificates of the agency asked for (``--agency``)."""
-    from signer.trust import Expectation
-
+    Raises:
+        CommandError: there is no directory.
+        UnknownAgency: the directory has no such agency; the nearest are proposed.
+    """
     if directory is None or request.agency is None:
         raise CommandError("EDOC-USE-038", agency=request.agency)
-    agency = directory.find(request.agency)
-    found = directory.certificates(agency.code, "agency", request.at.date())
-    return Expectation(tuple(item.sha256 for item in found))
+    directory.find(request.agency)
+
+
+def _of_agency(report: Report, wanted: str | None, directory: Directory | None) -> Report:
+    """Ask the agency signatures, and only those, to be of this agency (signing.md 1.3, last paragraph)."""
+    if wanted is None or directory is None:
+        return report
+    code = directory.find(wanted).code
+    asked = tuple(_asked(signature, code, directory) for signature in report.signatures)
+    if asked == report.signatures:
+        return report
+    verdict = Verdict.INDETERMINATE if report.verdict is Verdict.VALID else report.verdict
+    return replace(report, signatures=asked, verdict=verdict)
+
+
+def _asked(signature: SignatureReport, code: str, directory: Directory) -> SignatureReport:
+    found = signature.signer.agency
+    if signature.kind != "seal" or (found is not None and directory.same(found, code)):
+        return signature
+    mismatch = Reason(Code.IDENTITY_MISMATCH, {"expected": code, "found": found or "-"})
+    if signature.indication is not Indication.PASSED:
+        return replace(signature, reasons=(*signature.reasons, mismatch))
+    reasons = (Reason(Code.SIG_CONSTRAINTS_FAILURE, {"detail": code}), mismatch)
+    return replace(
+        signature, indication=Indication.INDETERMINATE, sub_indication=Code.SIG_CONSTRAINTS_FAILURE, reasons=reasons
+    )
+
+
+def _not_of_agency(report: Report, wanted: str | None) -> tuple[Reason, ...]:
+    """Return why ``--agency`` is not met: no agency signature of that agency that passed."""
+    if wanted is None or any(s.kind == "seal" and s.indication is Indication.PASSED for s in report.signatures):
+        return ()
+    return (Reason(Code.MISSING_AGENCY_SIGNATURE),)
+
+
+def _required(report: Report, require: str | None) -> tuple[Reason, ...]:
+    """Return why ``--require`` is not met; the verdict of the file stays what it is."""
+    enough = {"original": {"original"}, "copy": {"original", "copy"}}
+    if require is None or report.legal_class in enough[require]:
+        return ()
+    sealed = any(s.kind == "seal" and s.indication is Indication.PASSED for s in report.signatures)
+    return (Reason(Code.MISSING_PERSON_SIGNATURE if sealed else Code.MISSING_AGENCY_SIGNATURE),)

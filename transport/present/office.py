@@ -278,3 +278,12 @@ def demo_ending(steps: Sequence[StepLike], *, folder: str, lang: str) -> list[st
     """Return what to try next, or where to look when a step did not hold."""
     key = "demo.done" if steps and all(step.ok for step in steps) else "demo.failed"
     return catalogue.word(key, lang, dir=sanitise(folder)).split("|")
+
+
+def demo_verdicts(summary: Mapping[str, object], screen: Screen) -> list[str]:
+    """Return the table of verdicts that the demonstration came to, from its ``summary.json``."""
+    found = summary.get("verdicts")
+    rows = (
+        [[str(one["file"]), str(one["verdict"]), str(one["why"])] for one in found] if isinstance(found, list) else []
+    )
+    return ["", *table(_headings(("name", "result", "note"), screen), rows, screen), ""] if rows else []

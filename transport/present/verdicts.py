@@ -49,6 +49,7 @@ def block(file: Checked, screen: Screen, *, policy: str) -> list[str]:
         head += " · " + catalogue.word(f"class.{report.legal_class}", screen.lang)
     lines = [head, *(signature_line(signature, screen) for signature in report.signatures)]
     lines += [f"    {screen.sign(TONES[verdict])} {text}" for text in _file_reasons(report, screen.lang)]
+    lines += [f"    {screen.paint(screen.sign('bad'), 'bad')} {text}" for text in _unmet(file, screen.lang)]
     lines += [f"    ! {text}" for text in _warnings(report, screen.lang)]
     for name, part in report.parts:
         inner = block(Checked(name, part), screen, policy=policy)
@@ -67,6 +68,11 @@ def _file_reasons(report: Report, lang: str) -> list[str]:
     """Return what stands against the file itself; reasons of a signature stand on its own line."""
     shown = (reason for reason in reasons_of(report) if reason.signature is None)
     return [sanitise(catalogue.reason(reason.code.value, reason.facts, lang)) for reason in shown]
+
+
+def _unmet(file: Checked, lang: str) -> list[str]:
+    """Return what the command line asked for and the file does not meet."""
+    return [sanitise(catalogue.reason(reason.code.value, reason.facts, lang)) for reason in file.unmet]
 
 
 def _warnings(report: Report, lang: str) -> list[str]:
@@ -139,7 +145,7 @@ def _records(file: Checked, screen: Screen) -> list[str]:
         rows = [["", "", "", file.fault.message if file.fault else ""]]
     else:
         rows = [[who(s, lang), when(s, lang), s.level, state(s, lang)] for s in report.signatures]
-        extra = "; ".join(_file_reasons(report, lang))
+        extra = "; ".join([*_file_reasons(report, lang), *_unmet(file, lang)])
         rows = rows or [["", "", "", extra]]
     legal = catalogue.word(f"class.{report.legal_class}", lang) if report is not None and report.legal_class else ""
     return ["\t".join(sanitise(cell) for cell in (verdict, file.path, legal, *row)) for row in rows]

@@ -34,6 +34,7 @@ class Checked:
     path: str
     report: Report | None
     fault: errors.Fault | None = None
+    unmet: tuple[Reason, ...] = ()  # what the command line asked for and the file does not meet
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,8 @@ def exit_code(files: Sequence[Checked]) -> int:
 def _file_exit(file: Checked) -> int:
     if file.report is None:
         return file.fault.exit_code if file.fault and file.fault.exit_code == Exit.INTERNAL else Exit.USAGE
+    if file.unmet:
+        return Exit.REFUSED
     exits = {Verdict.VALID: Exit.DONE, Verdict.INVALID: Exit.REFUSED, Verdict.INDETERMINATE: Exit.INDETERMINATE}
     return exits[file.report.verdict]
 
@@ -72,8 +75,17 @@ def document(files: Sequence[Checked], how: Judgement, lang: str) -> dict[str, o
         "software": {"name": "edoc", "version": how.version},
         "trust": {"anchors": how.anchors, "sha256": how.anchors_sha256},
         "summary": {"files": len(files), **{verdict.value: _count(files, verdict) for verdict in Verdict}},
-        "files": [file_entry(file.path, file.report, lang, file.fault) for file in files],
+        "files": [_checked(file, lang) for file in files],
     }
+
+
+def _checked(file: Checked, lang: str) -> dict[str, object]:
+    """Return the entry of a file; what was asked for and not met is a warning, the verdict stays what it is."""
+    entry = file_entry(file.path, file.report, lang, file.fault)
+    warnings = entry["warnings"]
+    assert isinstance(warnings, list)
+    warnings.extend(_reason(reason, lang) for reason in file.unmet)
+    return entry
 
 
 def verdict_of(file: Checked) -> Verdict:
