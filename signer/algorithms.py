@@ -7,6 +7,7 @@ computed, so that integrity is known all the same.
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -52,50 +53,70 @@ class Scheme(StrEnum):
         return names[self.value.rpartition("-")[0] or self.value]
 
 
+USES = frozenset({"signature", "certificate", "timestamp", "status", "reference"})
+"""What an algorithm can be used for: signatures, certificates, time stamps, status answers, digests of references."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the table: accepted by which policies, from which key size, until when."""
+    """One line of the table: accepted by which policies, for what, from which key size, since and until when."""
 
     interop: bool
     strict: bool
-    min_bits: int
-    until: datetime | None
+    min_bits: int = 0
+    uses: frozenset[str] = USES
+    since: datetime | None = None  # first moment at which it holds
+    until: datetime | None = None  # first moment at which it holds no longer
 
 
 @dataclass(frozen=True, slots=True)
 class AlgorithmTable:
-    """The algorithm policy as data: its name and edition, and the entries for digests and signatures."""
+    """The algorithm policy as data: name, edition, digest of its text, and the entries for digests and signatures."""
 
     name: str
     edition: str
+    sha256: str
     digests: Mapping[str, Entry]
     signatures: Mapping[str, Entry]
 
 
 def load_table(text: str) -> AlgorithmTable:
-    """Read an algorithm table (TOML, the form of ``algorithms.toml``).
+    """Read an algorithm table (TOML, the form of ``algorithms.toml``): whole or not at all.
 
     Raises:
         ValueError: the text is not such a table.
     """
     data = tomllib.loads(text)
-    return AlgorithmTable(
-        str(data["name"]), str(data["edition"]), _entries(data["digest"]), _entries(data["signature"])
-    )
+    if set(data) != {"name", "edition", "digest", "signature"}:
+        raise ValueError("an algorithm table has name, edition, digest and signature, and nothing else")
+    digests, signatures = _entries(data["digest"]), _entries(data["signature"])
+    sha256 = hashlib.sha256(text.encode("utf-8")).hexdigest()
+    return AlgorithmTable(str(data["name"]), str(data["edition"]), sha256, digests, signatures)
 
 
-def _entries(section: Mapping[str, Mapping[str, object]]) -> Mapping[str, Entry]:
-    entries = {}
-    for name, values in section.items():
-        until = values.get("until")
-        if until is not None and not isinstance(until, datetime):
-            raise ValueError(f"{name}: until must be a date-time")
-        bits = values.get("min_bits", 0)
-        assert isinstance(bits, int)
-        entries[name] = Entry(
-            bool(values["interop"]), bool(values["strict"]), bits, until.astimezone(UTC) if until else None
-        )
-    return entries
+def _entries(section: object) -> Mapping[str, Entry]:
+    if not isinstance(section, dict):
+        raise ValueError("digest and signature are tables of entries")
+    return {str(name): _entry(str(name), values) for name, values in section.items()}
+
+
+def _entry(name: str, values: object) -> Entry:
+    known = {"interop", "strict", "min_bits", "uses", "from", "until"}
+    if not isinstance(values, dict) or not {"interop", "strict"} <= set(values) <= known:
+        raise ValueError(f"{name}: an entry has interop and strict, and of min_bits, uses, from, until what it needs")
+    bits, uses = values.get("min_bits", 0), frozenset(values.get("uses", USES))
+    if not isinstance(bits, int) or not uses <= USES or not all(type(values[k]) is bool for k in ("interop", "strict")):
+        raise ValueError(f"{name}: min_bits is a number, uses are some of {sorted(USES)}, policies are true or false")
+    since, until = (_moment(name, values.get(key)) for key in ("from", "until"))
+    return Entry(values["interop"], values["strict"], bits, uses, since, until)
+
+
+def _moment(name: str, value: object) -> datetime | None:
+    if value is None:
+        return None
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise ValueError(f"{name}: from and until are date-times with an offset")
+    return value.astimezone(UTC)
 
 
 @cache
@@ -133,9 +154,16 @@ class AlgorithmVerdict:
 
 
 def judge(
-    *, policy: PolicyName, signature: str, digest: str, bits: int, at: datetime, table: AlgorithmTable | None = None
+    *,
+    policy: PolicyName,
+    signature: str,
+    digest: str,
+    bits: int,
+    at: datetime,
+    use: str = "signature",
+    table: AlgorithmTable | None = None,
 ) -> AlgorithmVerdict:
-    """Judge one signature's algorithms at a time.
+    """Judge one signature's algorithms at a time, for a use.
 
     ``signature`` and ``digest`` are names as in the table; an empty ``signature`` judges the digest alone.
     """
@@ -148,9 +176,14 @@ def judge(
         return AlgorithmVerdict(None, signature or digest, tt15)
     for name, entry, size in found:
         shown = f"{name} {size}" if size else name
-        accepted = entry is not None and (entry.strict if policy is PolicyName.STRICT else entry.interop)
-        if entry is None or not accepted or size < entry.min_bits:
+        if entry is None or not _accepts(entry, policy, use) or size < entry.min_bits:
+            return AlgorithmVerdict(Code.CRYPTO_CONSTRAINTS_FAILURE, shown, tt15)
+        if entry.since is not None and at < entry.since:
             return AlgorithmVerdict(Code.CRYPTO_CONSTRAINTS_FAILURE, shown, tt15)
         if entry.until is not None and at >= entry.until:
             return AlgorithmVerdict(Code.CRYPTO_CONSTRAINTS_FAILURE_NO_POE, shown, tt15, entry.until)
     return AlgorithmVerdict(None, signature or digest, tt15)
+
+
+def _accepts(entry: Entry, policy: PolicyName, use: str) -> bool:
+    return use in entry.uses and (entry.strict if policy is PolicyName.STRICT else entry.interop)

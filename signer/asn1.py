@@ -10,14 +10,16 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from asn1crypto import algos, cms, core, tsp, x509
+from asn1crypto import algos, cms, core, keys, tsp, x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from signer.algorithms import Scheme, scheme_for
-from signer.credential import Credential
+
+if TYPE_CHECKING:
+    from signer.credential import Credential
 
 POLICY = "1.3.6.1.4.1.13762.3"
 """Policy named in the demonstration TSA's tokens; a placeholder that grants nothing."""
@@ -348,9 +350,62 @@ def names(der: bytes) -> tuple[str, str]:
         raise ValueError(f"damaged certificate: {type(error).__name__}") from None
 
 
+def rsa_numbers(der: bytes) -> tuple[int, int]:
+    """Return modulus and exponent of a certificate's RSA key, the modulus unsigned whatever its sign.
+
+    Raises:
+        ValueError: no RSA key can be read.
+    """
+    try:
+        info = x509.Certificate.load(der)["tbs_certificate"]["subject_public_key_info"]
+        if info.algorithm != "rsa":
+            raise ValueError("no RSA key")
+        numbers = info["public_key"].parsed
+        modulus = int.from_bytes(numbers["modulus"].contents)
+        return modulus, int(numbers["public_exponent"].native)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"damaged key: {type(error).__name__}") from None
+
+
+def in_der_order(attributes: bytes) -> bytes | None:
+    """Return a SET OF (its encoding) in the order and with the length of DER; ``None`` if it is so, or unreadable."""
+    try:
+        elements = sorted(bytes(one.dump()) for one in cms.CMSAttributes.load(attributes))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+    again = _der_set(b"".join(elements))
+    return None if again == attributes else again
+
+
+def _der_set(content: bytes) -> bytes:
+    size = len(content)
+    if size < 128:
+        return bytes([0x31, size]) + content
+    length = size.to_bytes((size.bit_length() + 7) // 8)
+    return bytes([0x31, 0x80 | len(length)]) + length + content
+
+
 def certificate(der: bytes) -> x509.Certificate:
     """Return a certificate as the structure the path engine takes."""
     return x509.Certificate.load(der)
+
+
+def with_negative_modulus(der: bytes, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
+    """Return an RSA certificate (DER) whose modulus lacks the leading zero, signed anew: for tests only."""
+    parsed = x509.Certificate.load(der)
+    body = x509.TbsCertificate.load(parsed["tbs_certificate"].dump())
+    size = body["subject_public_key_info"]["public_key"].parsed["modulus"].native.bit_length()
+    numbers = body["subject_public_key_info"]["public_key"].parsed
+    wrong = keys.RSAPublicKey({"modulus": numbers["modulus"].native - (1 << size), "public_exponent": 65537})
+    body["subject_public_key_info"]["public_key"] = core.ParsableOctetBitString(wrong.dump())
+    octets = body.dump(force=True)
+    if isinstance(key, rsa.RSAPrivateKey):
+        value = key.sign(octets, padding.PKCS1v15(), hashes.SHA256())
+    else:
+        value = key.sign(octets, ec.ECDSA(hashes.SHA256()))
+    algorithm = parsed["signature_algorithm"]
+    fields = {"tbs_certificate": body, "signature_algorithm": algorithm, "signature_value": value}
+    return bytes(x509.Certificate(fields).dump())
 
 
 def resigned(der: bytes, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, *, digest: str) -> bytes:

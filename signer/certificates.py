@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509 import ocsp
 
 _FAULTS = (
@@ -30,14 +31,13 @@ warnings.filterwarnings("ignore", message="Parsed a serial number", module=r"sig
 
 @lru_cache(maxsize=512)
 def certificate(der: bytes) -> x509.Certificate:
-    """Return a certificate whose names, dates and key can be read: enough to check a signature.
+    """Return a certificate whose names and dates can be read; its key is another matter, see ``public_key``.
 
     Raises:
         ValueError: not a certificate, or one that cannot be read so far.
     """
     try:
         found = x509.load_der_x509_certificate(der)
-        found.public_key()
         _touch(found.subject.rfc4514_string(), found.issuer.rfc4514_string(), found.serial_number)
         _touch(found.not_valid_before_utc, found.not_valid_after_utc)
     except _FAULTS as error:
@@ -47,17 +47,39 @@ def certificate(der: bytes) -> x509.Certificate:
 
 @lru_cache(maxsize=512)
 def complete(der: bytes) -> x509.Certificate:
-    """Return a certificate whose extensions can be read too: what a path needs.
+    """Return a certificate whose key and extensions can be read too: what a path needs.
 
     Raises:
         ValueError: it cannot be read in full.
     """
     found = certificate(der)
     try:
-        _touch(*found.extensions)
+        _touch(found.public_key(), *found.extensions)
     except _FAULTS as error:
         raise ValueError(f"damaged certificate: {type(error).__name__}") from None
     return found
+
+
+def public_key(der: bytes) -> tuple[object, bool]:
+    """Return a certificate's public key, and whether it is encoded wrongly: an RSA modulus written as negative number.
+
+    Such certificates are in use; the key is read as it was meant, for checking only (signing.md 4.1, E4).
+
+    Raises:
+        ValueError: the key cannot be read.
+    """
+    found = certificate(der)
+    try:
+        return found.public_key(), False
+    except _FAULTS:
+        pass
+    from signer import asn1  # only for the few that need it: keys are loaded without it
+
+    modulus, exponent = asn1.rsa_numbers(der)
+    try:
+        return rsa.RSAPublicNumbers(exponent, modulus).public_key(), True
+    except _FAULTS as error:
+        raise ValueError(f"damaged key: {type(error).__name__}") from None
 
 
 def key_identifier(der: bytes) -> bytes | None:

@@ -203,12 +203,13 @@ class ChainBuilder:
 
     def check_algorithms(self, certificate: x509.Certificate, issuer: x509.Certificate) -> None:
         """What a certificate below the anchor is signed with; the leaf's own key is judged with its signature."""
-        verdict = self._verdict(algorithm_of(certificate, issuer.public_key()))
+        verdict = self._verdict(algorithm_of(certificate, issuer.public_key()), "certificate")
         if verdict.code:
             self.object(verdict.code, algorithm=verdict.algorithm, date=_day(verdict.ended or self.question.time))
 
-    def _verdict(self, algorithm: Algorithm) -> AlgorithmVerdict:
+    def _verdict(self, algorithm: Algorithm, use: str) -> AlgorithmVerdict:
         return judge(
+            use=use,
             policy=self.question.context.policy,
             signature=algorithm.signature,
             digest=algorithm.digest,
@@ -256,7 +257,7 @@ class ChainBuilder:
         """
         not_after = certificate.not_valid_after_utc
         fresh = self.question.time > not_after or answer.still_tells(not_after)
-        return fresh and not answer.unknown and not any(self._verdict(one).code for one in answer.algorithms)
+        return fresh and not answer.unknown and not any(self._verdict(one, "status").code for one in answer.algorithms)
 
     def _revoked(self, position: int, answer: status.Answer, certificate: x509.Certificate) -> None:
         self._note(position, answer, "revoked")

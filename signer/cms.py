@@ -19,7 +19,14 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, p
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from signer import certificates
-from signer.asn1 import SignerInfo, ess_certificate_ids, issuer_name, object_identifier, octet_string
+from signer.asn1 import (
+    SignerInfo,
+    ess_certificate_ids,
+    in_der_order,
+    issuer_name,
+    object_identifier,
+    octet_string,
+)
 from signer.report import Algorithm, Code, Crypto, Reason
 
 DIGEST_NAMES = {
@@ -110,11 +117,10 @@ def check_signer(
         reasons.append(Reason(Code.NO_SIGNING_CERTIFICATE_FOUND))
         bad = any(r.code is Code.HASH_FAILURE for r in reasons)
         return CmsCheck(Crypto.BAD if bad else Crypto.UNKNOWN, None, None, digests, tuple(reasons), warnings, ess)
-    crypto, algorithm, more = _check_value(info, certificate, content, content_digest)
-    reasons += more
-    if any(r.code in {Code.HASH_FAILURE, Code.FORMAT_FAILURE} for r in reasons) and crypto is Crypto.OK:
-        crypto = Crypto.BAD if any(r.code is Code.HASH_FAILURE for r in reasons) else crypto
-    return CmsCheck(crypto, certificate, algorithm, digests, tuple(reasons), warnings, ess)
+    value = _check_value(info, certificate, content, content_digest)
+    crypto = Crypto.BAD if any(r.code is Code.HASH_FAILURE for r in reasons) else value.crypto
+    reasons += value.reasons
+    return CmsCheck(crypto, certificate, value.algorithm, digests, tuple(reasons), (*warnings, *value.warnings), ess)
 
 
 def find_certificate(info: SignerInfo, candidates: Sequence[bytes]) -> bytes | None:
@@ -187,69 +193,95 @@ def _check_agreement(info: SignerInfo) -> list[Reason]:
     return [Reason(Code.FORMAT_FAILURE), Reason(Code.MALFORMED, {"where": "digest algorithms"})]
 
 
-def _check_value(
-    info: SignerInfo, certificate: bytes, content: bytes | None, content_digest: bytes
-) -> tuple[Crypto, Algorithm | None, list[Reason]]:
-    unsupported = [
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """What the mathematics says about the value alone."""
+
+    crypto: Crypto
+    algorithm: Algorithm | None
+    reasons: tuple[Reason, ...]
+    warnings: tuple[Reason, ...] = ()
+
+
+def _check_value(info: SignerInfo, certificate: bytes, content: bytes | None, content_digest: bytes) -> _Value:
+    unsupported = (
         Reason(Code.CRYPTO_CONSTRAINTS_FAILURE, {"algorithm": info.scheme}),
         Reason(Code.ALGORITHM_UNSUPPORTED, {"algorithm": info.scheme}),
-    ]
+    )
     try:
-        key = certificates.certificate(certificate).public_key()
+        key, mended = certificates.public_key(certificate)
     except ValueError:
-        return Crypto.UNKNOWN, None, unsupported
-    algorithm = describe(key, info.scheme, info.scheme_digest or info.digest)
+        return _Value(Crypto.UNKNOWN, None, unsupported)
     digest_name = info.scheme_digest or info.digest
-    if info.scheme in {"ed25519", "ed448"}:
-        octets = info.signed_attributes if info.signed_attributes is not None else content
-        if octets is None:
-            return Crypto.UNKNOWN, algorithm, unsupported
-        hashed, how = octets, None
-    else:
-        if digest_name not in _HASHES:
-            return Crypto.UNKNOWN, algorithm, unsupported
-        if info.signed_attributes is not None:
-            hashed = digest_with(digest_name, info.signed_attributes)
-        elif digest_name == info.digest:
-            hashed = content_digest
-        else:
-            return Crypto.UNKNOWN, algorithm, unsupported
-        how = Prehashed(_HASHES[digest_name])
-    try:
-        supported = _verify(key, info, hashed, how)
-    except InvalidSignature:
-        return Crypto.BAD, algorithm, [Reason(Code.SIG_CRYPTO_FAILURE)]
-    except (ValueError, UnsupportedAlgorithm):
-        return Crypto.UNKNOWN, algorithm, unsupported
-    return (Crypto.OK, algorithm, []) if supported else (Crypto.BAD, algorithm, [Reason(Code.SIG_CRYPTO_FAILURE)])
+    algorithm = describe(key, info.scheme, digest_name)
+    warnings = (Reason(Code.CERTIFICATE_ENCODING),) if mended else ()
+    signed = _signed_octets(info, content, content_digest)
+    if not signed:
+        return _Value(Crypto.UNKNOWN, algorithm, unsupported, warnings)
+    for octets, remarks in signed:
+        try:
+            if _verify(key, info, octets):
+                return _Value(Crypto.OK, algorithm, (), (*warnings, *remarks))
+        except InvalidSignature:
+            continue
+        except (ValueError, UnsupportedAlgorithm):
+            return _Value(Crypto.UNKNOWN, algorithm, unsupported, warnings)
+    return _Value(Crypto.BAD, algorithm, (Reason(Code.SIG_CRYPTO_FAILURE),), warnings)
 
 
-def _verify(key: object, info: SignerInfo, hashed: bytes, how: object) -> bool:
-    """Verify the value; return ``False`` where key and scheme are of different kinds."""
+def _signed_octets(
+    info: SignerInfo, content: bytes | None, content_digest: bytes
+) -> list[tuple[bytes, tuple[Reason, ...]]]:
+    """Return what the value may be over, digested unless the scheme does so itself; empty if it cannot be computed.
+
+    Signed attributes are taken as they stand; only if they are not DER also in the order that DER asks for (E1).
+    """
+    plain = info.scheme in {"ed25519", "ed448"}
+    name = info.scheme_digest or info.digest
+    if not plain and name not in _HASHES:
+        return []
+    if info.signed_attributes is None:
+        if plain:
+            return [] if content is None else [(content, ())]
+        return [(content_digest, ())] if name == info.digest else []
+    found: list[tuple[bytes, tuple[Reason, ...]]] = [(info.signed_attributes, ())]
+    ordered = in_der_order(info.signed_attributes)
+    if ordered is not None:
+        found.append((ordered, (Reason(Code.ATTRIBUTES_NOT_DER),)))
+    return found if plain else [(digest_with(name, octets), remarks) for octets, remarks in found]
+
+
+def _verify(key: object, info: SignerInfo, signed: bytes) -> bool:
+    """Verify the value over what was signed (a digest, but for Ed25519 and Ed448); ``False``: key of another kind."""
     if isinstance(key, ed25519.Ed25519PublicKey) and info.scheme == "ed25519":
-        key.verify(info.value, hashed)
+        key.verify(info.value, signed)
         return True
     if isinstance(key, ed448.Ed448PublicKey) and info.scheme == "ed448":
-        key.verify(info.value, hashed)
+        key.verify(info.value, signed)
         return True
-    if not isinstance(how, Prehashed):
+    digest = _HASHES.get(info.scheme_digest or info.digest)
+    if digest is None:
         return False
+    how = Prehashed(digest)
     if isinstance(key, rsa.RSAPublicKey) and info.scheme == "rsassa_pkcs1v15":
-        key.verify(info.value, hashed, padding.PKCS1v15(), how)
+        key.verify(info.value, signed, padding.PKCS1v15(), how)
     elif isinstance(key, rsa.RSAPublicKey) and info.scheme == "rsassa_pss":
-        digest = _HASHES[info.scheme_digest or info.digest]
-        salt = digest.digest_size if info.salt_length is None else info.salt_length
-        if info.mask_digest is not None and info.mask_digest not in _HASHES:
-            raise UnsupportedAlgorithm(info.mask_digest)
-        mask = _HASHES[info.mask_digest] if info.mask_digest else digest
-        key.verify(info.value, hashed, padding.PSS(padding.MGF1(mask), salt), how)
+        key.verify(info.value, signed, _pss(info, digest), how)
     elif isinstance(key, ec.EllipticCurvePublicKey) and info.scheme == "ecdsa":
-        key.verify(info.value, hashed, ec.ECDSA(how))
+        key.verify(info.value, signed, ec.ECDSA(how))
     elif isinstance(key, dsa.DSAPublicKey) and info.scheme == "dsa":
-        key.verify(info.value, hashed, how)
+        key.verify(info.value, signed, how)
     else:
         return False
     return True
+
+
+def _pss(info: SignerInfo, digest: hashes.HashAlgorithm) -> padding.PSS:
+    if info.mask_digest is not None and info.mask_digest not in _HASHES:
+        raise UnsupportedAlgorithm(info.mask_digest)
+    mask = _HASHES[info.mask_digest] if info.mask_digest else digest
+    salt = digest.digest_size if info.salt_length is None else info.salt_length
+    return padding.PSS(padding.MGF1(mask), salt)
 
 
 def describe(key: object, scheme: str, digest: str) -> Algorithm:

@@ -70,6 +70,11 @@ def signed_weakly(certificate: bytes, issuer: Authority, *, digest: str = "sha1"
     return asn1.resigned(certificate, issuer.key, digest=digest)
 
 
+def with_negative_modulus(certificate: bytes, issuer: Authority) -> bytes:
+    """Return an RSA certificate (DER) as some old software encoded it: its modulus is a negative number."""
+    return asn1.with_negative_modulus(certificate, issuer.key)
+
+
 def crl_of(issuer: Authority, *, at: datetime, extension: tuple[x509.ExtensionType, bool] | None = None) -> bytes:
     """Return an empty list of ``issuer`` with one more extension (and whether that is critical)."""
     builder = x509.CertificateRevocationListBuilder().issuer_name(issuer.x509.subject)

@@ -263,13 +263,16 @@ def _table(algorithm: Algorithm, at: datetime, context: Context) -> AlgorithmVer
 
 def _algorithm_reasons(facts: Facts, time: datetime, context: Context) -> list[Reason]:
     """Judge the scheme with its digest and key, and every further digest, at the best-signature-time."""
-    asked = [("", DIGEST_NAMES.get(name, name), 0) for name in facts.digests]
-    if facts.algorithm is not None:
-        asked.insert(0, (facts.algorithm.signature, facts.algorithm.digest, facts.algorithm.bits))
+    at, rules = time, context.algorithms
     verdicts = [
-        judge(policy=context.policy, signature=scheme, digest=digest, bits=bits, at=time, table=context.algorithms)
-        for scheme, digest, bits in asked
+        judge(policy=context.policy, signature="", digest=name, bits=0, at=at, use="reference", table=rules)
+        for name in (DIGEST_NAMES.get(digest, digest) for digest in facts.digests)
     ]
+    if facts.algorithm is not None:
+        main = facts.algorithm
+        scheme, digest, bits = main.signature, main.digest, main.bits
+        found = judge(policy=context.policy, signature=scheme, digest=digest, bits=bits, at=at, table=rules)
+        verdicts.insert(0, found)
     return [_algorithm_reason(verdict) for verdict in verdicts if verdict.code]
 
 

@@ -181,6 +181,7 @@ def _objections(opened: Token, context: Context) -> list[Code]:
     pairs = [(algorithm.signature, algorithm.digest), *(("", name) for name in sorted(digests))]
     for signature, digest in pairs:
         verdict = judge(
+            use="timestamp",
             policy=context.policy,
             signature=signature,
             digest=digest,

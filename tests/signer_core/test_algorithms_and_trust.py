@@ -78,6 +78,44 @@ class TestTable:
         assert at(end) is Code.CRYPTO_CONSTRAINTS_FAILURE_NO_POE
         assert built_in().name != rules.name
 
+    def test_an_entry_holds_from_its_moment_and_for_its_uses(self) -> None:
+        rules = load_table(
+            """name = "t"\nedition = "1"\n[digest]\nSHA-256 = {interop = true, strict = true}
+            SHA-1 = {interop = true, strict = false, uses = ["reference"], from = 2026-01-01T00:00:00Z}
+            [signature]"""
+        )
+
+        def at(use: str, moment: datetime = NOW) -> Code | None:
+            return judge(policy=INTEROP, signature="", digest="SHA-1", bits=0, at=moment, use=use, table=rules).code
+
+        assert at("reference") is None
+        assert at("signature") is Code.CRYPTO_CONSTRAINTS_FAILURE
+        assert at("reference", NOW - timedelta(days=365)) is Code.CRYPTO_CONSTRAINTS_FAILURE
+
+    @pytest.mark.parametrize(
+        "entry",
+        [
+            "{interop = true}",
+            "{interop = 1, strict = true}",
+            "{interop = true, strict = true, untill = 2030-01-01T00:00:00Z}",
+            "{interop = true, strict = true, until = 2030-01-01T00:00:00}",
+            "{interop = true, strict = true, min_bits = '2048'}",
+            "{interop = true, strict = true, uses = ['all']}",
+            "7",
+        ],
+    )
+    def test_a_table_is_read_whole_or_not_at_all(self, entry: str) -> None:
+        good = 'name = "t"\nedition = "1"\n[digest]\nSHA-256 = {interop = true, strict = true}\n[signature]\n'
+        assert load_table(good).signatures == {}
+        for text in ("", "not a table", good[11:], good.replace("[digest]", "[digests]"), f"{good}ECDSA = {entry}"):
+            with pytest.raises(ValueError):
+                load_table(text)
+
+    def test_the_built_in_table_is_named_and_dated(self) -> None:
+        table = built_in()
+        assert (table.name, table.edition, len(table.sha256)) == ("edoc built-in", "2026-11", 64)
+        assert not [e for e in (*table.digests.values(), *table.signatures.values()) if e.until or e.since]
+
     @pytest.mark.parametrize("scheme", list(Scheme))
     def test_every_scheme_we_write_is_in_the_table(self, scheme: Scheme) -> None:
         assert scheme.family in built_in().signatures

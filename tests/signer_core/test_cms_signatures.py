@@ -16,6 +16,7 @@ from signer import asn1
 from signer.algorithms import Scheme
 from signer.cms import CmsCheck, check_signer
 from signer.credential import Role
+from signer.devfaults import with_negative_modulus
 from signer.devpki import DevIdentity, DevPki, Subject
 from signer.report import Code, Crypto
 
@@ -250,6 +251,44 @@ def test_noise_is_no_signature(person: DevIdentity, noise: bytes, keep: int) -> 
             info, content_digest=None, content=CONTENT, content_type="data", candidates=signed.certificates
         )
         assert found.certificate in {None, person.certificate}
+
+
+def test_a_modulus_written_as_a_negative_number_is_read_as_it_was_meant(pki: DevPki, rsa: DevIdentity) -> None:
+    """E4: such certificates are in use; the mathematics hold, with a warning, and no path is built on them."""
+    odd = replace(rsa, certificate=with_negative_modulus(rsa.certificate, pki.issuing))
+    reference = tsp.SigningCertificateV2({"certs": [{"cert_hash": hashlib.sha256(odd.certificate).digest()}]})
+    data = _signed(rsa, Scheme.RSA_PKCS1_SHA256, change=_with("signing_certificate_v2", reference))
+    found = _check(data, candidates=(odd.certificate,))
+    assert (found.crypto, found.certificate, found.reasons) == (Crypto.OK, odd.certificate, ())
+    assert [warning.code for warning in found.warnings] == [Code.CERTIFICATE_ENCODING]
+    assert found.algorithm is not None
+    assert (found.algorithm.key, found.algorithm.bits) == ("RSA", 2048)
+    assert _check(data, b"another content", candidates=(odd.certificate,)).crypto is Crypto.BAD
+
+
+@pytest.mark.parametrize("sorted_when_signed", [True, False])
+def test_attributes_out_of_order_are_tried_as_they_stand_and_in_der_order(
+    person: DevIdentity,
+    sorted_when_signed: bool,  # a case of the table
+) -> None:
+    """E1: some software signs one order and writes another; what was signed decides, with a warning."""
+    signed = asn1.read_signed_data(_signed_once(person))
+    info = signed.signers[0]
+    assert info.signed_attributes is not None
+    parts = [bytes(one.dump()) for one in cms.CMSAttributes.load(info.signed_attributes)]
+    head = info.signed_attributes[: len(info.signed_attributes) - sum(map(len, parts))]
+    shuffled = head + b"".join(sorted(parts, reverse=True))
+    octets = info.signed_attributes if sorted_when_signed else shuffled
+    value = person.credential.sign(hashlib.sha256(octets).digest(), Scheme.ECDSA_SHA256)
+    found = check_signer(
+        replace(info, signed_attributes=shuffled, value=value),
+        content_digest=None,
+        content=CONTENT,
+        content_type="data",
+        candidates=signed.certificates,
+    )
+    assert found.crypto is Crypto.OK
+    assert [w.code for w in found.warnings] == ([Code.ATTRIBUTES_NOT_DER] if sorted_when_signed else [])
 
 
 def test_embedded_content_is_handed_out_as_it_is() -> None:
