@@ -161,6 +161,8 @@ def parse_tolerant(data: bytes, *, limits: Limits) -> tuple[etree._Element, tupl
         recovered = False
         try:
             root = _tree(skeleton.data)
+        except LimitExceeded:
+            raise
         except InputRefused:
             root, recovered = _recovered(skeleton.data), True
         if skeleton.fits(root):
@@ -212,7 +214,8 @@ def _check_encoding(data: bytes) -> None:
     """Only UTF-8: in other encodings the checks on bytes below would look at something else than the parser."""
     declared = _ENCODING.search(data[3:300] if data.startswith(b"\xef\xbb\xbf") else data[:300])
     named = declared.group(1).decode("ascii").lower() if declared else "utf-8"
-    if named not in {"utf-8", "utf8", "us-ascii", "ascii"} or b"\x00" in data[:4]:
+    wide = b"\x00" in data[:2] or data.startswith((b"\xff\xfe", b"\xfe\xff"))
+    if wide or named not in {"utf-8", "utf8", "us-ascii", "ascii"}:
         raise InputRefused("EDOC-XML-004", "an encoding other than UTF-8", encoding=named)
 
 

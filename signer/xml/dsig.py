@@ -172,7 +172,7 @@ def public_key(certificate: bytes) -> object | None:
     """Return a certificate's public key, or ``None`` if certificate or key cannot be read."""
     try:
         return read_certificate(certificate).public_key()
-    except ValueError:
+    except (ValueError, UnsupportedAlgorithm):
         return None
 
 
