@@ -21,7 +21,7 @@ from transport.demo.offices import Office, environment, until
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(600)]
 
-AT_ONCE = 4
+AT_ONCE = 3
 """Pairs of offices that run at the same time."""
 
 Make = Callable[[], Pair]

@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-READY_SECONDS = 90.0
+READY_SECONDS = 120.0
 """How long a started node may take until it says that it is ready."""
 
 

@@ -8,22 +8,26 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from signer.inspect import inspect_file
-
 from edoc import seal as seals
 from edoc.documents import Attachment
 from edoc.envelopes import Envelope
+from signer.inspect import inspect_file
 from signer.report import Code, Reason, Report, Verdict
 from transport.intake import vietnam_day
 from transport.node.office import Office
 
 
 def attachment_report(office: Office, attachment: Attachment, now: datetime, *, sender: str) -> Report:
-    """Judge one file with this node's trust; missing status answers are fetched once. Annotated by the directory."""
-    context = office.context(now)
-    report = inspect_file(attachment.content, context=context)
-    if report.needs and (richer := office.with_status(context, report.needs, now)) is not None:
-        report = inspect_file(attachment.content, context=richer)
+    """Judge one file with this node's trust and the directory; status answers are fetched anew where that is possible.
+
+    An answer kept from before may be days old and still within its time; a certificate revoked since then would pass.
+    """
+    fresh = office.fresh_context(now)
+    report = inspect_file(attachment.content, context=fresh)
+    if report.needs:
+        richer = office.with_status(fresh, report.needs, now)
+        context = office.context(now) if richer is None else richer
+        report = inspect_file(attachment.content, context=context)
     return seals.annotate(report, office.directory(), vietnam_day(now), sender=sender)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -86,6 +86,11 @@ class Office:
         """Return a judgement at ``now`` with this node's trust and policy."""
         policy = PolicyName(self.settings.verify_policy)
         return Context(trust=self.trust(now), at=now, policy=policy, limits=limits or message_limits(self.settings))
+
+    def fresh_context(self, now: datetime) -> Context:
+        """Return a judgement without the status answers kept: what arrives is judged by answers of the day (R62)."""
+        context = self.context(now)
+        return replace(context, trust=replace(context.trust, crls=(), ocsps=()))
 
     def with_status(self, context: Context, needs: Sequence[Need], now: datetime) -> Context | None:
         """Fetch missing status answers, keep them (R69), and return the context with them; ``None`` if none came."""
