@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import shutil
 import ssl
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from signer.credential import Role
 from signer.devpki import DevIdentity, DevPki, DevTimestamper, Subject
-from signer.trust import Context, TrustStore
+from signer.trust import Anchor, Context, Purpose, TrustStore
 from transport.dispatch import Key
 from transport.errors import ReceiptInvalid
 from transport.receipts import REJECTION, Expected, ReasonLine, Receipt, issue, verify
@@ -39,6 +40,22 @@ def test_with_a_time_stamp_it_is_level_t(
     report = verify(data, context=context, expected=expected).report
     assert report.signatures[0].level.endswith("-T")
     assert report.signatures[0].time_source == "timestamp"
+
+
+def test_an_untrusted_stamp_is_a_finding_and_a_damaged_one_a_failure(
+    stamped: bytes, expected: Expected, context: Context, pki: DevPki
+) -> None:
+    data = stamped
+    signers = Anchor(pki.root.certificate, frozenset({Purpose.SIGNERS}))
+    no_tsa = replace(context, trust=replace(context.trust, anchors=(signers,)))
+    warnings = verify(data, context=no_tsa, expected=expected).report.signatures[0].warnings
+    assert "TIMESTAMP_UNTRUSTED" in {warning.code.value for warning in warnings}
+    start = data.index(b">", data.index(b"EncapsulatedTimeStamp")) + 1
+    token = bytearray(base64.b64decode(data[start : data.index(b"<", start)]))
+    token[-1] ^= 1
+    damaged = data[:start] + base64.b64encode(token) + data[data.index(b"<", start) :]
+    for one in (context, no_tsa):
+        assert refused(damaged, context=one, expected=expected) == "receipt-signature"
 
 
 def test_a_refusal_is_a_receipt_too(
@@ -132,14 +149,22 @@ def test_an_unfit_certificate_does_not_settle(
     assert refused(data, context=context, expected=expects) == "receipt-signature"
 
 
-@settings(max_examples=300, deadline=None)
-@given(st.data())
+@pytest.fixture(scope="session")
+def stamped(receipt: Receipt, exchange_b: DevIdentity, timestamper: DevTimestamper) -> bytes:
+    """The receipt with a time stamp."""
+    return issue(receipt, credential=exchange_b.credential, timestamper=timestamper)
+
+
+@pytest.mark.parametrize("level", ["B-B", "B-T"])
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
 def test_one_changed_byte_never_verifies(
-    issued: bytes, expected: Expected, context: Context, data: st.DataObject
+    issued: bytes, stamped: bytes, expected: Expected, context: Context, level: str, data: st.DataObject
 ) -> None:
-    at = data.draw(st.integers(0, len(issued) - 1))
-    value = data.draw(st.integers(0, 255).filter(lambda one: one != issued[at]))
-    changed = issued[:at] + bytes([value]) + issued[at + 1 :]
+    whole = issued if level == "B-B" else stamped
+    at = data.draw(st.integers(0, len(whole) - 1))
+    value = data.draw(st.integers(0, 255).filter(lambda one: one != whole[at]))
+    changed = whole[:at] + bytes([value]) + whole[at + 1 :]
     assert refused(changed, context=context, expected=expected) in {"receipt-form", "receipt-signature"}
 
 
