@@ -231,7 +231,7 @@ def tell(
 
     evidence = [record, receipt]
     openings: list[LeafOpening] = []
-    codes = ("03", "01") if faults.get("unlawful") else ("01", "03")
+    codes = ("02", "03") if faults.get("unlawful") else ("01", "03")
     for number, code in enumerate(codes):
         at = SENT + timedelta(minutes=number + 1)
         told = seal(status(code, at), message_id=STATUS_IDS[number], credential=exchange_b.credential, at=at)

@@ -96,6 +96,15 @@ def test_an_extract_holds_every_leaf_of_a_message_with_proofs_in_one_checkpoint(
         assert (found.checkpoint, found.extra, found.index) == (extract.checkpoint, one.data, one.index)
         assert found.verify(found.leaf(), log=book.key.verifier).checkpoint.size == 5
     assert event.parse(extract.opened.data).kind == "log-opened"
+    exported: dict[str, event.Value] = {
+        "at": START,
+        "auto": False,
+        "msg": "m-1",
+        "rtype": "file",
+        "receipt": hexed("file"),
+    }
+    book.add(event.build("exported", {**exported, "actor": hexed("somebody")}))
+    assert len(book.store.read(lambda connection: book.log.extract(connection, "m-1")).leaves) == 2
     single = book.store.read(lambda connection: book.log.extract(connection, "m-1", recipient="H99.03"))
     assert [one.index for one in single.leaves] == [3]
 

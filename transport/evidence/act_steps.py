@@ -31,11 +31,11 @@ def envelope(case: Case) -> list[Finding]:
     inspection = case.seal(data)
     result, codes = case.word_of(inspection.report)
     sender = next((leaf.text("from") for leaf in case.package.leaves), None)
-    objection = case.identify("sender", inspection.report, code=sender, use="exchange")
+    objection = case.identify("sender", inspection.report, code=sender)
     if inspection.sealed is not None and result is Result.PROVED:
         slip = inspection.sealed.slip
         messages = {leaf.text("msg") for leaf in case.package.leaves} - {None}
-        if messages - {slip.message_id} or (sender is not None and slip.sender != sender):
+        if messages - {slip.message_id} or (sender is not None and not case.same_agency(slip.sender, sender)):
             return [broken("slip-differs")]
         if not named:
             return [not_proved("env-not-logged")]
@@ -78,7 +78,7 @@ def _receipt(case: Case, one: EventFile, data: bytes) -> Finding:
         return broken(difference, one.name)
     report = case.declaration(data).report
     result, codes = case.word_of(report)
-    objection = case.identify("recipient", report, code=leaf.text("to"), use="exchange")
+    objection = case.identify("recipient", report, code=leaf.text("to"))
     if result is Result.PROVED and (differs := _name_differs(case, receipt, report)):
         return broken(differs, one.name)
     if objection is not None and result is Result.PROVED:
@@ -130,10 +130,10 @@ def _sealed(case: Case, one: EventFile, data: bytes) -> Finding:
     report = case.seal(data).report
     result, codes = case.word_of(report)
     speaker = leaf.text("from") if leaf.kind == "recall-asked" else leaf.text("to")
-    if message.sender.organ_id != speaker:
+    if not case.same_agency(message.sender.organ_id, speaker):
         return broken("status-other-agency", one.name)
     role = "sender" if leaf.kind == "recall-asked" else "recipient"
-    objection = case.identify(role, report, code=speaker, use="exchange")
+    objection = case.identify(role, report, code=speaker)
     if objection is not None and result is Result.PROVED:
         return not_proved(objection, one.name)
     return judged(result, codes, one.name)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from edoc.agencies import Directory
     from signer.xml.profiles import DeclarationInspection, SealInspection
 
+_USES = ("exchange", "agency")
+"""Registered certificates that speak for an agency; request and TLS keys speak for a machine."""
+
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -52,6 +55,7 @@ class Case:
     question: Question
     container_faults: tuple[str, ...] = ()
     identities: list[Identity] = field(default_factory=list)
+    tokens: dict[str, tuple[Finding, datetime | None]] = field(default_factory=dict)  # judged once, by checkpoint file
     _seals: dict[str, SealInspection] = field(default_factory=dict)
     _declarations: dict[str, DeclarationInspection] = field(default_factory=dict)
 
@@ -122,31 +126,40 @@ class Case:
 
     # --- agencies ----------------------------------------------------------------------------------------------------
 
-    def identify(self, role: str, report: Report, *, code: str | None, use: str) -> str | None:
+    def same_agency(self, first: str | None, second: str | None) -> bool:
+        """Tell whether two codes mean one agency: by spelling, or by the caller's directory."""
+        from edoc.agencies import code_key
+
+        if first is None or second is None:
+            return first == second
+        directory = self.question.directory
+        return code_key(first) == code_key(second) or (directory is not None and directory.same(first, second))
+
+    def identify(self, role: str, report: Report, *, code: str | None) -> str | None:
         """Note who a signature says it is; return a reason when the caller's directory speaks against the code."""
         signer = report.signatures[0].signer if report.signatures else None
         if signer is None or signer.certificate_sha256 is None:
             return None
         at = report.signatures[0].best_signature_time
-        code = code or self._registered(signer.certificate_sha256, use, at)
-        proved, reason = self._bound(signer.certificate_sha256, code, use, at)
+        code = code or self._registered(signer.certificate_sha256, at)
+        proved, reason = self._bound(signer.certificate_sha256, code, at)
         identity = Identity(role, signer.organization or signer.name, code, proved, signer.certificate_sha256)
         if identity not in self.identities:
             self.identities.append(identity)
         return reason
 
-    def _registered(self, certificate: str, use: str, at: datetime) -> str | None:
+    def _registered(self, certificate: str, at: datetime) -> str | None:
         """Return the code of the agency a certificate is registered for, when nobody claimed one."""
-        directory = self.question.directory
-        agency = None if directory is None else directory.agency_of(certificate, use, vietnam_day(at))
-        return None if agency is None else agency.code
+        directory, day = self.question.directory, vietnam_day(at)
+        found = () if directory is None else (directory.agency_of(certificate, use, day) for use in _USES)
+        return next((agency.code for agency in found if agency is not None), None)
 
-    def _bound(self, certificate: str, code: str | None, use: str, at: datetime) -> tuple[bool, str | None]:
+    def _bound(self, certificate: str, code: str | None, at: datetime) -> tuple[bool, str | None]:
         directory = self.question.directory
         if directory is None or code is None:
             return False, None
-        registered = directory.certificates(code, use, vietnam_day(at))
-        if certificate in {one.sha256 for one in registered}:
+        registered = {one.sha256 for use in _USES for one in directory.certificates(code, use, vietnam_day(at))}
+        if certificate in registered:
             return True, None
         return False, "certificate-not-bound" if registered else "agency-unknown"
 

@@ -67,7 +67,7 @@ def seal(case: Case) -> list[Finding]:
     words = []
     for report in inspect_package_seal(case.package, context=case.context):
         words.append(case.word_of(report))
-        case.identify("exporter", report, code=None, use="agency")
+        case.identify("exporter", report, code=None)
     result = combined(word for word, _ in words)
     missing = names - set(case.package.members)
     if missing and result is not Result.BROKEN:

@@ -127,7 +127,7 @@ def _stated(case: Case, origin: str, one: StatementFile) -> Finding:
     assert stated is not None
     report = case.declaration(one.data).report
     result, codes = case.word_of(report)
-    objection = case.identify("log", report, code=stated.agency_code, use="agency")
+    objection = case.identify("log", report, code=stated.agency_code)
     fault = _statement_fault(case, origin, stated)
     if fault is not None:
         return broken(fault, origin=origin)
@@ -156,14 +156,13 @@ def _statement_fault(case: Case, origin: str, stated: Statement) -> str | None:
     wanted = {"s": "from", "r": "to"}
     for one in case.package.message_events:
         side = None if one.leaf is None or one.origin != origin else one.leaf.text("side")
-        if side in wanted and one.leaf is not None and not _same(case, one.leaf.text(wanted[side]), stated.agency_code):
+        if (
+            side in wanted
+            and one.leaf is not None
+            and not case.same_agency(one.leaf.text(wanted[side]), stated.agency_code)
+        ):
             return "wrong-agency"
     return None
-
-
-def _same(case: Case, first: str | None, second: str) -> bool:
-    directory = case.question.directory
-    return first == second or (first is not None and directory is not None and directory.same(first, second))
 
 
 def stated_at(one: EventFile) -> datetime | None:
@@ -257,8 +256,14 @@ def _timed(case: Case, origin: str) -> Finding:
     return _bracket(case, origin)
 
 
-def _token(case: Case, one: CheckpointFile, token: bytes) -> tuple[Finding, tuple[datetime, int] | None]:
-    """Judge a token over the note as the log signed it: its text and the log's own line."""
+def _token(case: Case, one: CheckpointFile, token: bytes) -> tuple[Finding, datetime | None]:
+    """Judge a token over the note as the log signed it (its text and the log's own line), once."""
+    if one.name not in case.tokens:
+        case.tokens[one.name] = _judge_token(case, one, token)
+    return case.tokens[one.name]
+
+
+def _judge_token(case: Case, one: CheckpointFile, token: bytes) -> tuple[Finding, datetime | None]:
     from signer.timestamp import judge_token
 
     own = str(Note(one.note.text, one.note.signatures[:1])).encode("utf-8")
@@ -268,7 +273,7 @@ def _token(case: Case, one: CheckpointFile, token: bytes) -> tuple[Finding, tupl
         return broken("token", **detail), None
     if stamp.indication is not Indication.PASSED or not case.trusting:
         return not_proved("token-not-trusted", **detail), None
-    return proved(**detail), (stamp.time, one.head.size)
+    return proved(**detail), stamp.time
 
 
 def proved_times(case: Case, origin: str | None) -> list[tuple[int, datetime]]:
@@ -277,9 +282,9 @@ def proved_times(case: Case, origin: str | None) -> list[tuple[int, datetime]]:
     for one in case.package.checkpoints:
         token = case.package.token(one.head.origin, one.head.size) if one.head.origin == origin else None
         if token is not None:
-            stamped = _token(case, one, token)[1]
-            if stamped is not None:
-                found.append((stamped[1], stamped[0]))
+            at = _token(case, one, token)[1]
+            if at is not None:
+                found.append((one.head.size, at))
     return sorted(found)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from edoc.lifecycle import MOVES, StatusCode, observed
 from transport.evidence.case import Case, Finding, broken, not_proved, proved
-from transport.evidence.log_steps import not_after
+from transport.evidence.log_steps import not_after, stated_at
 from transport.evidence.package import EventFile
 from transport.ledger.event import Leaf, read_time
 
@@ -72,7 +72,11 @@ def _unlawful(leaves: Iterable[Leaf]) -> str | None:
             continue
         if code not in {str(one) for one in StatusCode}:
             continue
-        if leaf.text("side") == "r" and StatusCode(code) not in MOVES[None if state is None else StatusCode(state)]:
+        if code == "01" or state is None:  # telling of the arrival may come late; a relayed message has arrived
+            state = state or "01"
+            if code == "01":
+                continue
+        if leaf.text("side") == "r" and StatusCode(code) not in MOVES[StatusCode(state)]:
             return code
         if leaf.text("side") == "s" and code != "16" and observed(state, code) == state and _is_final(state):
             return code
@@ -161,7 +165,12 @@ def deadlines(case: Case) -> list[Finding]:
     """15: each ``due`` and the act that met it are proved in time; says ``on-time`` or ``late``, breaks nothing."""
     findings = []
     for one in case.package.message_events:
-        if one.leaf is not None and one.leaf.text("due") is not None and one.leaf.kind in _CLOSING:
+        if (
+            stated_at(one) is not None
+            and one.leaf is not None
+            and "due" in one.leaf.fields
+            and one.leaf.kind in _CLOSING
+        ):
             findings.append(_deadline(case, one))
     return findings or [not_proved("no-deadline")]
 
@@ -181,7 +190,9 @@ def _deadline(case: Case, one: EventFile) -> Finding:
 
 
 def _closes(leaf: Leaf, other: EventFile) -> bool:
-    return other.leaf is not None and other.leaf.chain == leaf.chain and other.leaf.kind in _CLOSING[leaf.kind]
+    if other.leaf is None or stated_at(other) is None:
+        return False
+    return other.leaf.chain == leaf.chain and other.leaf.kind in _CLOSING[leaf.kind]
 
 
 def _leaf(one: EventFile) -> Leaf:

@@ -235,12 +235,15 @@ class Log:
     def extract(
         self, connection: Connection, message_id: str, *, recipient: str | None = None, shard: str | None = None
     ) -> LogExtract:
-        """Return every leaf of a message (of one dispatch, if a recipient is named) with proofs in the newest head.
+        """Return every leaf of a message's dispatches (of one, if a recipient is named) with proofs in the newest head.
+
+        Leaves about looking at the message or exporting it are no part of its story and stay out.
 
         Raises ``LedgerError`` EDOC-LED-030 when the log knows nothing of the message.
         """
         log = _need(open_log(connection, shard), shard)
-        found = log_events.query(connection, log, EventFilter(msg=message_id, recipient=recipient))
+        known = log_events.query(connection, log, EventFilter(msg=message_id, recipient=recipient))
+        found = tuple(one for one in known if one.leaf.chain is not None)
         if not found:
             raise LedgerError("EDOC-LED-030", "not in the log", ref=message_id, origin=log.origin)
         tree = _tree(connection, log, log.size)

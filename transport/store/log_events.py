@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, and_, insert, select
 
 from transport.ledger import event
 from transport.ledger.canonical import Json
-from transport.ledger.event import Leaf
+from transport.ledger.event import Leaf, leaf_hash
 from transport.store import tables
 from transport.store.log_rows import OpenLog, as_bytes, open_log
 from transport.store.times import millis
@@ -85,7 +85,8 @@ def query(connection: Connection, log: OpenLog, wanted: EventFilter) -> tuple[Lo
 def derive(connection: Connection, log: OpenLog, *, limit: int) -> int:
     """Add up to ``limit`` leaves that are not yet in the query table; return how many."""
     start = _derived_to(connection, log)
-    rows = [row_of(log.id, index, data) for index, data in _tail(connection, log, start, limit=limit)]
+    waiting = _tail(connection, log, start, limit=limit)
+    rows = [row_of(log.id, index, leaf_hash(data), json.loads(data)) for index, data in waiting]
     if rows:
         connection.execute(insert(tables.ledger_event), rows)
     return len(rows)
@@ -109,35 +110,37 @@ def last_of(connection: Connection, chain: tuple[str, str, str, str]) -> str | N
     return _last_derived(connection, chain)
 
 
-def row_of(log: int, index: int, data: bytes) -> dict[str, object]:
-    """Return the row of the query table for a leaf."""
-    leaf = event.parse(data)
-    peer, ref, cited, target = (leaf.member(name) for name in ("peer", "ref", "log", "target"))
+def row_of(log: int, index: int, digest: bytes, fields: Mapping[str, Json]) -> dict[str, object]:
+    """Return the row of the query table for a leaf: its hash (32 bytes) and its fields as JSON gave them.
+
+    The leaf's form is not checked again here: it was when the leaf was built. Raises ``ValueError`` or ``TypeError``
+    for times that cannot be read.
+    """
+    peer, ref, cited, target = (_member(fields, name) for name in ("peer", "ref", "log", "target"))
     return {
         "log": log,
         "idx": index,
-        "leaf": bytes.fromhex(leaf.sha256),
-        "at": millis(leaf.at),
-        "kind": leaf.kind,
-        "auto": leaf.fields.get("auto") is True,
-        "from_org": leaf.text("from"),
-        "to_org": leaf.text("to"),
-        "legal_class": leaf.text("class"),
-        "prio": leaf.number("prio"),
-        "clock": _time(leaf, "clock"),
-        "due": _time(leaf, "due"),
-        "peer_origin": _member(peer, "origin"),
-        "peer_index": _member(peer, "index"),
-        "peer_leaf": _member(peer, "leaf"),
-        "ref_rel": _member(ref, "rel"),
-        "ref_doc": _member(ref, "doc"),
-        "ref_msg": _member(ref, "msg"),
-        "log_origin": _member(cited, "origin"),
-        "log_size": _member(cited, "size"),
-        "log_root": _member(cited, "root"),
-        "target_leaf": _member(target, "leaf"),
-        "target_field": _member(target, "field"),
-        **{name: leaf.text(name) for name in _PLAIN},
+        "leaf": digest,
+        "at": _millis(fields.get("at")),
+        "kind": fields.get("kind"),
+        "auto": fields.get("auto") is True,
+        "from_org": fields.get("from"),
+        "to_org": fields.get("to"),
+        "legal_class": fields.get("class"),
+        "clock": _millis(fields.get("clock")),
+        "due": _millis(fields.get("due")),
+        "peer_origin": peer.get("origin"),
+        "peer_index": peer.get("index"),
+        "peer_leaf": peer.get("leaf"),
+        "ref_rel": ref.get("rel"),
+        "ref_doc": ref.get("doc"),
+        "ref_msg": ref.get("msg"),
+        "log_origin": cited.get("origin"),
+        "log_size": cited.get("size"),
+        "log_root": cited.get("root"),
+        "target_leaf": target.get("leaf"),
+        "target_field": target.get("field"),
+        **{name: fields.get(name) for name in _PLAIN},
     }
 
 
@@ -154,19 +157,21 @@ _PLAIN = (
     "medium",
     "dtype",
     "unit",
+    "prio",
     "basis",
     "action",
     "result",
 )
+_NO_MEMBERS: Mapping[str, Json] = {}
 
 
-def _member(value: Mapping[str, Json], name: str) -> Json | None:
-    return value.get(name)
+def _member(fields: Mapping[str, Json], name: str) -> Mapping[str, Json]:
+    value = fields.get(name)
+    return value if isinstance(value, dict) else _NO_MEMBERS
 
 
-def _time(leaf: Leaf, name: str) -> int | None:
-    text = leaf.text(name)
-    return None if text is None else millis(event.read_time(text))
+def _millis(value: Json | None) -> int | None:
+    return millis(event.read_time(value)) if isinstance(value, str) else None
 
 
 # --- rows ------------------------------------------------------------------------------------------------------------

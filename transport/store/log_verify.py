@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 
 from transport.errors import LedgerError
 from transport.ledger import checkpoint, event
+from transport.ledger.canonical import Json
 from transport.ledger.merkle import Edge, leaf_hash, root_of, verify_consistency
 from transport.ledger.note import read_vkey
 from transport.ledger.tiles import WIDTH, TileTree, split_hashes
@@ -140,9 +141,10 @@ def _check_whole(connection: Connection, log: OpenLog, wanted: Wanted, found: _F
             break
         computed = _check_leaf(log, (index, leaf, data), found)
         edge.append(computed)
-        _check_chain(log, index, data, computed, found)
-        _check_receipt(index, data, wanted.receipts, found)
-        _check_event(log, index, data, next(events, None), found)
+        fields = _fields(index, data, found)
+        _check_chain(log, index, fields, computed, found)
+        _check_receipt(index, fields, wanted.receipts, found)
+        _check_event(log, (index, computed, fields), next(events, None), found)
         if index + 1 in subtrees and not found.problems:
             _check_subtree(edge, index + 1, subtrees[index + 1], found)
     if next(events, None) is not None:
@@ -167,7 +169,7 @@ def _check_range(
             found.add("gap", expected, "a leaf is missing")
             return
         computed = _check_leaf(log, (index, leaf, data), found)
-        _check_receipt(index, data, receipts, found)
+        _check_receipt(index, _fields(index, data, found), receipts, found)
         _check_in_tree(connection, log, index, computed, found)
         expected += 1
     if expected <= last:
@@ -194,18 +196,34 @@ def _check_leaf(log: OpenLog, row: _Row, found: _Findings) -> bytes:
     return computed
 
 
-def _check_chain(log: OpenLog, index: int, data: bytes | None, computed: bytes, found: _Findings) -> None:
+_Fields = dict[str, Json]
+
+
+def _fields(index: int, data: bytes | None, found: _Findings) -> _Fields | None:
+    """Return what a leaf says; ``None`` when its bytes are gone or cannot be read."""
     if data is None:
-        return
+        return None
     try:
         fields = json.loads(data)
-        found.newest = max(found.newest, millis(event.read_time(fields["at"])))
-    except (ValueError, KeyError, TypeError, RecursionError):
-        found.add("form", index, "the leaf cannot be read")
+        if isinstance(fields, dict):
+            return fields
+    except (ValueError, RecursionError):
+        pass
+    found.add("form", index, "the leaf cannot be read")
+    return None
+
+
+def _check_chain(log: OpenLog, index: int, fields: _Fields | None, computed: bytes, found: _Findings) -> None:
+    if fields is None:
         return
+    try:
+        found.newest = max(found.newest, millis(event.read_time(str(fields.get("at")))))
+    except ValueError:
+        found.add("form", index, "the leaf's time cannot be read")
     if "side" not in fields:
         return
-    chain = (fields.get("from"), fields.get("to"), fields.get("msg"), fields["side"])
+    sender, recipient, message, side = (str(fields.get(name)) for name in ("from", "to", "msg", "side"))
+    chain = (sender, recipient, message, side)
     before = found.chains.get(chain)
     continued = before is None and log.id > 1  # a later shard: the event before may stand in an earlier one
     if fields.get("prev") != before and not continued:
@@ -213,13 +231,10 @@ def _check_chain(log: OpenLog, index: int, data: bytes | None, computed: bytes, 
     found.chains[chain] = computed.hex()
 
 
-def _check_receipt(index: int, data: bytes | None, receipts: Receipts | None, found: _Findings) -> None:
-    if receipts is None or data is None:
+def _check_receipt(index: int, fields: _Fields | None, receipts: Receipts | None, found: _Findings) -> None:
+    if receipts is None or fields is None:
         return
-    try:
-        digest = str(json.loads(data)["receipt"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return  # reported by the check of its form
+    digest = str(fields.get("receipt"))
     kept = receipts(digest)
     if kept is None:
         found.missing = True
@@ -243,15 +258,15 @@ def _events(connection: Connection, log: OpenLog) -> Iterator[dict[str, object]]
 
 
 def _check_event(
-    log: OpenLog, index: int, data: bytes | None, derived: dict[str, object] | None, found: _Findings
+    log: OpenLog, leaf: tuple[int, bytes, _Fields | None], derived: dict[str, object] | None, found: _Findings
 ) -> None:
-    if data is None or derived is None:
+    index, computed, fields = leaf
+    if fields is None or derived is None:
         return
     try:
-        same = {**derived, "auto": bool(derived["auto"])} == row_of(log.id, index, data)
-    except (LedgerError, ValueError):
-        found.add("form", index, "the leaf is not in the form of its kind")
-        return
+        same = derived == row_of(log.id, index, computed, fields)  # SQLite keeps booleans as 0 and 1, which are equal
+    except (ValueError, TypeError):
+        same = False
     if not same:
         found.add("event", index, "the query table says something else than the leaf")
 
