@@ -220,6 +220,16 @@ def test_a_leaf_rewritten_with_its_hash_is_found_by_the_tile_and_in_the_tail_by_
     assert (ranged.result, ranged.first_bad_index, ranged.checked) == ("broken", 100, 21)
 
 
+def test_a_log_signed_anew_with_another_key_is_found_by_whoever_holds_the_key(book: Book) -> None:
+    _fill(book, 20)
+    thief = LogKey.generate(ORIGIN)
+    note = thief.sign_note(book.head().note.partition("\n\n")[0] + "\n")
+    _change(book, f"UPDATE ledger_head SET note = '{note}'")
+    _change(book, f"UPDATE ledger_log SET vkey = '{thief.vkey}'")
+    result = book.store.read(book.log.verify)
+    assert (result.result, result.reason) == ("broken", "head")
+
+
 def test_a_range_or_sample_is_checked_against_the_tree(book: Book) -> None:
     _fill(book, 600)
     ranged = book.store.read(lambda connection: book.log.verify(connection, first=500, last=599))

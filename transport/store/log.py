@@ -208,7 +208,9 @@ class Log:
     ) -> VerifyResult:
         """Recompute leaves, tiles, head and chains of the log and say what does not hold (ledger.md 11)."""
         log = _need(open_log(connection, shard), shard)
-        wanted = log_verify.Wanted(first, last, sample, against, receipts)
+        own = self._signer is not None and self._signer.origin == log.origin
+        vkey = self._signer.vkey if own and self._signer is not None else None
+        wanted = log_verify.Wanted(first, last, sample, against, receipts, vkey)
         return log_verify.verify(connection, log, wanted)
 
     # --- events ------------------------------------------------------------------------------------------------------

@@ -62,13 +62,17 @@ class VerifyResult:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to check: a range of indices, or a random sample, and what to compare with."""
+    """What to check: a range of indices, or a random sample, and what to compare with.
+
+    ``vkey`` is the log's key as the node's key file has it: who can write rows could exchange the one that is stored.
+    """
 
     first: int = 0
     last: int | None = None
     sample: int | None = None
     against: bytes | None = None
     receipts: Receipts | None = None
+    vkey: str | None = None
 
 
 @dataclass(slots=True)
@@ -101,6 +105,8 @@ def verify(connection: Connection, log: OpenLog, wanted: Wanted) -> VerifyResult
     _check_tiles(connection, log, found)
     if not whole:
         _check_root(connection, log, found)
+    if wanted.vkey not in (None, log.vkey):
+        found.add("head", None, "the stored key is not the key of this log")
     _check_head(connection, log, found)
     if wanted.against is not None:
         _check_against(connection, log, wanted.against, found)
