@@ -57,7 +57,7 @@ class Edoc:
             capture_output=True,
             cwd=self.folder,
             env=self.environment(env),
-            timeout=120,
+            timeout=500,
             check=False,
             **options,
         )
