@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -13,6 +14,7 @@ from signer.xml.c14n import EXC, Form, canonical, canonical_document
 from signer.xml.dsig import DS
 
 SIGNATURE = f"{{{DS}}}Signature"
+_ID_DECLARED = re.compile(rb"([^\s<>\"'=]+)\s+ID\s+#(?:IMPLIED|REQUIRED)")
 OUTPUT_RATIO = 64
 """Canonical octets of one signature, as a multiple of the file (signing.md 5.1, N2)."""
 OUTPUT_FLOOR_BYTES = 1024 * 1024
@@ -44,7 +46,7 @@ class Document:
     @classmethod
     def of(cls, root: etree._Element, skeleton: Skeleton, *, size: int) -> Document:
         """Collect IDs (attributes named ``id`` in any case, ``xml:id``, declared ones) and signatures."""
-        return cls(root, skeleton, _ids(root), tuple(root.iter(SIGNATURE)), size)
+        return cls(root, skeleton, _ids(root, skeleton), tuple(root.iter(SIGNATURE)), size)
 
     def duplicate_id(self) -> str | None:
         """Return an ID value that two elements have (W1), or ``None``."""
@@ -121,31 +123,21 @@ class Document:
         return "/" + "/".join(reversed(parts))
 
 
-def _ids(root: etree._Element) -> dict[str, list[etree._Element]]:
-    declared = _declared_ids(root)
+def _ids(root: etree._Element, skeleton: Skeleton) -> dict[str, list[etree._Element]]:
+    declared = _declared_ids(root, skeleton)
     found: dict[str, list[etree._Element]] = {}
     for element in root.iter(etree.Element):
         for name, value in element.attrib.items():
-            qualified = etree.QName(str(name))
-            if qualified.localname.lower() == "id" or (_raw_name(element), str(name)) in declared:
+            local = etree.QName(str(name)).localname
+            if local.lower() == "id" or local in declared:
                 holders = found.setdefault(str(value), [])
                 if element not in holders:
                     holders.append(element)
     return found
 
 
-def _raw_name(element: etree._Element) -> str:
-    local = etree.QName(element).localname
-    return f"{element.prefix}:{local}" if element.prefix else local
-
-
-def _declared_ids(root: etree._Element) -> set[tuple[str, str]]:
-    dtd = root.getroottree().docinfo.internalDTD
-    if dtd is None:
-        return set()
-    return {
-        (f"{e.prefix}:{e.name}" if e.prefix else str(e.name), str(a.name))
-        for e in dtd.iterelements()
-        for a in e.iterattributes()
-        if a.type == "id"
-    }
+def _declared_ids(root: etree._Element, skeleton: Skeleton) -> frozenset[str]:
+    """Return local names of attributes that the file declares as IDs, on whatever element; rather too many."""
+    if root.getroottree().docinfo.internalDTD is None:
+        return frozenset()
+    return frozenset(name.decode("utf-8").rpartition(":")[2] for name in _ID_DECLARED.findall(skeleton.data))

@@ -20,6 +20,9 @@ from signer.xml.dsig import DS, ENVELOPED
 from signer.xml.references import leaves_signatures_out
 from signer.xml.xades import WITHOUT_SIGNATURES, Layout, ReferenceLayout, sign
 
+END_TAGS_TRIED = 4
+"""How many end tags from the end of the file may be part of a comment behind the document element."""
+
 _SIGNATURE = f"{{{DS}}}Signature"
 
 
@@ -93,8 +96,11 @@ def _layout(root: etree._Element, document: bytes, digest_name: str, *, leave_ou
 
 def _put_in(data: bytes, root: etree._Element, text: bytes, *, id: str) -> bytes:
     """Insert the signature before the document element's end tag; only an empty-element tag needs a new spelling."""
-    end = data.rfind(b"</")
-    if end > 0:
+    end = len(data)
+    for _ in range(END_TAGS_TRIED):
+        end = data.rfind(b"</", 0, end)
+        if end <= 0:
+            break
         signed = data[:end] + text + data[end:]
         if _is_last(signed, id):
             return signed
