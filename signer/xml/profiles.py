@@ -263,7 +263,7 @@ class _ExactTimestamper:
 def inspect_seal(data: bytes, *, context: Context) -> SealInspection:
     """Judge a sealed message; never raises for what the file contains."""
     try:
-        skeleton, root = parse_skeleton(data, limits=context.limits)
+        skeleton, root = _parse_seal(data, context.limits)
     except InputRefused as error:
         return SealInspection(_unread(data, error, kind="edxml", context=context), None)
     return _inspect_seal(data, skeleton, root, context)
@@ -276,11 +276,20 @@ def verify_seal(data: bytes, *, context: Context) -> VerifiedSeal:
         NotVerified: the verdict is not *valid*; the report is inside.
         InputRefused, LimitExceeded: not XML we read at all.
     """
-    skeleton, root = parse_skeleton(data, limits=context.limits)
+    skeleton, root = _parse_seal(data, context.limits)
     inspection = _inspect_seal(data, skeleton, root, context)
     if inspection.sealed is None:
         raise _not_verified(inspection.report)
     return inspection.sealed
+
+
+def _parse_seal(data: bytes, limits: Limits) -> tuple[Skeleton, etree._Element]:
+    """Parse a sealed message; what is left after its attachments are cut out is small (signing.md 5.4)."""
+    skeleton, root = parse_skeleton(data, limits=limits)
+    if len(skeleton.data) > limits.xml_skeleton_max_bytes:
+        found = str(len(skeleton.data))
+        raise LimitExceeded("EDOC-XML-002", "too large", limit="xml_skeleton_max_bytes", value=found, unit="byte")
+    return skeleton, root
 
 
 def _inspect_seal(data: bytes, skeleton: Skeleton, root: etree._Element, context: Context) -> SealInspection:

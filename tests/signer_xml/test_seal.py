@@ -287,3 +287,11 @@ def test_verified_values_come_from_verification_alone(sealed: bytes, context: Co
 def test_plain_spelling_leaves_no_choice(data: bytes, plain: bool) -> None:
     etree.fromstring(data)
     assert is_plain(data) == plain
+
+
+def test_a_message_that_is_large_beside_its_attachments_is_a_limit(
+    slip: Slip, exchange_a: DevIdentity, context: Context
+) -> None:
+    """signing.md 5.4: 4 MiB are left when the attachments are cut out."""
+    data = seal_xml(message(attachment="chữ " * 1_000_000), slip=slip, credential=exchange_a.credential)
+    assert inspect_seal(data, context=context).report.reasons[0].facts["limit"] == "xml_skeleton_max_bytes"
