@@ -26,7 +26,8 @@ from transport.ledger.note import LogSigner, NoteInvalid, read_vkey
 from transport.store import log_events, log_verify
 from transport.store.log_events import EventFilter, LoggedEvent
 from transport.store.log_rows import OpenLog, leaf_at, open_log, read_tile
-from transport.store.log_verify import Problem, Receipts, VerifyResult
+from transport.store.log_tiles import Problem
+from transport.store.log_verify import Receipts, VerifyResult
 from transport.store.times import millis, moment
 from transport.store.values import Ticket
 

@@ -12,7 +12,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 
 from sqlalchemy import Connection
@@ -20,29 +20,20 @@ from sqlalchemy import Connection
 from transport.errors import LedgerError
 from transport.ledger import checkpoint, event
 from transport.ledger.canonical import Json
-from transport.ledger.merkle import Edge, leaf_hash, root_of, verify_consistency
+from transport.ledger.merkle import Edge, leaf_hash, verify_consistency
 from transport.ledger.note import read_vkey
-from transport.ledger.tiles import WIDTH, TileTree, split_hashes
+from transport.ledger.tiles import WIDTH
 from transport.store.log_events import row_of
 from transport.store.log_rows import OpenLog, as_bytes, read_tile
+from transport.store.log_tiles import Findings, Problem, check_tiles, tree_of
 from transport.store.times import millis
 
 Receipts = Callable[[str], bytes | None]
 """Gives the bytes behind a digest (hexadecimal), or ``None`` when they are not kept here."""
 
-MAX_PROBLEMS = 100
 BROKEN = "broken"
 NOT_PROVED = "not-proved"
 PROVED = "proved"
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something that does not hold: a code, the index of the leaf if there is one, words for developers."""
-
-    code: str
-    index: int | None
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,25 +66,10 @@ class Wanted:
     vkey: str | None = None
 
 
-@dataclass(slots=True)
-class _Findings:
-    """What was found so far, and what is carried from leaf to leaf."""
-
-    problems: list[Problem] = field(default_factory=list)
-    missing: bool = False
-    checked: int = 0
-    newest: int = 0
-    chains: dict[tuple[str, str, str, str], str] = field(default_factory=dict)
-
-    def add(self, code: str, index: int | None, text: str) -> None:
-        if len(self.problems) < MAX_PROBLEMS:
-            self.problems.append(Problem(code, index, text))
-
-
 def verify(connection: Connection, log: OpenLog, wanted: Wanted) -> VerifyResult:
     """Check a log and say what does not hold; nothing is changed."""
     started = time.perf_counter()
-    found = _Findings()
+    found = Findings()
     last = log.size - 1 if wanted.last is None else min(wanted.last, log.size - 1)
     whole = wanted.first <= 0 and last == log.size - 1 and wanted.sample is None
     if wanted.sample is not None:
@@ -102,7 +78,7 @@ def verify(connection: Connection, log: OpenLog, wanted: Wanted) -> VerifyResult
         _check_whole(connection, log, wanted, found)
     else:
         _check_range(connection, log, (max(wanted.first, 0), last), wanted.receipts, found)
-    _check_tiles(connection, log, found)
+    check_tiles(connection, log, found)
     if not whole:
         _check_root(connection, log, found)
     if wanted.vkey not in (None, log.vkey):
@@ -113,7 +89,7 @@ def verify(connection: Connection, log: OpenLog, wanted: Wanted) -> VerifyResult
     return _result(log, found, time.perf_counter() - started)
 
 
-def _result(log: OpenLog, found: _Findings, seconds: float) -> VerifyResult:
+def _result(log: OpenLog, found: Findings, seconds: float) -> VerifyResult:
     problems = tuple(sorted(found.problems, key=lambda one: (one.index is None, one.index or 0)))
     bad = [one for one in problems if one.code != "receipt-missing"]
     first = next((one.index for one in bad if one.index is not None), None)
@@ -137,7 +113,7 @@ def _rows(connection: Connection, log: OpenLog, first: int, last: int) -> Iterat
     return ((int(i), as_bytes(leaf), None if data is None else as_bytes(data)) for i, leaf, data in rows)
 
 
-def _check_whole(connection: Connection, log: OpenLog, wanted: Wanted, found: _Findings) -> None:
+def _check_whole(connection: Connection, log: OpenLog, wanted: Wanted, found: Findings) -> None:
     edge = Edge()
     subtrees = _subtrees(log)
     events = _events(connection, log)
@@ -166,7 +142,7 @@ def _check_whole(connection: Connection, log: OpenLog, wanted: Wanted, found: _F
 
 
 def _check_range(
-    connection: Connection, log: OpenLog, bounds: tuple[int, int], receipts: Receipts | None, found: _Findings
+    connection: Connection, log: OpenLog, bounds: tuple[int, int], receipts: Receipts | None, found: Findings
 ) -> None:
     first, last = bounds
     expected = first
@@ -176,19 +152,19 @@ def _check_range(
             return
         computed = _check_leaf(log, (index, leaf, data), found)
         _check_receipt(index, _fields(index, data, found), receipts, found)
-        _check_in_tree(connection, log, index, computed, found)
+        _check_intree_of(connection, log, index, computed, found)
         expected += 1
     if expected <= last:
         found.add("gap", expected, "a leaf is missing")
 
 
-def _check_sample(connection: Connection, log: OpenLog, wanted: Wanted, found: _Findings) -> None:
+def _check_sample(connection: Connection, log: OpenLog, wanted: Wanted, found: Findings) -> None:
     for _ in range(min(wanted.sample or 0, log.size)):
         index = secrets.randbelow(log.size)
         _check_range(connection, log, (index, index), wanted.receipts, found)
 
 
-def _check_leaf(log: OpenLog, row: _Row, found: _Findings) -> bytes:
+def _check_leaf(log: OpenLog, row: _Row, found: Findings) -> bytes:
     """Return the leaf's hash, computed from its bytes while they are kept."""
     index, leaf, data = row
     found.checked += 1
@@ -205,7 +181,7 @@ def _check_leaf(log: OpenLog, row: _Row, found: _Findings) -> bytes:
 _Fields = dict[str, Json]
 
 
-def _fields(index: int, data: bytes | None, found: _Findings) -> _Fields | None:
+def _fields(index: int, data: bytes | None, found: Findings) -> _Fields | None:
     """Return what a leaf says; ``None`` when its bytes are gone or cannot be read."""
     if data is None:
         return None
@@ -219,7 +195,7 @@ def _fields(index: int, data: bytes | None, found: _Findings) -> _Fields | None:
     return None
 
 
-def _check_chain(log: OpenLog, index: int, fields: _Fields | None, computed: bytes, found: _Findings) -> None:
+def _check_chain(log: OpenLog, index: int, fields: _Fields | None, computed: bytes, found: Findings) -> None:
     if fields is None:
         return
     try:
@@ -237,7 +213,7 @@ def _check_chain(log: OpenLog, index: int, fields: _Fields | None, computed: byt
     found.chains[chain] = computed.hex()
 
 
-def _check_receipt(index: int, fields: _Fields | None, receipts: Receipts | None, found: _Findings) -> None:
+def _check_receipt(index: int, fields: _Fields | None, receipts: Receipts | None, found: Findings) -> None:
     if receipts is None or fields is None:
         return
     digest = str(fields.get("receipt"))
@@ -249,7 +225,7 @@ def _check_receipt(index: int, fields: _Fields | None, receipts: Receipts | None
         found.add("receipt", index, "the evidence bytes have another digest")
 
 
-def _check_in_tree(connection: Connection, log: OpenLog, index: int, computed: bytes, found: _Findings) -> None:
+def _check_intree_of(connection: Connection, log: OpenLog, index: int, computed: bytes, found: Findings) -> None:
     hashes = read_tile(connection, log.id, 0, index // WIDTH, min(WIDTH, log.size - index // WIDTH * WIDTH))
     if index % WIDTH >= len(hashes) or hashes[index % WIDTH] != computed:
         found.add("tile", index, "the tile holds another hash for this leaf")
@@ -264,7 +240,7 @@ def _events(connection: Connection, log: OpenLog) -> Iterator[dict[str, object]]
 
 
 def _check_event(
-    log: OpenLog, leaf: tuple[int, bytes, _Fields | None], derived: dict[str, object] | None, found: _Findings
+    log: OpenLog, leaf: tuple[int, bytes, _Fields | None], derived: dict[str, object] | None, found: Findings
 ) -> None:
     index, computed, fields = leaf
     if fields is None or derived is None:
@@ -294,79 +270,15 @@ def _subtrees(log: OpenLog) -> dict[int, tuple[int, bytes]]:
     return found
 
 
-def _check_subtree(edge: Edge, end: int, stored: tuple[int, bytes], found: _Findings) -> None:
+def _check_subtree(edge: Edge, end: int, stored: tuple[int, bytes], found: Findings) -> None:
     start, root = stored
     if edge.hashes[-1] != root:
         found.add("edge", start, f"the leaves from here to {end - 1} have another root than the head's edge")
 
 
-def _check_tiles(connection: Connection, log: OpenLog, found: _Findings) -> None:
-    count, level = log.size // WIDTH, 0
-    while count:
-        for n in range(count):
-            _check_tile(connection, log, level, n, found)
-        count, level = count // WIDTH, level + 1
-    extra = connection.exec_driver_sql("SELECT count(*) FROM ledger_tile WHERE log = ?", (log.id,)).scalar_one()
-    if extra != _tile_count(log.size):
-        found.add("tile", None, "there are more or fewer tiles than the log has")
-
-
-def _tile_count(size: int) -> int:
-    total = 0
-    while size := size // WIDTH:
-        total += size
-    return total
-
-
-def _check_tile(connection: Connection, log: OpenLog, level: int, n: int, found: _Findings) -> None:
-    start = n * WIDTH ** (level + 1)
-    row = connection.exec_driver_sql(
-        "SELECT CAST(root AS BLOB), CAST(data AS BLOB) FROM ledger_tile WHERE log = ? AND level = ? AND n = ?",
-        (log.id, level, n),
-    ).one_or_none()
-    if row is None:
-        found.add("tile", start, f"tile {level}/{n} is missing")
-        return
-    below = _below(connection, log, level, n)
-    hashes = _hashes(row[1])
-    for place, (kept, made) in enumerate(zip(hashes, below, strict=False)):
-        if kept != made:
-            found.add("tile", start + place * WIDTH**level, f"tile {level}/{n} holds another hash")
-            return
-    if len(below) != WIDTH or len(hashes) != WIDTH or root_of(hashes) != row[0]:
-        found.add("tile", start, f"the root of tile {level}/{n} is wrong")
-
-
-def _hashes(value: object) -> tuple[bytes, ...]:
+def _check_root(connection: Connection, log: OpenLog, found: Findings) -> None:
     try:
-        return split_hashes(as_bytes(value))
-    except ValueError:
-        return ()
-
-
-def _below(connection: Connection, log: OpenLog, level: int, n: int) -> list[bytes]:
-    bounds = (log.id, n * WIDTH, (n + 1) * WIDTH)
-    if level == 0:
-        rows = connection.exec_driver_sql(
-            "SELECT CAST(f.leaf AS BLOB) FROM ledger_entry e JOIN ledger_leaf f ON f.ticket = e.ticket"
-            " WHERE e.log = ? AND e.idx >= ? AND e.idx < ? ORDER BY e.idx",
-            bounds,
-        )
-    else:
-        rows = connection.exec_driver_sql(
-            "SELECT CAST(root AS BLOB) FROM ledger_tile WHERE log = ? AND n >= ? AND n < ? AND level = ? ORDER BY n",
-            (*bounds, level - 1),
-        )
-    return [as_bytes(row[0]) for row in rows]
-
-
-def _tree(connection: Connection, log: OpenLog, size: int) -> TileTree:
-    return TileTree(size, lambda level, n, width: read_tile(connection, log.id, level, n, width))
-
-
-def _check_root(connection: Connection, log: OpenLog, found: _Findings) -> None:
-    try:
-        if _tree(connection, log, log.size).root() != log.root:
+        if tree_of(connection, log, log.size).root() != log.root:
             found.add("root", None, "the tiles lead to another root than the head's")
     except LedgerError:
         found.add("root", None, "the tiles do not make a tree of this size")
@@ -375,7 +287,7 @@ def _check_root(connection: Connection, log: OpenLog, found: _Findings) -> None:
 # --- head ------------------------------------------------------------------------------------------------------------
 
 
-def _check_head(connection: Connection, log: OpenLog, found: _Findings) -> None:
+def _check_head(connection: Connection, log: OpenLog, found: Findings) -> None:
     try:
         key = read_vkey(log.vkey)
         signed = checkpoint.open_checkpoint(log.note, log=key).checkpoint
@@ -388,18 +300,18 @@ def _check_head(connection: Connection, log: OpenLog, found: _Findings) -> None:
         _check_against(connection, log, str(note).encode(), found)
 
 
-def _check_against(connection: Connection, log: OpenLog, note: bytes, found: _Findings) -> None:
+def _check_against(connection: Connection, log: OpenLog, note: bytes, found: Findings) -> None:
     """Compare with a checkpoint kept elsewhere: our log must extend it, and it must be signed by our log key."""
     try:
         other = checkpoint.open_checkpoint(note, log=read_vkey(log.vkey)).checkpoint
         if other.size > log.size:
             found.add("against", log.size, "a signed checkpoint is ahead of this log")
             return
-        root = _tree(connection, log, other.size).root() if other.size else other.root
+        root = tree_of(connection, log, other.size).root() if other.size else other.root
         if root != other.root:
             found.add("against", None, f"the log had another root at size {other.size}")
             return
-        path = _tree(connection, log, log.size).consistency(other.size)
+        path = tree_of(connection, log, log.size).consistency(other.size)
         verify_consistency(other.size, log.size, path, old_root=other.root, new_root=log.root)
     except LedgerError as error:
         found.add("against", None, f"the checkpoint does not fit this log: {error}")
