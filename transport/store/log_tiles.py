@@ -1,4 +1,4 @@
-"""What the check of a log finds, and its part about tiles: every stored tile against what lies below it (ledger.md 12)."""
+"""What the check of a log finds, and its part about tiles: each stored tile against what lies below (ledger.md 12)."""
 
 from __future__ import annotations
 
