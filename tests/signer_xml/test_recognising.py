@@ -87,7 +87,7 @@ def test_judging_xml_loads_nothing_of_pdf_store_or_network() -> None:
     program = (
         "import sys\nimport signer.xml.profiles, signer.xml.verify, signer.xml.sign, signer.asic, signer.inspect\n"
         "bad = {'pyhanko', 'sqlmodel', 'aiohttp', 'sqlalchemy'} & set(sys.modules)\n"
-        "sys.exit(','.join(sorted(bad)))"
+        "sys.exit(','.join(sorted(bad)) or 0)"
     )
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, check=False, timeout=60)
