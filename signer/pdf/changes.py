@@ -7,7 +7,6 @@ replaced, an overlay exchanged or over-large, an unsigned field that paints. In 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 

@@ -193,7 +193,7 @@ def _uncovered(
     warnings = [Reason(Code.MALFORMED, {"where": f"CMS {where}"}) for where in dict.fromkeys(odd)]
     if contents[signed.encoded_length :].strip(b"\0"):
         warnings.append(Reason(Code.CONTENTS_PADDING))
-    if any(damaged(one.certificates) for _, one in frames):
+    if damaged(tuple(dict.fromkeys(der for _, one in frames for der in one.certificates))):
         return (Reason(Code.CERTIFICATE_CHAIN_GENERAL_FAILURE, {"detail": "certificate"}),), tuple(warnings)
     return (), tuple(warnings)
 

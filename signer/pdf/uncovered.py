@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
 
 from signer.asn1 import SignedData
 
@@ -136,20 +137,30 @@ def readable(der: bytes) -> bool:
         one = x509.load_der_x509_certificate(der)
         names = one.subject.rfc4514_string() + one.issuer.rfc4514_string()
         dates = one.not_valid_before_utc <= one.not_valid_after_utc
+        _, algorithm, _ = _nodes(_nodes(der)[0][1])  # stands inside and outside of what is signed (RFC 5280, 4.1.1.2)
+        if algorithm[1] not in one.tbs_certificate_bytes:
+            return False
         return bool(names) and dates and len(one.extensions) >= 0 and one.public_key() is not None
     except _UNREADABLE:
         return False
 
 
 def damaged(certificates: Sequence[bytes]) -> bool:
-    """Say whether a certificate is unreadable, or not signed by the issuer that stands beside it.
+    """Say whether a certificate is unreadable, unlike another of the same key and number, or not signed by its issuer.
 
-    Algorithms that cannot be computed are passed over: that is for the policy to judge.
+    Algorithms that cannot be computed are passed over: they are for the policy to judge.
     """
     if not all(map(readable, certificates[:CERTIFICATES_MAX])):
         return True
-    parsed = [x509.load_der_x509_certificate(der) for der in certificates[:CERTIFICATES_MAX]]
+    parsed = [x509.load_der_x509_certificate(der) for der in dict.fromkeys(certificates[:CERTIFICATES_MAX])]
+    if len({(_key(one), one.serial_number) for one in parsed}) < len(parsed):
+        return True
     return any(_is_issuer(issuer, one) and not _signed_by(one, issuer) for one in parsed for issuer in parsed)
+
+
+def _key(one: x509.Certificate) -> bytes:
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return one.public_key().public_bytes(serialization.Encoding.DER, form)
 
 
 def strangers(certificates: Sequence[bytes], leaf: bytes | None) -> bool:
@@ -187,8 +198,8 @@ def _is_issuer(issuer: x509.Certificate, one: x509.Certificate) -> bool:
 def _signed_by(one: x509.Certificate, issuer: x509.Certificate) -> bool:
     try:
         one.verify_directly_issued_by(issuer)
-    except InvalidSignature:
+    except (InvalidSignature, ValueError):
         return False
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except (TypeError, UnsupportedAlgorithm):
         return True  # not computable
     return True

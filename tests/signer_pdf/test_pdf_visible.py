@@ -159,8 +159,9 @@ def test_tricky_letters_have_the_right_width_and_can_be_read(size: int, office: 
     flat = BytesIO()
     document.save(flat)
     read = pypdfium2.PdfDocument(flat.getvalue())[0].get_textpage().get_text_range()
-    assert read.replace(" ", "") == TRICKY.replace(" ", "")  # PDFium drops the spaces of a page of single letters
-    assert run("pdftotext", str(tmp_path / "line.pdf"), "-").stdout.decode().strip() == TRICKY
+    assert read.strip() == TRICKY
+    told = run("pdftotext", str(tmp_path / "line.pdf"), "-").stdout.decode().strip()
+    assert told == TRICKY.replace(" ", "")  # poppler takes single letters with gaps for one spaced-out word
     assert run("pdftoppm", "-r", "300", "-gray", str(tmp_path / "line.pdf"), str(tmp_path / "line")).returncode == 0
     (image,) = tmp_path.glob("*.pgm")
     assert abs(poppler_width(image.read_bytes()) - expected) < 0.5
