@@ -20,7 +20,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Edoc, Ran]:
 
 def at(told: tuple[Edoc, Ran], office: str, *line: str | Path) -> Ran:
     """Run a command at one of the two offices."""
-    edoc, _ = told
+    edoc = told[0].here()
     return edoc("--home", edoc.folder / "edoc-demo" / office, *line, "--json", env={"EDOC_DEMO": "true"})
 
 

@@ -62,7 +62,7 @@ class Desk:
 @pytest.fixture
 def desk(edoc: Edoc, today_pki: DevPki, signer_today: DevIdentity) -> Desk:
     """The desk of a leader who has a letter to sign."""
-    found = Desk(edoc)
+    found = Desk(edoc.here())
     found.write("letter.pdf", resources.files("transport.demo").joinpath("data", "letter.pdf").read_bytes())
     found.write("leader.pem", signer_today.pem)
     found.write("leader.p12", signer_today.pkcs12(b"mat khau"))

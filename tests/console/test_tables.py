@@ -25,7 +25,7 @@ def node(edoc: Edoc) -> Edoc:
     log = Log(LogKey.generate(ORIGIN))
     with Store.create(found, log) as store:
         store.do(lambda unit: log.open_first(unit.connection, statement_sha256="0" * 64, at=datetime.now(UTC)))
-    return edoc
+    return edoc.here()
 
 
 @pytest.fixture
