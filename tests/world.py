@@ -194,7 +194,7 @@ def _node(made: Making, code: str) -> Node:
     host = code.lower().replace(".", "-") + ".example"
     create(settings_of(home), code=code, name=ORGANS[code], host=host, now=now)
     settings = (home / "edoc.toml").read_text("utf-8")
-    (home / "edoc.toml").write_text(f"demo = true\n{settings}", "utf-8")
+    (home / "edoc.toml").write_text(f"demo = true\n{settings}\n[limits]\ndisk_reserve_bytes = 0\n", "utf-8")
     node = Node.open(settings_of(home))
     for role, name in (("exchange", "trao-doi"), ("request", "yeu-cau")):
         key = made.identities[code][role]

@@ -178,7 +178,8 @@ def make_offices(stage: Stage) -> str:
 def _make_office(stage: Stage, office: Office, tag: str) -> None:
     edoc("init", "--agency", office.code, "--name", office.name, home=office.home)
     settings = office.home / "edoc.toml"
-    settings.write_text(f'demo = true\n{settings.read_text("utf-8")}\n[tsa]\nurl = "{stage.server.tsa_url}"\n', "utf-8")
+    more = f'[tsa]\nurl = "{stage.server.tsa_url}"\n[limits]\ndisk_reserve_bytes = 0\n'
+    settings.write_text(f"demo = true\n{settings.read_text('utf-8')}\n{more}", "utf-8")
     for role, name in KEYS:
         key = str(stage.folder / "keys" / f"{tag}-{role}.pem")
         office.run("key", "import", key, "--name", name, "--role", role)

@@ -210,6 +210,7 @@ def serve(console: Console, pins: Pins, wanted: Listening, *, on_ready: Callable
         SettingsError: a key is missing, the port is taken, another server holds the home, TLS cannot be used.
     """
     from transport.http.config import ServeConfig
+    from transport.http.limits import HttpLimits
     from transport.http.server import serve as run
     from transport.store.lock import ServerLock
 
@@ -231,6 +232,7 @@ def serve(console: Console, pins: Pins, wanted: Listening, *, on_ready: Callable
                 client_ca=_path(wanted.client_ca),
                 metrics_port=wanted.metrics_port,
                 node_name=node.office.node_name,
+                limits=HttpLimits.of(node.office.settings.limits),
                 request_key=node.office.request,
                 on_ready=on_ready,
             )
