@@ -14,7 +14,6 @@ import re
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import accumulate
 
 from lxml import etree
 
@@ -46,7 +45,7 @@ class Skeleton:
     def put_back(self, root: etree._Element) -> None:
         """Put the runs back as the text of their elements."""
         for element in self._places(root):
-            element.text = str(self.runs[element.text or ""], "ascii")
+            element.text = self.runs[element.text or ""]  # base64: ASCII, which may be set as bytes
 
     def fits(self, root: etree._Element) -> bool:
         """Tell whether each word is the whole text of exactly one element."""
@@ -64,20 +63,33 @@ def skeleton_of(data: bytes, *, alphabet: bytes = _BASE64) -> Skeleton:
         return Skeleton(data)
     runs: dict[str, bytes] = {}
     mark, pieces, done = secrets.token_hex(16), [], 0
-    segments = data.split(b"<")
-    starts = accumulate((len(segment) + 1 for segment in segments), initial=0)
-    for start, segment in zip(starts, segments, strict=False):
-        if len(segment) < RUN_MIN_BYTES:
+    for start, end in _long_segments(data):
+        begin = data.rfind(b">", start, end) + 1
+        if begin == 0 or end - begin < RUN_MIN_BYTES or data[end : end + 2] != b"</":
             continue
-        begin, end = start + segment.rfind(b">") + 1, start + len(segment)
         run = data[begin:end]
-        if begin == start or len(run) < RUN_MIN_BYTES or data[end : end + 2] != b"</" or run.translate(None, alphabet):
+        if run.translate(None, alphabet):
             continue
         word = f"run{mark}x{len(runs)}"
         runs[word] = run.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in run else run
         pieces += [data[done:begin], word.encode("ascii")]
         done = end
     return Skeleton(b"".join((*pieces, data[done:])), runs) if runs else Skeleton(data)
+
+
+def _long_segments(data: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where ``<`` does not occur for ``RUN_MIN_BYTES`` or more; most of the file is jumped over."""
+    at = -1
+    while True:
+        near = data.rfind(b"<", at + 1, at + 1 + RUN_MIN_BYTES)
+        if near >= 0:
+            at = near
+            continue
+        following = data.find(b"<", at + 1 + RUN_MIN_BYTES)
+        if following < 0:
+            return
+        yield at + 1, following
+        at = following
 
 
 def parser(*, recover: bool = False, defaults: bool = False) -> etree.XMLParser:

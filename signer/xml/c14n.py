@@ -19,6 +19,9 @@ INCLUSIVE = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315"
 INCLUSIVE_11 = "http://www.w3.org/2006/12/xml-c14n11"
 XML = "http://www.w3.org/XML/1998/namespace"
 
+WORD_MAX = 80
+"""Longest word that stands for a run cut out (``signer.safexml``)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Form:
@@ -124,29 +127,37 @@ class _Writer:
         return b""
 
     def _text(self, text: str) -> bytes:
-        return self.runs[text] if text in self.runs else _escape(text)
+        if self.runs and len(text) <= WORD_MAX and text in self.runs:  # long texts are not hashed in vain
+            return self.runs[text]
+        return _escape(text)
 
     def _start(self, node: etree._Element, above: Rendered, *, is_apex: bool) -> tuple[bytes, Rendered]:
+        """Return the start tag, and the namespaces rendered from here on."""
+        uri, local = _split(str(node.tag))
+        prefix = node.prefix or ""
         attributes = _attributes(node)
-        scope = {prefix or "": uri or "" for prefix, uri in node.nsmap.items()}
-        scope.pop("xml", None)
-        if self.form.exclusive:
-            used = {node.prefix or ""} | {prefix for prefix, _, _, _ in attributes if prefix}
-            used |= {p for p in self.form.prefixes if p in scope}
-            wanted = {prefix: scope.get(prefix, "") for prefix in used if prefix != "xml"}
-        else:
-            wanted = dict(scope)
-            wanted.setdefault("", "")
+        wanted = self._needed(node, prefix, uri, attributes) if self.form.exclusive else _in_scope(node)
         declared = {p: u for p, u in wanted.items() if above.get(p, "") != u}
         if is_apex and not self.form.exclusive:
             attributes = [a for a in attributes if a[1] != XML] + self._inherited(node, attributes)
-        parts = [f"<{_qname(node)}"]
-        parts += [_declaration(prefix, declared[prefix]) for prefix in sorted(declared)]
-        for prefix, uri, local, value in sorted(attributes, key=lambda a: (a[1], a[2])):
-            name = f"{prefix}:{local}" if uri else local
-            parts.append(f' {name}="{_quote(value)}"')
+        start = f"<{prefix}:{local}" if prefix else f"<{local}"
+        if not declared and not attributes:
+            return f"{start}>".encode(), above
+        parts = [start, *(_declaration(p, declared[p]) for p in sorted(declared))]
+        for own, namespace, name, value in sorted(attributes, key=lambda a: (a[1], a[2])):
+            qualified = f"{own}:{name}" if namespace else name
+            parts.append(f' {qualified}="{_quote(value)}"')
         parts.append(">")
-        return "".join(parts).encode("utf-8"), {**above, **wanted} if not self.form.exclusive else {**above, **declared}
+        return "".join(parts).encode("utf-8"), {**above, **declared} if declared else above
+
+    def _needed(self, node: etree._Element, prefix: str, uri: str, attributes: list[Attribute]) -> Rendered:
+        """Return the namespaces that the exclusive form renders: those in sight, and those of the PrefixList."""
+        wanted = {own: namespace for own, namespace, _, _ in attributes if own and namespace != XML}
+        if uri != XML:
+            wanted[prefix] = uri
+        if self.form.prefixes:
+            wanted |= {p: u for p, u in _in_scope(node).items() if p in self.form.prefixes}
+        return wanted
 
     def _inherited(self, apex: etree._Element, own: list[Attribute]) -> list[Attribute]:
         """Return the apex's ``xml:`` attributes: inclusive forms give it those of its ancestors.
@@ -206,6 +217,13 @@ def _without_dots(path: str) -> str:
     if segments[-1] in {".", ".."} and kept and kept[-1] not in {"", ".."}:
         kept.append("")
     return "/".join(kept)
+
+
+def _in_scope(node: etree._Element) -> Rendered:
+    """Return the namespaces in scope by prefix; the default one always, as ``""`` if there is none."""
+    found = {prefix or "": uri or "" for prefix, uri in node.nsmap.items() if prefix != "xml"}
+    found.setdefault("", "")
+    return found
 
 
 Attribute = tuple[str, str, str, str]  # prefix, namespace, local name, value

@@ -112,6 +112,16 @@ def extent(one: Examined, document: Document) -> tuple[Covers, tuple[str, ...]]:
     whole = any(
         (r.apex is None or r.apex is document.root) and all(o.tag == SIGNATURE for o in r.omit) for r in regions
     )
-    if document.root is one.element and _fake_object(one) is None and (regions or external):
-        whole = True  # the file is the signature: enveloping, or detached over what was given
+    if document.root is one.element:  # the file is the signature: enveloping, or detached over what was given
+        whole = _covers_its_objects(one, has_external=bool(external))
     return (Covers.WHOLE if whole else Covers.PARTIAL), tuple(dict.fromkeys((*paths, *external)))
+
+
+def _covers_its_objects(one: Examined, *, has_external: bool) -> bool:
+    """Tell whether a signature that is the whole file covers all content in it, or external content beside none."""
+    targets = {region.apex for region in one.regions}
+    contents = [child for holder in one.element.findall(_OBJECT) for child in holder.iterchildren(etree.Element)]
+    loose = [e for e in contents if not _is_props(e) and e not in targets and e.getparent() not in targets]
+    texts = [o for o in one.element.findall(_OBJECT) if o not in targets and (o.text or "").strip()]
+    own = any(target is not None and target.tag == _OBJECT for target in targets) or any(e in targets for e in contents)
+    return not loose and not texts and (own or has_external)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from lxml import etree
 
 from signer.safexml import Skeleton
-from signer.xml.c14n import EXC, Form, canonical, canonical_document
+from signer.xml.c14n import EXC, WORD_MAX, Form, canonical, canonical_document
 from signer.xml.dsig import DS
 
 SIGNATURE = f"{{{DS}}}Signature"
@@ -56,7 +56,7 @@ class Document:
         """Yield canonical octets with runs put back."""
         runs = {word.encode("ascii"): run for word, run in self.skeleton.runs.items()}
         for piece in self.skeleton_pieces(nodes, form):
-            yield runs.get(piece, piece)
+            yield runs.get(piece, piece) if runs and len(piece) <= WORD_MAX else piece
 
     def skeleton_pieces(self, nodes: NodeSet, form: Form) -> Iterator[bytes]:
         """Yield canonical octets in which words stand for runs."""

@@ -15,7 +15,7 @@ from signer.judge import Facts, Judged, Stamp, judge_signature
 from signer.report import Algorithm, Code, Covers, Crypto, Indication, Integrity, Reason
 from signer.safexml import Skeleton, parser
 from signer.trust import Context
-from signer.xml.c14n import canonical, canonical_document, digest
+from signer.xml.c14n import WORD_MAX, canonical, canonical_document, digest
 from signer.xml.dsig import DS, METHODS, MORE, MORE_2007, check_value, public_key
 from signer.xml.spelling import is_plain
 from signer.xml.tokens import is_exact
@@ -122,7 +122,7 @@ def _hashed(root: etree._Element, signature: etree._Element, skeleton: Skeleton)
     runs = {word.encode("ascii"): run for word, run in skeleton.runs.items()}
     state, kept = hashlib.sha256(), []
     for piece in canonical_document(root, omit=(signature,)):
-        state.update(runs.get(piece, piece))
+        state.update(runs.get(piece, piece) if len(piece) <= WORD_MAX else piece)
         kept.append(piece)
     return b"".join(kept), state.digest()
 

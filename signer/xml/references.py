@@ -80,8 +80,8 @@ def evaluate(
         if uri == "" or uri.startswith("#"):
             target = _resolve(uri, document)
         else:
-            external = unquote(uri)
-        state: NodeSet | bytes = target if target is not None else _content(uri, content)
+            external = _name(uri, content)
+        state: NodeSet | bytes = target if target is not None else content[external or ""]
         found, target, form = _transformed(state, reference, document, signature, digest_name)
         if found != wanted:
             reasons = (Reason(Code.HASH_FAILURE, {"part": uri or "document"}),)
@@ -127,11 +127,14 @@ def _resolve(uri: str, document: Document) -> NodeSet:
     return NodeSet(found[0], comments=pointer is not None)
 
 
-def _content(uri: str, content: Mapping[str, bytes]) -> bytes:
-    for name in (uri, unquote(uri)):
-        if name in content:
-            return content[name]
-    raise Missing(unquote(uri))
+def _name(uri: str, content: Mapping[str, bytes]) -> str:
+    """Return the name of external content: the address as it stands, or percent-decoded; never one of two."""
+    found = [name for name in dict.fromkeys((uri, unquote(uri))) if name in content]
+    if not found:
+        raise Missing(unquote(uri))
+    if len(found) > 1:
+        raise ValueError("an address that names two files")
+    return found[0]
 
 
 def _transformed(

@@ -240,6 +240,14 @@ def test_damage_is_invalid_and_a_foreign_zip_is_unknown(container: bytes, contex
     assert (over.verdict, over.reasons[0].code) == (Verdict.INDETERMINATE, Code.LIMIT_EXCEEDED)
 
 
+def test_a_reference_that_could_name_two_files_is_broken(agency: DevIdentity, now: datetime, context: Context) -> None:
+    """The address is percent-encoded, and a file of the encoded name lies beside the other."""
+    data = build_asice([("a b.txt", b"good", "text/plain")], credential=agency.credential, at=now)
+    report = inspect_asice(_rewritten(data, {"a%20b.txt": b"good", "a b.txt": b"evil"}), context=context)
+    assert report.verdict is Verdict.INVALID
+    assert report.signatures[0].integrity is Integrity.BROKEN
+
+
 def test_references_are_percent_encoded_names(container: bytes) -> None:
     signatures = read_container(container).members[FIRST_SIGNATURE].decode()
     assert re.findall(r' URI="([^"#]+)"', signatures) == [

@@ -226,6 +226,18 @@ def test_comments_do_not_split_what_a_reader_gets(person: DevIdentity, context: 
     assert verify_xml(data, covers="doc", context=context).tree.findtext("to") == "good@x.evil"
 
 
+def test_a_signature_over_its_properties_alone_is_not_over_the_content_beside(
+    person: DevIdentity, context: Context
+) -> None:
+    """The file is the signature, and what it shows is signed by nobody."""
+    shown = '<ds:Object><amount xmlns="">999</amount></ds:Object>'
+    layout = Layout("s", "v", "props", "r2", (), objects=shown)
+    text = sign(layout, credential=person.credential, scheme=Scheme.ECDSA_SHA256, at=NOW)
+    report = _report(text, context)
+    assert report.signatures[0].covers is Covers.PARTIAL
+    assert report.signatures[0].covered == ()
+
+
 TRANSFORMS = {
     "XSLT": '<ds:Transform Algorithm="http://www.w3.org/TR/1999/REC-xslt-19991116"></ds:Transform>',
     "XPath of any kind": '<ds:Transform Algorithm="http://www.w3.org/TR/1999/REC-xpath-19991116"><ds:XPath>true()'
