@@ -77,11 +77,11 @@ def _agency(page: Page) -> None:
 
 
 def _signer(page: Page) -> None:
-    """Boxes 7a and 7b; 7c is where the signature goes, 2 mm above the capitals of the name (R39)."""
+    """Boxes 7a and 7b; 7c, the signature (R39), is far enough above the name that the seal keeps off it (R40)."""
     _, y, _, height = LETTER.signature
     page.centred(SIGNER_MIDDLE, y - 11.0, "KT. GIÁM ĐỐC", face="B", size=13)
     page.centred(SIGNER_MIDDLE, y - 5.0, "PHÓ GIÁM ĐỐC", face="B", size=13)
-    top = y + height + 2.0
+    top = y + height + 2.8
     name = page.faces["B"]
     page.centred(
         SIGNER_MIDDLE, top + name.ascent_of(LETTER.signer) * 13 / 1000 * 25.4 / 72, LETTER.signer, face="B", size=13

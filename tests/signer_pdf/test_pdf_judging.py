@@ -17,13 +17,15 @@ from pyhanko_certvalidator import ValidationContext
 
 from signer import asn1
 from signer.algorithms import PolicyName
-from signer.devpki import DevPki
-from signer.errors import NotVerified
-from signer.pdf.sign import SignedPdf, Visible
+from signer.credential import Role
+from signer.devpki import DevPki, Subject
+from signer.errors import NotVerified, SigningRefused
+from signer.pdf.sign import PdfOptions, SignedPdf, Visible, sign_pdf
 from signer.pdf.verify import VerifiedPdf, inspect_pdf, verify_pdf
 from signer.report import Code, Covers, Crypto, Indication, Integrity, LaterChanges, Report, Verdict
 from signer.trust import Context, Limits, TrustStore
 from tests.signer_pdf.files import Office, simple, update
+from transport.demo.letter import sample
 
 Change = Callable[[bytes], bytes]
 
@@ -271,12 +273,8 @@ def test_a_filled_field_may_not_be_replaced_later(office: Office, context: Conte
 
 def test_an_over_large_later_signature_is_an_overlay(office: Office, context: Context) -> None:
     """A later widget larger than a quarter of the page could paint the letter over."""
-    from tests.signer_pdf.test_pdf_visible import picture
-
     leader = office.by_person(simple(), level="b")
-    options = Visible("signature", box_mm=(5.0, 50.0, 200.0, 160.0), image=picture(5, 4))
-    from signer.errors import SigningRefused
-
+    options = Visible("signature", box_mm=(5.0, 50.0, 200.0, 160.0), image=sample("seal.png"))
     with pytest.raises(SigningRefused) as refused:
         office.by_person(leader.data, options, level="b")
     assert refused.value.code == "EDOC-PDF-021"
@@ -308,10 +306,6 @@ def test_a_later_broken_signature_that_paints_breaks_the_earlier(
 
 def test_a_later_untrusted_signature_does_not_harm_the_earlier(office: Office, small: bytes, context: Context) -> None:
     """Integrity of the first stays; the file is indeterminate through the second."""
-    from signer.credential import Role
-    from signer.devpki import Subject
-    from signer.pdf.sign import PdfOptions, sign_pdf
-
     stranger = DevPki.create(at=office.now - timedelta(days=3)).issue(Role.PERSON, Subject("Lê Văn Mẫu"))
     second = sign_pdf(small, credential=stranger.credential, options=PdfOptions(at=office.now, level="b"))
     report = inspect_pdf(second.data, context=context)
@@ -453,3 +447,37 @@ def test_pyhanko_as_second_opinion(steps: tuple[SignedPdf, ...], pki: DevPki, no
         assert status.timestamp_validity is not None
         assert status.timestamp_validity.valid
         assert status.docmdp_ok
+
+
+def hybrid(catalog: bytes) -> bytes:
+    """Return a file as word processors write it: object 5 is only in the stream that newer readers look into."""
+    data = bytearray(simple(catalog=catalog))
+    first = int(data[data.rfind(b"startxref") + 9 :].split()[0])
+    hidden = len(data)
+    data += b"5 0 obj\n<< /Type /StructTreeRoot >>\nendobj\n"
+    stream = len(data)
+    row = b"\x01" + hidden.to_bytes(3, "big") + b"\0"
+    data += b"6 0 obj\n<< /Type /XRef /Size 7 /W [1 3 1] /Index [5 1] /Root 1 0 R /Length 5 >>\nstream\n" + row
+    data += b"\nendstream\nendobj\n"
+    table = len(data)
+    data += b"xref\n0 0\ntrailer\n<< /Size 7 /Root 1 0 R /Prev %d /XRefStm %d >>\nstartxref\n%d\n%%%%EOF\n" % (
+        first,
+        stream,
+        table,
+    )
+    return bytes(data)
+
+
+def test_a_hybrid_file_whose_hidden_objects_show_nothing_is_signed(office: Office, context: Context) -> None:
+    """Word processors hide the structure tree from old readers; what is displayed is the same in both readings (D2)."""
+    data = hybrid(b"/StructTreeRoot 5 0 R")
+    signed = office.by_agency(office.by_person(data, level="b").data, level="b").data
+    assert signed.startswith(data)
+    assert inspect_pdf(signed, context=context).verdict is Verdict.VALID
+
+
+def test_a_hybrid_file_that_shows_two_faces_is_not_signed(office: Office, context: Context) -> None:
+    """What only newer readers see on the page makes two documents of one (G5)."""
+    with pytest.raises(SigningRefused) as refused:
+        office.by_person(hybrid(b"/OpenAction 5 0 R"), level="b")
+    assert (refused.value.code, refused.value.facts["reason"]) == ("EDOC-PDF-021", "FORMAT_FAILURE, READINGS_DIFFER")

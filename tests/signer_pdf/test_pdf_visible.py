@@ -128,7 +128,14 @@ def test_the_seal_on_the_letter_is_true_to_size_and_off_the_name(steps: tuple[Si
     x, y, w, h = LETTER.signature
     found = inked(steps[-1].data, red=True)
     assert near(found, (x + w / 3 - 36, y + h / 2 - 18, 36.0, 36.0), 0.35)
-    assert found[1] + found[3] < 297 - 20
+    bitmap = rendered(steps[-1].data)
+    pixels, stride, step = bytes(bitmap.buffer), bitmap.stride, bitmap.n_channels
+    top = round((y + h + 2.8) / 25.4 * DPI)
+    for row in range(top, top + round(6 / 25.4 * DPI)):
+        line = [pixels[row * stride + column * step : row * stride + column * step + 3] for column in range(1400, 2200)]
+        dark = [i for i, (b, g, r) in enumerate(line) if max(b, g, r) < 90]
+        red = [i for i, (b, g, r) in enumerate(line) if r > 140 and g < 120 and b < 130]
+        assert not dark or not red or min(dark) > max(red)
 
 
 def test_a_seal_needs_a_leader_or_a_box(office: Office, small: bytes) -> None:
