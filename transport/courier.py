@@ -1,7 +1,7 @@
 """The courier: claim, carry, settle (exchange.md 6; architecture, step 6 and 9).
 
 It owns the loop and nothing else: which dispatch is due, what an answer means and what is written is decided behind
-``Outgoing``, in ``dispatch`` and the store. A worker that dies leaves a lease that lapses; the next claim is the recovery.
+``Outgoing``, in ``dispatch`` and the store. A worker that dies leaves a lease that lapses: the next claim is recovery.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class Courier:
         self._wake.set()
 
     async def run(self, stop: asyncio.Event, *, until: Callable[[], bool] | None = None) -> None:
-        """Carry until ``stop`` is set, or until ``until`` says that nothing is left to wait for; then finish what runs."""
+        """Carry until ``stop`` is set, or ``until`` says that there is nothing to wait for; then finish what runs."""
         stopping = asyncio.create_task(stop.wait())
         try:
             while not stop.is_set() and not (until is not None and await asyncio.to_thread(until)):

@@ -12,8 +12,8 @@ The hard checks, in the order of exchange.md 3.3; each has one reason to fail an
 8.  ``not-strict``: the rest of the strict writer's rules (M6)
 9.  ``secret-content``: no secrecy marking (R1)
 
-Steps 1 to 3 and 7 to 9 raise ``SealRefused`` in ``edoc.seal``; 4 to 6 are here, because they need the path of the request and
-the directory. Missing trust data is ``CannotJudge``: neither accepted nor refused blindly.
+Steps 1 to 3 and 7 to 9 raise ``SealRefused`` in ``edoc.seal``; 4 to 6 are here, because they need the request's path
+and the directory. Missing trust data is ``CannotJudge``: neither accepted nor refused blindly.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Result of the hard checks: exactly one of ``opened`` and ``refusal``; the slip's facts are kept as far as read."""
+    """Result of the hard checks: exactly one of ``opened`` and ``refusal``; what was unsealed is kept beside."""
 
     opened: OpenedEnvelope | None
     refusal: Refusal | None

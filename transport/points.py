@@ -1,8 +1,8 @@
 """Named points of a delivery at which a test may end the process, to prove that no step can lose or double anything.
 
 A point does nothing unless the environment variable ``EDOC_STOP_AT`` names it when the process starts: then the process
-is killed there as by ``kill -9``, with no chance to clean up. ``NAME#3`` means the third time. The names are listed here, in the
-order in which a message passes them, so that a test that names an unknown one fails.
+is killed there as by ``kill -9``, with no chance to clean up. ``NAME#3`` means the third time. The names stand here
+in the order in which a message passes them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,14 @@ import signal
 from itertools import count
 
 SUBMIT = ("submit.sealed", "submit.blob-durable", "submit.in-transaction", "submit.committed")
-CARRY = ("carry.claimed", "carry.loaded", "carry.answered", "settle.verified", "settle.in-transaction", "settle.committed")
+CARRY = (
+    "carry.claimed",
+    "carry.loaded",
+    "carry.answered",
+    "settle.verified",
+    "settle.in-transaction",
+    "settle.committed",
+)
 RECEIVE = (
     "receive.authenticated",
     "receive.looked-up",
