@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from signer.errors import TimestampError
 from signer.trust import TrustStore
 from tests.world import letter
 from transport.dispatch import State
@@ -18,6 +19,7 @@ from transport.node.proving import Asked
 from transport.store.values import RowFilter
 
 if TYPE_CHECKING:
+    from signer.devpki import DevTimestamper
     from tests.world import World
 
 
@@ -150,3 +152,27 @@ def test_an_evidence_package_of_both_sides_is_proved_offline_by_the_steps_asked_
     assert whole.result == "not-proved", "without time stamps and witnesses nothing is proved as a whole"
     blind = replace(context, trust=TrustStore())
     assert audit(ours.data, context=blind, only=STEPS_WITHOUT_TIME, software="test").items[0].result == "not-proved"
+
+
+def test_with_a_time_stamping_authority_receipts_are_stamped_and_without_its_answer_they_stay_plain(
+    world: World, timestamper: DevTimestamper
+) -> None:
+    office = world.nodes["H99.02"].office
+    office.timestamper = timestamper
+    stamped = send(world)
+    world.settle()
+    office.timestamper = SilentTimestamper()
+    plain = send(world, number="121", name="121-SMA-VP.pdf")
+    world.settle()
+    for message_id, token in ((stamped, True), (plain, False)):
+        receipt = world.dispatch("H99.01", message_id).receipt
+        assert receipt is not None
+        assert (b"EncapsulatedTimeStamp" in receipt.data) is token
+
+
+class SilentTimestamper:
+    """An authority that does not answer."""
+
+    def stamp(self, request: bytes) -> bytes:
+        """Fail as a time-out does."""
+        raise TimestampError("EDOC-PKI-001", "no answer", url="-", size=len(request))

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 FINAL = frozenset({"delivered", "refused", "expired", "recalled"})
 TRANSPORT_ANCHORS = "transport-anchors.pem"
 
+RECEIPT_STAMP_SECONDS = 2.0
+"""How long a receipt waits for its time stamp before it stays B-B for good (exchange.md 5, Q2, ``prefer``)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pins:
@@ -144,11 +147,15 @@ def request_key(node: Node, console: Console, pins: Pins) -> RequestKey | None:
 def networked(node: Node, console: Console, pins: Pins) -> Node:
     """Give the node its request key and its ways to the network, within what the settings allow."""
     from transport.http.addresses import Reach
-    from transport.http.pki import fetch_status
+    from transport.http.pki import HttpTimestamper, fetch_status
 
     settings = node.office.settings
     reach = Reach.of(settings.network_private, demo=settings.demo)
     node.office.request = request_key(node, console, pins)
+    if settings.tsa_url:
+        node.office.timestamper = HttpTimestamper(
+            settings.tsa_url, timeout=RECEIPT_STAMP_SECONDS, reach=reach, attempts=1
+        )
     return node.with_network(
         tls=_tls(node.office, settings), reach=reach, fetch_status=lambda needs: fetch_status(needs, reach=reach)
     )

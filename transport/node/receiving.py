@@ -7,6 +7,7 @@ meets the stored receipt; two requests that meet at the transaction get the rece
 from __future__ import annotations
 
 import hashlib
+import logging
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 from edoc.documents import type_of
 from edoc.envelopes import Envelope
 from edoc.errors import CannotJudge
-from signer.errors import SignerError
+from signer.errors import LevelNotReached, SignerError, TimestampError
 from transport import intake, points, receipts
 from transport.dispatch import Key, lane_of
 from transport.errors import Problem
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from edoc.seal import OpenedEnvelope, UnsealedMessage
     from signer.report import Need
     from transport.store.store import Staged, Unit
+
+log = logging.getLogger("edoc.receiving")
 
 REASON_TEXTS = {
     "not-edxml": "tệp không phải edXML",
@@ -150,6 +153,11 @@ def _needs(missing: CannotJudge) -> Sequence[Need]:
 def _sign(office: Office, arrived: Arrived, outcome: Outcome) -> tuple[receipts.Receipt, bytes]:
     """Build and sign the receipt, outside any transaction (S10)."""
     receipt = _receipt(office, arrived, outcome)
+    if office.timestamper is not None:
+        try:
+            return receipt, receipts.issue(receipt, credential=office.exchange_key(), timestamper=office.timestamper)
+        except (TimestampError, LevelNotReached):  # Q2, prefer: without an answer in time it stays B-B for good
+            log.warning("receipt.timestamp_missing", extra={"k": arrived.key.message_id})
     try:
         return receipt, receipts.issue(receipt, credential=office.exchange_key(), timestamper=None)
     except SignerError:
