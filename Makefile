@@ -18,7 +18,7 @@ demo:
 test:
 	@$(PREPARE) dev
 	@sh requirements/system.sh
-	@$(BIN)/python -m pytest -q -n $(JOBS) $(TESTS)
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(TESTS)
 
 check:
 	@$(PREPARE) dev

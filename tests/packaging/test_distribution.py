@@ -131,7 +131,7 @@ def test_every_dependency_of_the_project_is_in_the_lists() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     wanted = [
         *project["dependencies"],
-        *(name for names in project["optional-dependencies"].values() for name in names),
+        *(name for names in project.get("optional-dependencies", {}).values() for name in names),
     ]
     locked = {name.lower() for name in _make().requirements("all")}
     for requirement in wanted:
