@@ -18,7 +18,7 @@ from signer.algorithms import PolicyName, Scheme, scheme_for
 from signer.cms import find_certificate
 from signer.credential import Credential, Role
 from signer.errors import InputRefused, LevelNotReached, SigningRefused, TimestampError
-from signer.judge import signer_of
+from signer.judge import DISAGREEMENT, signer_of
 from signer.pdf import cms
 from signer.pdf.objects import dictionary_of
 from signer.pdf.opening import has_signature, open_pdf, reading, split_trailing
@@ -28,7 +28,7 @@ from signer.pdf.png import read_png
 from signer.pdf.refusals import refuse_unsignable
 from signer.pdf.update import Prepared, Stated, Target, check_field, free_name, prepare
 from signer.pdf.verify import inspect_pdf
-from signer.report import Integrity, Reason, Report
+from signer.report import Code, Integrity, Reason, Report
 from signer.timestamp import Timestamper, obtain
 from signer.trust import Context, Limits, TrustStore
 
@@ -126,9 +126,11 @@ def sign_pdf(
     scheme = _scheme(credential, options.profile)
     stamping = timestamper if options.level == "t" else None
     signed = _signed(data, credential, scheme=scheme, options=options, target=target, timestamper=stamping)
-    _read_back(signed, len(data), limits)
+    report = _read_back(signed, len(data), limits)
     page = target.page.number if target.layout else None
-    return SignedPdf(signed, target.name, page, f"PAdES-B-{options.level.upper()}", scheme)
+    return SignedPdf(
+        signed, target.name, page, f"PAdES-B-{options.level.upper()}", scheme, _disagreement(report, options.at)
+    )
 
 
 def _check_role(credential: Credential, precondition: Precondition | None, context: Context | None) -> None:
@@ -283,7 +285,7 @@ def _cms(prepared: Prepared, credential: Credential, *, scheme: Scheme, timestam
     return cms.signed_data(credential, attributes=attributes, value=value, scheme=scheme, token=token)
 
 
-def _read_back(signed: bytes, before: int, limits: Limits) -> None:
+def _read_back(signed: bytes, before: int, limits: Limits) -> Report:
     """R33: a file is delivered only if every signature in it is intact."""
     epoch = datetime(2000, 1, 1, tzinfo=UTC)  # integrity does not depend on the moment
     report = inspect_pdf(
@@ -296,3 +298,11 @@ def _read_back(signed: bytes, before: int, limits: Limits) -> None:
         raise SigningRefused(
             "EDOC-PDF-021", "a signature of the file is not intact", field=names, reason=why, size=before
         )
+    return report
+
+
+def _disagreement(report: Report, at: datetime) -> tuple[Reason, ...]:
+    """R42: the claimed time lies within five minutes of the time stamp, else it is noted."""
+    times = [stamp.time for stamp in report.signatures[-1].timestamps if stamp.kind == "signature" and stamp.time]
+    far = [abs(time - at) for time in times if abs(time - at) > DISAGREEMENT]
+    return tuple(Reason(Code.TIMESTAMP_DISAGREES, {"minutes": str(int(gap.total_seconds() // 60))}) for gap in far)

@@ -382,6 +382,7 @@ def test_a_claimed_time_far_from_the_stamp_is_noted(
     """More than five minutes between claim and stamp are a warning."""
     options = PdfOptions(at=now - timedelta(minutes=9))
     signed = sign_pdf(plain, credential=person.credential, options=options, timestamper=timestamper)
+    assert [(one.code, one.facts["minutes"]) for one in signed.warnings] == [(Code.TIMESTAMP_DISAGREES, "9")]
     report = inspect_pdf(signed.data, context=context)
     assert Code.TIMESTAMP_DISAGREES in {warning.code for warning in report.signatures[0].warnings}
     assert report.verdict is Verdict.VALID
