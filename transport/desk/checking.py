@@ -107,17 +107,21 @@ def judged(data: bytes, *, context: Context, directory: Directory | None) -> Rep
 
 
 def _with_parts(data: bytes, report: Report, *, context: Context, directory: Directory | None) -> Report:
-    """Judge the attachments of a message too; the worst verdict counts, and the main part must be signed."""
+    """Judge the attachments of a message too; the worst verdict counts, and the main part must be signed.
+
+    What a message says of itself is shown only under an intact seal; without any seal its parts speak for themselves.
+    """
     from edoc.envelopes import Envelope
     from edoc.seal import peek
 
-    if not any(signature.integrity is Integrity.INTACT for signature in report.signatures):
+    sealed = any(signature.integrity is Integrity.INTACT for signature in report.signatures)
+    if report.signatures and not sealed:
         return report
     try:
         message = peek(data).message
     except EdocError:
         return report
-    described = replace(report, document=description(message))
+    described = replace(report, document=description(message)) if sealed else report
     if not isinstance(message, Envelope) or not message.attachments:
         return described
     parts = tuple(

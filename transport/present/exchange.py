@@ -123,7 +123,7 @@ def _cells(book: str, row: Row, names: Names, screen: Screen) -> list[str]:
     others = [row.sender] if book == "inbox" else list(row.recipients)
     moment = row.arrived_at if book == "inbox" else row.sent_at
     return [
-        row.ref,
+        _short_ref(row.ref) if screen.terminal else row.ref,
         state_word(row.state, lang),
         catalogue.word(f"verdict.{row.verdict}", lang) if row.verdict else "",
         catalogue.word(f"class.{row.legal_class}", lang) if row.legal_class else "",
@@ -132,6 +132,11 @@ def _cells(book: str, row: Row, names: Names, screen: Screen) -> list[str]:
         _shown(moment, screen),
         row.subject,
     ]
+
+
+def _short_ref(ref: str) -> str:
+    """Return a name short enough for a column that can still be typed: ``msg:`` and the first eight characters."""
+    return ref[:12] if ref.startswith("msg:") else ref
 
 
 def _shown(moment: datetime | None, screen: Screen) -> str:

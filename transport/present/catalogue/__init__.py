@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
 from importlib import resources
 
-from transport.present.text import person_date, person_time
+from transport.present.text import VIETNAM, person_date, person_time
 
 AREAS = ("USE", "CFG", "KEY", "TRU", "PKI", "PDF", "XML", "SIG", "DOC", "EXC", "LED", "STO", "WEB", "INT")
 UNKNOWN_CODE = "EDOC-INT-002"
@@ -91,7 +92,19 @@ def _words() -> dict[str, dict[str, str]]:
 def reason(code: str, facts: Mapping[str, object], lang: str) -> str:
     """Return the sentence of a reason or warning code (signing.md 8); an unknown code stands for itself."""
     texts = _reasons().get(code)
-    return fill(texts[lang], facts) if texts else code
+    return fill(texts[lang], _with_moments(facts)) if texts else code
+
+
+def _with_moments(facts: Mapping[str, object]) -> dict[str, object]:
+    """Turn moments that reports carry as ISO 8601 text into moments, to be shown as people write them (R7)."""
+    shown = dict(facts)
+    for name in ("time", "date"):
+        value = shown.get(name)
+        if isinstance(value, str):
+            with suppress(ValueError):
+                moment = datetime.fromisoformat(value)
+                shown[name] = moment.astimezone(VIETNAM).date() if name == "date" and moment.tzinfo else moment
+    return shown
 
 
 def word(key: str, lang: str, **facts: object) -> str:
