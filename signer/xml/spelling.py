@@ -2,8 +2,8 @@
 
 Exclusive canonical form does not see white space inside tags, the line end a CR stands for, a namespace declaration
 nobody uses, or the sort of quotation mark. A file of ours has none of these freedoms (signing.md 5.4): one of a few
-declarations, one blank between attributes, double quotation marks, the five entities and upper-case references to
-CR, LF and TAB, no CDATA, comment or instruction, and only declarations that are used.
+declarations and a line feed, or none; one blank between attributes, double quotation marks, the five entities and
+upper-case references to CR, LF and TAB; no CDATA, comment or instruction; only declarations that are used.
 """
 
 from __future__ import annotations
@@ -13,24 +13,21 @@ import re
 _NAME = rb"[A-Za-z_\x80-\xff][-A-Za-z0-9._\x80-\xff]*(?::[A-Za-z_\x80-\xff][-A-Za-z0-9._\x80-\xff]*)?"
 _ATTRIBUTE = rb' (?P<n>%s)="(?P<v>(?:[^<&"\t\n\r]++|&(?:amp|lt|gt|quot|apos|#x9|#xA|#xD);)*+)"' % _NAME
 _PLAIN_ATTRIBUTE = _ATTRIBUTE.replace(b"?P<n>", b"?:").replace(b"?P<v>", b"?:")
-_START = rb"<%s(?:%s)*+ ?/?>" % (_NAME, _PLAIN_ATTRIBUTE)
+_START = rb"<%s(?:%s)*+(?: ?/)?>" % (_NAME, _PLAIN_ATTRIBUTE)
 _TEXT = rb"(?:[^<&\r]++|&(?:amp|lt|gt|quot|apos|#xD);)++"
 _TOKEN = re.compile(rb"%s|</%s>|%s" % (_START, _NAME, _TEXT))
-_TAG = re.compile(rb"<(/?)(%s)((?:%s)*+) ?(/?)>" % (_NAME, _PLAIN_ATTRIBUTE))
+_TAG = re.compile(rb"<(/?)(%s)((?:%s)*+)(?: ?(/))?>" % (_NAME, _PLAIN_ATTRIBUTE))
 _ONE = re.compile(_ATTRIBUTE)
 _DECLARATIONS = tuple(
-    f"<?xml version={q}1.0{q} encoding={q}{name}{q}?>{end}".encode("ascii")
-    for q in "\"'"
-    for name in ("UTF-8", "utf-8")
-    for end in ("\n", "")
+    f"<?xml version={q}1.0{q} encoding={q}{name}{q}?>\n".encode("ascii") for q in "\"'" for name in ("UTF-8", "utf-8")
 )
 
 
 def is_plain(data: bytes) -> bool:
     """Tell whether a well-formed file (long runs of text cut out) is in plain spelling."""
     start = next((len(d) for d in _DECLARATIONS if data.startswith(d)), 0)
-    body = data[start:-1] if data.endswith(b"\n") else data[start:]
-    if not body.startswith(b"<") or not body.endswith(b">") or body.find(b"<") != 0:
+    body = data[start:]
+    if not body.startswith(b"<") or not body.endswith(b">"):
         return False
     return _TOKEN.sub(b"", body) == b"" and _declarations_used(body)
 

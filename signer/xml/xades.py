@@ -277,6 +277,8 @@ def values_of(signature: etree._Element) -> Values:
     stamps = signature.findall(".//xades:SignatureTimeStamp/xades:EncapsulatedTimeStamp", _NS)
     if not 1 <= len(certificates) <= 10 or len(stamps) > TOKENS_MAX:
         raise ValueError("too many or no certificates, or too many time stamps")
+    if len({e.text for e in certificates}) != len(certificates):
+        raise ValueError("a certificate twice")
     return Values(
         method=_one(info, "ds:SignatureMethod").get("Algorithm", ""),
         digests=tuple(decode_exact(e.text or "") for e in info.findall("ds:Reference/ds:DigestValue", _NS)),
