@@ -2,11 +2,13 @@
 
 Reachability is compared by pyHanko's difference analysis, which explains every changed object or calls the change
 suspect; on top stand rules of ours for what it lets pass: an earlier signature or its picture altered, a filled field
-replaced, an overlay exchanged or over-large, an unsigned field that paints. In doubt a change is suspect.
+replaced, an overlay exchanged or over-large, an unsigned field that paints, a field that acts, defaults of the form
+by which its fields would be drawn differently. In doubt a change is suspect. A change undone later still counts.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -18,11 +20,11 @@ from pyhanko.sign.fields import FieldMDPSpec, MDPPerm
 
 from signer.pdf.objects import dictionary_of, entry, follow, is_name, items_of
 from signer.pdf.opening import READING_FAULTS
-from signer.pdf.page import Box, Field, PageView, fields, pages
+from signer.pdf.page import Field, PageView, fields, pages
+from signer.pdf.painting import acts, draws_a_frame_at_most, draws_nothing, is_a_plain_widget
 from signer.pdf.refusals import docmdp_of
 from signer.report import Change
 
-_PAINTING = frozenset({b"Tj", b"TJ", b"'", b'"', b"Do", b"sh", b"BI"})
 VALUES_MAX = 2_000_000
 """Values compared in one file (signing.md 4.3, budgets)."""
 
@@ -62,14 +64,23 @@ def _state(reader: PdfFileReader, number: int) -> State:
     return State(number, handler, tuple(fields(handler, views)), tuple(views))
 
 
-def compare(reader: PdfFileReader, before: State, after: State, *, signature: Field) -> tuple[Change, ...]:
-    """Return the changes between the state a signature covers and the latest one."""
+def compare(
+    reader: PdfFileReader, before: State, after: State, *, signature: Field, between: Sequence[State] = ()
+) -> tuple[Change, ...]:
+    """Return the changes between the state a signature covers and the latest one.
+
+    Of the states ``between`` only what is not allowed is reported.
+    """
     if before.revision >= after.revision:
         return ()
     changes = [
         Change(after.revision, "other", False, {"change": text}) for text in _analysed(reader, before, signature)
     ]
     permission = _permission(signature, before)
+    for state in between:
+        passing = (*_form_changes(before, state), *_field_changes(before, state, permission))
+        changes += [change for change in passing if not change.allowed]
+    changes += _form_changes(before, after)
     changes += _field_changes(before, after, permission)
     changes += _document_changes(before, after)
     return tuple(changes)
@@ -124,14 +135,21 @@ def _field_changes(before: State, after: State, permission: int | None) -> list[
         elif former.kind == "/Sig" and field.filled_signature:
             changes.append(_signed_later(field, after))
         elif not _same(former, field, before, after):
-            blank = _is_blank(former)
-            kind = "form-fill" if blank else "form-change"
-            changes.append(_change(after, kind, field, allowed=blank or permission in (2, 3)))
+            changes.append(_filled(former, field, after, permission))
     names = {field.name for field in after.fields}
     gone = [field for field in before.fields if field.name not in names]
     changes += [_change(after, "signature-altered", field, allowed=False) for field in gone if field.filled_signature]
     changes += [_change(after, "form-structure", field, allowed=False) for field in gone if not field.filled_signature]
     return changes
+
+
+def _filled(former: Field, field: Field, state: State, permission: int | None) -> Change:
+    """A field that was there is filled or altered; an empty signature field may only stay empty."""
+    if _over_large(field, state) or (field.kind == "/Sig" and not draws_nothing(field.dictionary)):
+        return _change(state, "overlay", field, allowed=False)
+    if _is_blank(former):
+        return _change(state, "form-fill", field, allowed=True)
+    return _change(state, "form-change", field, allowed=permission in (2, 3))
 
 
 def _change(state: State, kind: str, field: Field, *, allowed: bool) -> Change:
@@ -142,22 +160,74 @@ def _change(state: State, kind: str, field: Field, *, allowed: bool) -> Change:
 def _new_field(field: Field, state: State) -> Change:
     if field.kind != "/Sig":
         return _change(state, "form-structure", field, allowed=False)
-    if not field.filled_signature:
-        return _change(state, "empty-field", field, allowed=_is_blank(field))
-    return _signed_later(field, state)
+    if acts(field.dictionary):
+        return _change(state, "action", field, allowed=False)
+    if not is_a_plain_widget(field.dictionary):
+        return _change(state, "annotation", field, allowed=False)
+    if field.filled_signature:
+        return _signed_later(field, state)
+    if not draws_nothing(field.dictionary):
+        return _change(state, "overlay", field, allowed=False)
+    return _change(state, "empty-field", field, allowed=True)
 
 
 def _signed_later(field: Field, state: State) -> Change:
-    if any(_over_large(box, state.pages[page - 1]) for page, box in field.widgets):
-        return _change(state, "overlay", field, allowed=False)
     value = dictionary_of(field.value)
+    if value is None or "/Contents" not in value:
+        return _change(state, "form-structure", field, allowed=False)  # nobody signed it
+    if _over_large(field, state):
+        return _change(state, "overlay", field, allowed=False)
     kind = "timestamp" if is_name(entry(value, "/SubFilter"), "/ETSI.RFC3161") else "signature"
     return _change(state, kind, field, allowed=True)
 
 
-def _over_large(box: Box, page: PageView) -> bool:
-    width, height = page.size
-    return box[2] * box[3] > width * height / 4
+def _over_large(field: Field, state: State) -> bool:
+    """Say whether the widgets of a field together take more than a quarter of a page."""
+    areas: dict[int, float] = {}
+    for page, box in field.widgets:
+        areas[page] = areas.get(page, 0.0) + box[2] * box[3]
+    sizes = {page: state.pages[page - 1].size for page in areas}
+    return any(area > sizes[page][0] * sizes[page][1] / 4 for page, area in areas.items())
+
+
+def _form_changes(before: State, after: State) -> list[Change]:
+    """What the form says for all its fields may grow, but not change: they would be drawn anew, and otherwise."""
+    former, now = entry(before.handler.root, "/AcroForm"), entry(after.handler.root, "/AcroForm")
+    if not isinstance(former, generic.DictionaryObject) or not isinstance(now, generic.DictionaryObject):
+        return []
+    drawn = any(field.kind != "/Sig" for field in before.fields)
+    kept = [key for key in ("/DA", "/Q") if key in former or drawn]
+    wrong = [key for key in kept if str(entry(former, key)) != str(entry(now, key))]
+    if _asks_to_redraw(now) and not _asks_to_redraw(former):
+        wrong.append("/NeedAppearances")
+    if not _kept(entry(former, "/DR"), entry(now, "/DR"), before.handler, after.handler):
+        wrong.append("/DR")
+    facts = {"field": "/AcroForm", "page": "-", "change": "form-structure"}
+    return [Change(after.revision, "form-structure", False, {**facts, "key": key}) for key in wrong]
+
+
+def _asks_to_redraw(form: generic.DictionaryObject) -> bool:
+    return str(entry(form, "/NeedAppearances")) == "True"
+
+
+def _kept(
+    one: generic.PdfObject | None, other: generic.PdfObject | None, before: PdfHandler, after: PdfHandler
+) -> bool:
+    """Say whether every resource of the form is still there under its name, and the same."""
+    if not isinstance(one, generic.DictionaryObject):
+        return True
+    if not isinstance(other, generic.DictionaryObject):
+        return False
+    for kind in one:
+        left, right = entry(one, kind), entry(other, kind)
+        if isinstance(left, generic.DictionaryObject) and isinstance(right, generic.DictionaryObject):
+            names = [name for name in left if name not in right]
+            pairs = [(left.raw_get(name), right.raw_get(name)) for name in left if name in right]
+            if names or not all(_equal(old, new, before, after) for old, new in pairs):
+                return False
+        elif not _equal(left, right, before, after):
+            return False
+    return True
 
 
 def _same_signature(former: Field, now: Field, before: State, after: State) -> bool:
@@ -169,7 +239,24 @@ def _same_signature(former: Field, now: Field, before: State, after: State) -> b
 
 def _same(former: Field, now: Field, before: State, after: State) -> bool:
     ours, theirs = former.dictionary, now.dictionary
-    keys = ("/AP", "/V", "/DV", "/Rect", "/F", "/FT", "/Ff", "/MK", "/DA", "/AS", "/Lock", "/A", "/AA", "/OC", "/Kids")
+    keys = (
+        "/AP",
+        "/V",
+        "/DV",
+        "/Rect",
+        "/F",
+        "/FT",
+        "/Ff",
+        "/MK",
+        "/DA",
+        "/Q",
+        "/AS",
+        "/Lock",
+        "/A",
+        "/AA",
+        "/OC",
+        "/Kids",
+    )
     return all(
         (key in ours) == (key in theirs)
         and (key not in ours or _equal(ours.raw_get(key), theirs.raw_get(key), before.handler, after.handler))
@@ -216,24 +303,11 @@ def _equal(one: object, other: object, before: PdfHandler, after: PdfHandler) ->
 
 
 def _is_blank(field: Field) -> bool:
-    """Blank: no value, and an appearance without text or picture."""
+    """Blank: no value, and an appearance without text, picture or path but a border or background."""
     value = follow(field.value)
     if value is not None and not isinstance(value, generic.NullObject) and str(value) not in ("", "b''", "/Off"):
         return False
-    holders = [field.dictionary]
-    kids = entry(field.dictionary, "/Kids")
-    for kid in kids if isinstance(kids, generic.ArrayObject) else ():
-        found = dictionary_of(kid)
-        holders += [found] if found is not None else []
-    return not any(_paints(entry(holder, "/AP")) for holder in holders)
-
-
-def _paints(appearance: generic.PdfObject | None) -> bool:
-    if not isinstance(appearance, generic.DictionaryObject):
-        return False
-    if isinstance(appearance, generic.StreamObject):
-        return any(word in _PAINTING for word in appearance.data.split()) or b"BI" in appearance.data
-    return any(_paints(appearance[key]) for key in appearance)
+    return draws_a_frame_at_most(field.dictionary)
 
 
 def _document_changes(before: State, after: State) -> list[Change]:

@@ -42,6 +42,7 @@ READING_FAULTS = (
 what is wrapped is kept to calls of the library."""
 
 _STRUCTURE = re.compile(rb"\bobj\b|\bxref\b|\btrailer\b|startxref")
+_END = re.compile(rb"startxref[\0\t\n\f\r ]+\d{1,12}[\0\t\n\f\r ]+%%EOF")
 _BYTE_RANGE = re.compile(rb"/ByteRange\s*\[")
 
 
@@ -84,10 +85,9 @@ def has_signature(data: bytes) -> bool:
 
 def split_trailing(data: bytes) -> tuple[bytes, bytes]:
     """Return the file up to the end of its last update, and bytes behind it that form none (empty if white space)."""
-    end = data.rfind(b"%%EOF")
-    if end < 0:
+    end = max((match.end() for match in _END.finditer(data)), default=data.rfind(b"%%EOF") + 5)
+    if end < 5:
         return data, b""
-    end += 5
     for line_end in (b"\r\n", b"\n", b"\r"):
         if data.startswith(line_end, end):
             end += len(line_end)

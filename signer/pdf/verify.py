@@ -209,7 +209,8 @@ def _compared(reader: PdfFileReader, one: Found, known: dict[int, State], total:
     if before is None:
         return _broken(one, "C4")
     signed = before.named(one.field.name) or one.field
-    changes = compare(reader, before, after, signature=signed)
+    between = [known[number] for number in range(before.revision + 1, total) if number in known]
+    changes = compare(reader, before, after, signature=signed, between=between)
     suspect = [change for change in changes if not change.allowed]
     later = LaterChanges.SUSPECT if suspect else LaterChanges.ALLOWED
     facts = tuple(
