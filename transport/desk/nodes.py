@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import getpass
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -218,9 +219,11 @@ def serve(console: Console, pins: Pins, wanted: Listening, *, on_ready: Callable
     """
     from transport.http.config import ServeConfig
     from transport.http.limits import HttpLimits
+    from transport.http.reporting import log_lines
     from transport.http.server import serve as run
     from transport.store.lock import ServerLock
 
+    log_lines(sys.stderr)
     with working(console, pins) as node:
         lock = ServerLock(node.office.settings.home)
         lock.acquire()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from datetime import UTC, datetime
+from typing import TextIO
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -16,7 +17,21 @@ from transport.dispatch import Key
 
 LOG = logging.getLogger("edoc.exchange")
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_FIELDS = ("event", "node", "trace_id", "k", "digest", "attempt", "problem", "instance", "limit", "steps")
+_FIELDS = (
+    "event",
+    "node",
+    "trace_id",
+    "k",
+    "digest",
+    "attempt",
+    "problem",
+    "instance",
+    "limit",
+    "steps",
+    "kind",
+    "code",
+    "error",
+)
 
 
 class JsonLines(logging.Formatter):
@@ -36,6 +51,19 @@ class JsonLines(logging.Formatter):
         if record.exc_info is not None and record.exc_info[0] is not None:
             line["exception"] = record.exc_info[0].__name__
         return json.dumps(line, ensure_ascii=True, separators=(",", ":"), default=str)
+
+
+def log_lines(stream: TextIO) -> None:
+    """Write every log line of this process to a stream as JSON lines: events of the exchange, warnings of libraries.
+
+    Without this a failure inside a library would print its traceback, which may quote what it worked on (I8).
+    """
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonLines())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("edoc").setLevel(logging.INFO)
 
 
 class Reporting:
