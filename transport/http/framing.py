@@ -27,6 +27,7 @@ class Framer:
         self._limits = limits
         self._head = bytearray()
         self._body_left = 0
+        self._ended = False  # after a PUT without a length: what follows may be its body, so no request is seen in it
 
     @property
     def started(self) -> bool:
@@ -46,7 +47,7 @@ class Framer:
         """
         passed = bytearray()
         left = memoryview(data)
-        while left:
+        while left and not self._ended:
             if self._body_left:
                 part = left[: self._body_left]
                 passed += part
@@ -92,7 +93,9 @@ class Framer:
             raise _shape(431, "headers_max")
         if _LINE.fullmatch(line) is None:
             raise _shape(400)
-        return _body_length([_field(raw) for raw in fields])
+        pairs = [_field(raw) for raw in fields]
+        self._ended = line.startswith(b"PUT ") and all(name != b"content-length" for name, _ in pairs)
+        return _body_length(pairs)
 
 
 def _field(raw: bytes) -> tuple[bytes, bytes]:

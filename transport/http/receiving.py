@@ -280,8 +280,11 @@ class Receiving:
             return receipt_answer(made.status, made.receipt, made.ledger)
         except Problem:
             raise
-        except StoreError as error:  # its contract: nothing was stored
-            raise _storage_problem(error) from error
+        except StoreError as error:
+            if error.facts.get("unclear"):
+                self.report.event(logging.ERROR, "receive.failed", k=k_of(key), problem=error.code)
+                return self._look_again(key, announced.sha256, error)
+            raise _storage_problem(error) from error  # its contract: nothing was stored
         except Exception as error:
             # The writer may have died in the middle of COMMIT: only a fresh look at K tells (exchange.md 3.1).
             self.report.event(logging.ERROR, "receive.failed", k=k_of(key), problem=type(error).__name__)

@@ -63,7 +63,8 @@ class Exchange:
         finally:
             self._count(request, -1)
         unread = request.body_exists and not request.content.is_eof()
-        if unread or response.status == 411:  # what follows a body of unknown length has no certain meaning
+        unbounded = request.method == "PUT" and "Content-Length" not in request.headers
+        if unread or unbounded:  # what follows a body of unknown length has no certain meaning
             response.force_close()
         if self.receiving.draining:
             response.force_close()

@@ -14,6 +14,8 @@ from transport.errors import Problem
 
 PREFIX = "urn:edoc:problem:"
 MAX_BYTES = 16 * 1024
+MAX_RETRY_AFTER = 7 * 24 * 3600
+"""Seconds; no deadline is later (exchange.md 6), and a longer wish is cut to it."""
 VERSIONS = ("v1",)
 
 
@@ -99,5 +101,6 @@ def read_problem(body: bytes, status: int) -> Problem | None:
     if row is None or status not in row.statuses:
         return None
     after = members.get("retry_after")
+    wait = min(after, MAX_RETRY_AFTER) if type(after) is int and after >= 0 else None
     facts = {name: members[name] for name in _SHOWN if name in members}
-    return Problem(row.name, status, row.en, retry_after=after if type(after) is int and after >= 0 else None, **facts)
+    return Problem(row.name, status, row.en, retry_after=wait, **facts)
