@@ -13,12 +13,13 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from edoc import __version__
 from edoc import seal as seals
-from edoc.agencies import Directory
 from edoc.envelopes import Envelope, Party, ResponseFor, StaffInfo, StatusMessage
 from edoc.lifecycle import observed, parse_description, who_may_send
+from edoc.matching import KnownDocument, match, may_report
 from signer.report import Report as JudgedReport
 from transport import points
 from transport.dispatch import Key, lane_of
@@ -144,8 +145,8 @@ def prepare_status(office: Office, arrival: ArrivalView, report: Report, now: da
     clocking = Clocking(at, "registered", "information-only")
     submission = Submission(
         sealed,
-        arrival.key.recipient,
-        (arrival.key.sender,),
+        office.code,
+        (office.directory().canonical(arrival.key.sender),),  # the document may have named it by an old code
         clocking,
         int(lane),
         at,
@@ -254,42 +255,54 @@ def _apply_status(office: Office, effect: EffectClaim, now: datetime) -> None:
     arrival = arrival_of(office, int(effect.facts["inbox"]))
     message = message_of(office, arrival.sha256)
     assert isinstance(message, StatusMessage)
-    sent = find_document(office, message, arrival.key.sender)
+    found = find_document(office, message, arrival.key.sender)
 
     def work(unit: Unit) -> None:
-        if sent is None:
+        if found is None:
             log.warning("status.unmatched", extra={"k": arrival.key.message_id, "code": message.code})
         else:
-            _record_status(office, unit, arrival, message, sent, now)
+            _record_status(office, unit, arrival, message, found, now)
         _finish(unit, effect, now)
 
     office.store.do(work)
     points.reached("effect.committed")
 
 
-def find_document(office: Office, message: StatusMessage, reporter: str) -> SentMessage | None:
-    """Return our document that a status is about: sent by us, to the agency that reports."""
-    about = message.response_for
-    refs = [about.document_id, about.code] if about.document_id else [about.code]
-    for ref in refs:
-        try:
-            found = office.store.read(lambda connection, ref=ref: outbox.find(connection, ref))  # type: ignore[misc]
-        except Exception:  # noqa: S112 - not found or ambiguous: the next way of naming is tried
-            continue
-        if any(office_same(office.directory(), one.key.recipient, reporter) for one in found.dispatches):
-            return found
-    return None
+@dataclass(frozen=True, slots=True)
+class About:
+    """Our document that a status is about, and the dispatch to the agency that reports."""
+
+    sent: SentMessage
+    key: Key
 
 
-def office_same(directory: Directory, first: str, second: str) -> bool:
-    """Tell whether two codes name one agency."""
-    return directory.same(first, second)
+def find_document(office: Office, message: StatusMessage, reporter: str) -> About | None:
+    """Return our document that a status is about, sent to the agency that reports; ``None`` for none or several.
+
+    The reporter is the sender whose seal was verified, never what the status says (edxml.md 9).
+    """
+    about, same = message.response_for, office.directory().same
+    asked = partial(outbox.about, document_id=about.document_id, code=about.code)
+    known: dict[KnownDocument, About] = {}
+    for sent in office.store.read(asked):
+        key = next((one.key for one in sent.dispatches if same(one.key.recipient, reporter)), None)
+        if key is not None:  # the newest of several transmissions of one document stands for it
+            known.setdefault(_known_document(office, sent, key), About(sent, key))
+    matched = match(about, tuple(known), same=same)
+    if matched is None or not may_report(message, matched, same=same):
+        return None
+    return known[matched]
+
+
+def _known_document(office: Office, sent: SentMessage, key: Key) -> KnownDocument:
+    row = sent.row
+    return KnownDocument(row.document_id, office.code, (key.recipient,), f"{row.number}/{row.notation}", row.date)
 
 
 def _record_status(
-    office: Office, unit: Unit, arrival: ArrivalView, message: StatusMessage, sent: SentMessage, now: datetime
+    office: Office, unit: Unit, arrival: ArrivalView, message: StatusMessage, about: About, now: datetime
 ) -> None:
-    key = Key(office.code, arrival.key.sender, sent.message_id)
+    sent, key = about.sent, about.key
     before = statuses.latest(unit.connection, key, "in")
     state = observed(before.status.code if before else None, message.code)
     applied = who_may_send(message.code) == "recipient" and (state == message.code or message.code in ("15", "16"))

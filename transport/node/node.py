@@ -30,7 +30,7 @@ from transport.node.outgoing import Outgoing
 from transport.node.receiving import Answer
 from transport.node.sending import Sent
 from transport.store import directory as directories
-from transport.store import inbox, outbox
+from transport.store import outbox
 from transport.store.values import DispatchView, Known, LedgerRef, Page, RowFilter
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from transport.http.addresses import Reach
     from transport.settings import Settings
+    from transport.store.store import Unit
 
 EFFECT_POLL_SECONDS = 1.0
 """How often effects are looked for beside the wake-ups."""
@@ -50,8 +51,8 @@ class Node:
         self.office = office
         self._tls, self._reach = tls, reach
         self._held: set[Key] = set()
-        self._conflicts: set[tuple[Key, str]] = set()
         self._lock = threading.Lock()
+        self._conflicting = threading.Lock()
 
     @classmethod
     def open(
@@ -94,7 +95,7 @@ class Node:
     # --- what the exchange server asks ------------------------------------------------------------------------------
 
     def partner_for(self, keyid: str) -> wire.Caller | None:
-        """Return whose request key this is today, or ``None``."""
+        """Return whose request key this is, or ``None``; whether it is registered today is judged with the parties."""
         for partner in self.office.store.read(directories.partners):
             for known, spki in partner.request_keys:
                 if known == keyid:
@@ -108,6 +109,8 @@ class Node:
             Problem: ``forbidden``, ``unknown-recipient``, ``recipient-moved``.
         """
         directory, day = self.office.directory(), vietnam_day(now)
+        if not any(one.data == partner.public_key for one in directory.certificates(partner.code, "request", day)):
+            raise Problem("forbidden", 403, "the key is not registered today")
         if not any(directory.same(code, key.sender) for code in partner.agencies):
             raise Problem("forbidden", 403, "the caller does not speak for this agency")
         if not directory.same(key.recipient, self.office.code):
@@ -116,27 +119,19 @@ class Node:
             successor = directory.successor_of(key.recipient)
             raise Problem("recipient-moved", 410, "the code is closed", successor=successor.code if successor else None)
 
-    def canonical(self, key: Key) -> Key:
-        """Return K with its agencies as the directory names them: old and new code are one agency."""
-        directory = self.office.directory()
-        return Key(directory.canonical(key.sender), directory.canonical(key.recipient), key.message_id)
-
     def known(self, key: Key) -> Known | None:
-        """S4: return what is known of K."""
-        return self.office.store.read(lambda connection: inbox.known(connection, key))
+        """S4: return what is known of K; old and new code of an agency are the same."""
+        return receiving.known_of(self.office, key)
 
     def conflict(self, key: Key, *, sha256: str, now: datetime) -> None:
-        """S4: leaf ``id-conflict`` for K under another digest, once per K and digest."""
-        with self._lock:
-            if (key, sha256) in self._conflicts:
-                return
-            self._conflicts.add((key, sha256))
+        """S4: leaf ``id-conflict`` for K, spelled as it was received, under another digest: once per K and digest."""
         evidence = record("IdConflict", msg=key.message_id, sender=key.sender, recipient=key.recipient, env=sha256)
         digest = hashlib.sha256(evidence).hexdigest()
-        if self.office.store.read(lambda connection: self.office.log.find(connection, receipt=digest)):
-            return
-        self.office.store.do(
-            lambda unit: self.office.append(
+
+        def work(unit: Unit) -> None:
+            if self.office.log.find(unit.connection, receipt=digest):
+                return
+            self.office.append(
                 unit,
                 "id-conflict",
                 at=now,
@@ -146,7 +141,10 @@ class Node:
                 side="r",
                 fields={"env": sha256, "reason": "message-id-conflict"},
             )
-        )
+
+        with self._conflicting:  # two requests with the same bytes: the second finds the leaf of the first
+            if not self.office.store.read(lambda connection: self.office.log.find(connection, receipt=digest)):
+                self.office.store.do(work)
 
     def ready(self) -> tuple[bool, dict[str, str]]:
         """Tell whether the node can receive: database, ledger, receipt key."""
@@ -183,7 +181,11 @@ class Node:
         self, key: Key, data: bytes, *, sha256: str, received_at: datetime, peer: LedgerRef | None, now: datetime
     ) -> Answer:
         """S8 to S11; see ``receiving.receive``."""
-        return receiving.receive(self.office, key, data, sha256=sha256, received_at=received_at, peer=peer, now=now)
+        try:
+            return receiving.receive(self.office, key, data, sha256=sha256, received_at=received_at, peer=peer, now=now)
+        except receiving.IdTaken as taken:
+            self.conflict(taken.known.key, sha256=sha256, now=now)
+            raise
 
     def metadata(self, now: datetime) -> dict[str, object]:
         """Return what this node says of itself (exchange.md 8)."""

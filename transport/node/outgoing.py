@@ -33,6 +33,7 @@ from transport.dispatch import (
 from transport.errors import ReceiptInvalid, StoreError
 from transport.intake import vietnam_day
 from transport.ledger import event
+from transport.ledger.schema import REFUSALS
 from transport.node.office import Office, milliseconds, peer_field, record
 from transport.receipts import Expected, VerifiedReceipt
 from transport.store import directory as directories
@@ -200,8 +201,11 @@ class Outgoing:
             )
             log.warning("receipt.late", extra={"k": _shown(key)})
         leaf: dict[str, event.Value] = {"env": receipt.sha256, **(peer_field(peer) or {})}
+        note = ""
         if not accepted:
-            leaf["reason"] = receipt.reasons[0].code
+            reason = receipt.reasons[0].code
+            note = "" if reason in REFUSALS else reason  # a code of a newer partner still ends the dispatch
+            leaf["reason"] = "other" if note else reason
         ticket = self.office.append(
             unit,
             "relayed" if accepted else "relay-refused",
@@ -210,6 +214,7 @@ class Outgoing:
             rtype="receipt",
             key=key,
             side="s",
+            people={"note": note},
             fields=leaf,
         )
         outbox.settle(

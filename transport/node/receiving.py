@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, time
 from typing import TYPE_CHECKING
 
+from edoc.agencies import Directory
 from edoc.documents import type_of
 from edoc.envelopes import Envelope
 from edoc.errors import CannotJudge
@@ -69,6 +70,7 @@ class Arrived:
     sha256: str
     peer: LedgerRef | None
     now: datetime
+    directory: Directory
 
     @property
     def key(self) -> Key:
@@ -89,10 +91,13 @@ def receive(
     """S8 to S11: judge the bytes, sign the receipt, commit; return the answer to give.
 
     Raises:
+        IdTaken: K was used for other bytes in the meantime.
         Problem: the bytes can be neither accepted nor refused now; this request has committed nothing.
         StoreError: nothing was stored, or, with ``unclear`` in its facts, nobody knows.
     """
-    arrived = Arrived(Delivery(key, data, milliseconds(received_at)), sha256, peer, milliseconds(now))
+    arrived = Arrived(
+        Delivery(key, data, milliseconds(received_at)), sha256, peer, milliseconds(now), office.directory()
+    )
     outcome = judge(office, arrived.delivery, now)
     points.reached("receive.judged")
     staged = office.store.stage(data) if outcome.opened is not None else None
@@ -103,21 +108,38 @@ def receive(
     try:
         ticket = office.store.do(lambda unit: _commit(office, unit, arrived, outcome, staged, new))
     except Conflict:
-        return stored_answer(office, key)
+        return _stored_answer(office, key, sha256)
     points.reached("receive.committed")
     office.on_work()
     return Answer(201 if outcome.opened is not None else 422, signed, office.ref(ticket))
 
 
-def stored_answer(office: Office, key: Key) -> Answer:
-    """Return the answer for a message that was answered before: the stored receipt, byte for byte.
+class IdTaken(Problem):
+    """Another request has used K for other bytes in the meantime; ``known`` is what stands (S4)."""
+
+    def __init__(self, known: Known) -> None:
+        super().__init__("message-id-conflict", 409, "the id is taken", receipt=known.receipt.sha256)
+        self.known = known
+
+
+def known_of(office: Office, key: Key) -> Known | None:
+    """Return what is known of K, however its agencies are spelled."""
+    directory = office.directory()
+    return office.store.read(lambda connection: inbox.known_to_be(connection, key, directory.same))
+
+
+def _stored_answer(office: Office, key: Key, sha256: str) -> Answer:
+    """Return the answer for a message that was answered in the meantime: the stored receipt, byte for byte (S4).
 
     Raises:
+        IdTaken: it was answered for other bytes.
         Problem: there is none.
     """
-    known = office.store.read(lambda connection: inbox.known(connection, key))
+    known = known_of(office, key)
     if known is None:
         raise Problem("internal", 500, "K was taken and is not known")
+    if known.sha256 != sha256:
+        raise IdTaken(known)
     return answer_of(known)
 
 
@@ -214,7 +236,13 @@ def _new_receipt(key: Key, receipt: receipts.Receipt, signed: bytes) -> NewRecei
 def _commit(
     office: Office, unit: Unit, arrived: Arrived, outcome: Outcome, staged: Staged | None, new: NewReceipt
 ) -> Ticket:
-    """S11: blob row, leaf, receipt, inbox row and effects, together or not at all."""
+    """S11: blob row, leaf, receipt, inbox row and effects, together or not at all.
+
+    Raises:
+        Conflict: K has its receipt, perhaps under another spelling of its agencies, which the unique key does not see.
+    """
+    if inbox.known_to_be(unit.connection, arrived.key, arrived.directory.same) is not None:
+        raise Conflict(("receipt.message_id",))
     if outcome.opened is None:
         assert outcome.refusal is not None
         ticket = _refusal_leaf(office, unit, arrived, outcome.refusal, outcome.unsealed, new)

@@ -7,6 +7,7 @@ its caller looks up the receipt that was there first.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, datetime
 
 from sqlalchemy import Connection
@@ -28,6 +29,7 @@ __all__ = [
     "by_key",
     "find",
     "known",
+    "known_to_be",
     "next_arrival_number",
     "record_verification",
     "refuse",
@@ -72,6 +74,21 @@ def known(connection: Connection, key: Key) -> Known | None:
         received_at=moment(number(row[3])),
         receipt=receipt,
     )
+
+
+def known_to_be(connection: Connection, key: Key, same: Callable[[str, str], bool]) -> Known | None:
+    """Return what is known of K however its agencies are spelled: old and new code are one agency (exchange.md 1).
+
+    ``same`` says whether two codes mean one agency; the answer carries the spelling under which K was received.
+    """
+    rows = connection.exec_driver_sql(
+        "SELECT sender, recipient FROM receipt WHERE direction = 'out' AND message_id = ? ORDER BY id",
+        (key.message_id,),
+    ).all()
+    for sender, recipient in rows:
+        if same(text(sender), key.sender) and same(text(recipient), key.recipient):
+            return known(connection, Key(text(sender), text(recipient), key.message_id))
+    return None
 
 
 def accept(unit: Unit, key: Key, arrival: NewArrival, receipt: NewReceipt, ticket: Ticket) -> int:

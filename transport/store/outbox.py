@@ -29,7 +29,7 @@ from transport.dispatch import (
 from transport.errors import TransportError
 from transport.store import circuit as circuits
 from transport.store.claims import claim_due, end_attempt
-from transport.store.outlist import attempts, by_source, dispatches, find, rows, view_of
+from transport.store.outlist import about, attempts, by_source, dispatches, find, rows, view_of
 from transport.store.records import Record, text
 from transport.store.times import day_text, millis
 from transport.store.values import (
@@ -43,6 +43,7 @@ from transport.store.values import (
 from transport.store.writer import Unit
 
 __all__ = [
+    "about",
     "attempts",
     "by_source",
     "claim_due",

@@ -168,6 +168,28 @@ def find(connection: Connection, ref: str, *, year: int | None = None) -> SentMe
     return _sent(connection, records[0])
 
 
+ABOUT_MAX = 50
+"""Documents looked at when a status names one by its code alone."""
+
+
+def about(connection: Connection, *, document_id: str, code: str) -> tuple[SentMessage, ...]:
+    """Return the documents sent that a status may be about, newest first: by DocumentId, else by number/notation.
+
+    The words are the other side's: they are compared whole, and are no REF.
+    """
+    number_, _, notation = code.partition("/")
+    for where, values in (
+        ("m.document_id = ?", (document_id,)),
+        ("m.number = ? AND m.notation = ?", (number_, notation)),
+    ):
+        records = connection.exec_driver_sql(
+            f"{_MESSAGE} WHERE m.kind = 'edoc' AND {where} ORDER BY m.id DESC LIMIT {ABOUT_MAX}", values
+        ).all()
+        if records and values[0]:
+            return tuple(_sent(connection, record) for record in records)
+    return ()
+
+
 def _sent(connection: Connection, record: Record) -> SentMessage:
     return SentMessage(
         row=_row(connection, record, None),
