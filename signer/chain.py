@@ -359,6 +359,8 @@ def _structural_fault(path: tuple[bytes, ...]) -> tuple[Code, str] | None:
 
     The answer depends on the certificates alone, so it is remembered: an office's letters share their authorities.
     """
+    if not _may_issue(certificates.certificate(path[-1])):
+        return Code.CHAIN_CONSTRAINTS_FAILURE, "basicConstraints"
     try:
         _drive(_validate(path))
     except ValidationError as error:
@@ -366,6 +368,20 @@ def _structural_fault(path: tuple[bytes, ...]) -> tuple[Code, str] | None:
     except (PathError, ValueError, TypeError, KeyError, OverflowError, UnsupportedAlgorithm) as error:
         return Code.CERTIFICATE_CHAIN_GENERAL_FAILURE, type(error).__name__
     return None
+
+
+def _may_issue(anchor: x509.Certificate) -> bool:
+    """Say whether an anchor vouches for others too: a certificate given to know one signer by is no authority.
+
+    Old roots without any extension are.
+    """
+    kinds = {type(extension.value): extension.value for extension in anchor.extensions}
+    basic, usage = kinds.get(x509.BasicConstraints), kinds.get(x509.KeyUsage)
+    if isinstance(basic, x509.BasicConstraints) and not basic.ca:
+        return False
+    if isinstance(usage, x509.KeyUsage):
+        return usage.key_cert_sign
+    return isinstance(basic, x509.BasicConstraints) or not kinds
 
 
 async def _validate(path: tuple[bytes, ...]) -> None:

@@ -57,6 +57,17 @@ def ask(now: datetime) -> Ask:
 class TestPaths:
     """RFC 5280 chapter 6, by the engine, over paths found within limits."""
 
+    def test_a_signers_certificate_as_anchor_vouches_for_nobody_else(
+        self, pki: DevPki, now: datetime, ask: Ask
+    ) -> None:
+        """Whoever is known by an own certificate cannot issue others with its key, beside the root or alone."""
+        known = pki.issue(Role.PERSON, MAU)
+        alone = anchored([known.certificate], Purpose.SIGNERS)
+        forged = issue_below(pki, Authority(known.certificate, known.key), Subject("Trần Thị Mẫu"), at=now - DAY)
+        assert ask(known, alone).sub_indications == ()
+        for trust in (alone, pki.trust(at=now).merged(alone), pki.trust(at=now)):
+            assert Code.CHAIN_CONSTRAINTS_FAILURE in ask(forged, trust).sub_indications
+
     @pytest.mark.parametrize("key_type", ["p256", "p384", "rsa2048", "rsa3072"])
     def test_good_paths_of_all_kinds_of_keys(self, ask: Ask, now: datetime, key_type: str) -> None:
         pki = DevPki.create(at=now - 30 * DAY, key_type=key_type)
