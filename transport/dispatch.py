@@ -253,6 +253,10 @@ CLASS_OF_PROBLEM: dict[str, Class] = {
 """Registered problems (exchange.md 3.2); names outside this table end nothing and are retried."""
 
 
+PENDING_SOON = 10
+"""Attempts within which a 202 is asked again at once; a partner that says nothing else is asked with back-off."""
+
+
 class Answer(StrEnum):
     """How an attempt ended, as the courier sees it."""
 
@@ -270,7 +274,8 @@ class Answer(StrEnum):
 class Ended:
     """The facts of an ended attempt. ``exposed``: at least one body byte left in it. ``retry_after`` in seconds.
 
-    ``failures`` counts attempts since submit or requeue, this one included.
+    ``failures`` counts attempts since submit or requeue, this one included. ``once_more`` asks for one more attempt
+    before a final problem counts (3.2, ``unknown-recipient``).
     """
 
     answer: Answer
@@ -280,6 +285,7 @@ class Ended:
     exposed: bool = False
     problem: str | None = None
     retry_after: float | None = None
+    once_more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,7 +325,7 @@ def decide(ended: Ended, rng: Callable[[float, float], float]) -> Transition:
         pause=_pause(ended, rng, slow=slow),
         problem=ended.problem,
         alarm=slow,
-        transport_failure=ended.answer is Answer.UNREACHABLE,
+        transport_failure=ended.answer in (Answer.UNREACHABLE, Answer.NOTHING, Answer.REDIRECT),
         opens_circuit=timedelta(seconds=ended.retry_after or 0) if overloaded else None,
         answered=answered and not overloaded,
     )
@@ -341,7 +347,7 @@ def _event_of(ended: Ended) -> Event:
         return Event.REJECTION
     if _registered(ended):
         final = CLASS_OF_PROBLEM[ended.problem or ""] is Class.FINAL
-        return Event.FINAL_PROBLEM if final else Event.SETBACK
+        return Event.FINAL_PROBLEM if final and not ended.once_more else Event.SETBACK
     if ended.answer is Answer.ABSENT:
         return Event.SETBACK
     if ended.answer in (Answer.UNREACHABLE, Answer.REDIRECT) and not ended.exposed:
@@ -356,7 +362,7 @@ def _is_slow(ended: Ended) -> bool:
 
 
 def _pause(ended: Ended, rng: Callable[[float, float], float], *, slow: bool) -> timedelta:
-    if ended.answer is Answer.PENDING:
+    if ended.answer is Answer.PENDING and ended.failures <= PENDING_SOON:
         return timedelta(seconds=max(1.0, ended.retry_after or 0.0))
     pause = backoff(ended.lane, ended.failures, rng, ended.retry_after)
     return max(pause, SLOWLY) if slow else pause

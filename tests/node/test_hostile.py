@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from edoc import seal as seals
 from edoc.envelopes import Party, ResponseFor, StatusMessage
+from signer.devpki import DevPki
 from tests.world import ORGANS, letter
 from transport import receipts
 from transport.courier import Reply
@@ -28,6 +31,7 @@ from transport.store.values import RowFilter
 
 if TYPE_CHECKING:
     from tests.world import World
+    from transport.store.store import Unit
 
 A, B = "H99.01", "H99.02"
 OLD = {A: "000.00.01.H99", B: "000.00.02.H99"}
@@ -179,3 +183,70 @@ def test_a_status_moves_only_the_document_it_names_and_only_from_its_recipient(w
     for words in (f"msg:{sent.message_id}", "in:1", "%", "120/SMA-VP"):
         asked = replace(about, document_id=words, code="0/0")
         assert find(status(world, asked), B) is None, "what a status says is no REF"
+
+
+def test_an_unknown_recipient_is_believed_the_second_time(world: World) -> None:
+    message_id = (
+        world.nodes[A].send(letter(at=world.clock.now), now=world.clock.now, allow_information_only=True).message_id
+    )
+    outgoing = Outgoing(world.nodes[A].office)
+    states = []
+    for _ in range(2):
+        (claim,) = outgoing.claim(world.clock.turn(timedelta(minutes=1)), "test", 1)
+        outgoing.settle(claim, Reply("problem", 404, problem="unknown-recipient", exposed=True), world.clock.now)
+        states.append(world.dispatch(A, message_id).state)
+    assert states == [State.QUEUED, State.REFUSED]
+
+
+def test_after_202_the_recipient_is_asked_before_the_bytes_go_again(world: World) -> None:
+    world.nodes[A].send(letter(at=world.clock.now), now=world.clock.now, allow_information_only=True)
+    outgoing = Outgoing(world.nodes[A].office)
+    asked = []
+    for _ in range(2):
+        (claim,) = outgoing.claim(world.clock.turn(timedelta(minutes=1)), "test", 1)
+        parcel = outgoing.parcel(claim, world.clock.now)
+        assert parcel is not None
+        asked.append(parcel.ask_first)
+        outgoing.settle(claim, Reply("nothing", 202, retry_after=1, exposed=True), world.clock.now)
+    assert asked == [False, True]
+
+
+@pytest.fixture
+def answerable(tmp_path: Path, now: datetime) -> Iterator[World]:
+    """Two offices whose certificates name where their status can be asked; nobody answers there."""
+    from tests import world as worlds
+
+    made = worlds.build(tmp_path, DevPki.create(at=now - timedelta(days=30), base_url="http://127.0.0.1:1"), now)
+    yield made
+    made.close()
+
+
+def test_a_receipt_whose_certificate_cannot_be_judged_now_is_neither_believed_nor_called_false(
+    answerable: World,
+) -> None:
+    world = answerable
+    office = world.nodes[A].office
+    message_id = (
+        world.nodes[A].send(letter(at=world.clock.now), now=world.clock.now, allow_information_only=True).message_id
+    )
+    outgoing = Outgoing(office)
+    (claim,) = outgoing.claim(world.clock.now, "test", 1)
+    parcel = outgoing.parcel(claim, world.clock.now)
+    assert parcel is not None
+    status, receipt = put(world, parcel.key, parcel.data)
+    lists = office.store.do(lambda unit: unit.connection.exec_driver_sql("DELETE FROM revocation").rowcount)
+    assert lists
+    outgoing.settle(claim, Reply("receipt", status, receipt, exposed=True), world.clock.now)
+    assert world.dispatch(A, message_id).state is State.UNKNOWN
+    kinds = [one.leaf.kind for one in world.nodes[A].show(f"msg:{message_id}", now=world.clock.now).timeline]
+    assert kinds == ["sent"], "no leaf says that the receipt is false"
+    outgoing.office.store.do(partial(restore, pki=world.pki, now=world.clock.now))
+    (claim,) = outgoing.claim(world.clock.turn(timedelta(minutes=1)), "test", 1)
+    outgoing.settle(claim, Reply("receipt", 200, receipt, exposed=True), world.clock.now)
+    assert world.dispatch(A, message_id).state is State.DELIVERED
+
+
+def restore(unit: Unit, pki: DevPki, now: datetime) -> None:
+    """Put the lists of revoked certificates back."""
+    for crl in (pki.crl(at=now), pki.root_crl(at=now)):
+        directories.keep_revocation(unit, "crl", crl, fetched_at=now, next_update=None)

@@ -102,7 +102,7 @@ class Outgoing:
             sha256=claim.sha256,
             size=claim.size,
             endpoint=partner.url,
-            ask_first=unknown and claim.size > ASK_FIRST_BYTES,
+            ask_first=unknown and (claim.size > ASK_FIRST_BYTES or claim.last_status == 202),
             ledger=claim.sent,
             expect=unknown or claim.size > EXPECT_ABOVE_BYTES,
             trace=claim.trace,
@@ -118,7 +118,10 @@ class Outgoing:
             try:
                 verified = self.verify(claim.key, reply.body, size=claim.size, sha256=claim.sha256, now=now)
             except (ReceiptInvalid, SignerError) as error:
-                self._receipt_invalid(claim, reply, now, error)
+                if isinstance(error, ReceiptInvalid) and _needs_of(error):
+                    self._undecided(claim, reply, now)
+                else:
+                    self._receipt_invalid(claim, reply, now, error)
                 return
             points.reached("settle.verified")
             self.apply_receipt(claim.key, reply.body, verified, peer=reply.ledger, now=now, status=reply.status)
@@ -238,6 +241,7 @@ class Outgoing:
             exposed=reply.exposed,
             problem=reply.problem,
             retry_after=reply.retry_after,
+            once_more=reply.problem == "unknown-recipient" != claim.last_problem,
         )
         transition = decide(ended, random.uniform)
         end = AttemptEnd(
@@ -264,6 +268,11 @@ class Outgoing:
         for kind in ("id-conflict", "relay-refused") if problem == "message-id-conflict" else ("relay-refused",):
             self.office.append(unit, kind, at=now, evidence=evidence, rtype="record", key=key, side="s", fields=fields)
 
+    def _undecided(self, claim: Claim, reply: Reply, now: datetime) -> None:
+        """T4 for a receipt whose certificate's status is not at hand: nothing is judged blindly, it is asked again."""
+        log.warning("receipt.undecided", extra={"k": _shown(claim.key), "attempt": claim.attempt})
+        self._without_receipt(claim, Reply("nothing", reply.status, reply.body, exposed=True), now)
+
     def _receipt_invalid(self, claim: Claim, reply: Reply, now: datetime, error: ReceiptInvalid | SignerError) -> None:
         """T4 for a receipt that does not verify: unknown, bytes kept, leaf and alarm."""
         reason = error.reason if isinstance(error, ReceiptInvalid) else "receipt-signature"
@@ -271,13 +280,15 @@ class Outgoing:
         transition = decide(ended, random.uniform)
         end = AttemptEnd("no-proof", reply.status, reason, reply.body[:LIMIT_KEPT_BYTES], None)
 
+        evidence = self.office.store.stage(reply.body)
+
         def work(unit: Unit) -> None:
             if outbox.outcome(unit, claim, transition, now=now, end=end):
                 self.office.append(
                     unit,
                     "receipt-invalid",
                     at=now,
-                    evidence=unit.keep(reply.body[:LIMIT_KEPT_BYTES]),
+                    evidence=unit.keep(evidence),
                     rtype="receipt",
                     key=claim.key,
                     side="s",

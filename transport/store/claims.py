@@ -156,7 +156,8 @@ def _lease(connection: Connection, found: Record, now: datetime, owner: str) -> 
 
 _CLAIM = """
     SELECT m.sender, d.recipient, m.message_id, d.owner, d.attempt, d.lane, m.sha256, m.size, d.exposed,
-        d.recall_requested, d.submitted_at, d.deadline, d.trace, l.origin, e.idx, f.leaf, d.failures
+        d.recall_requested, d.submitted_at, d.deadline, d.trace, l.origin, e.idx, f.leaf, d.failures,
+        d.problem_status, d.problem
     FROM dispatch d JOIN message m ON m.id = d.message
     LEFT JOIN ledger_leaf f ON f.ticket = d.sent_ticket LEFT JOIN ledger_entry e ON e.ticket = d.sent_ticket
     LEFT JOIN ledger_log l ON l.id = e.log
@@ -182,6 +183,8 @@ def _claim(connection: Connection, number: int, *, came_from: State) -> Claim:
         trace=row[12],
         sent=None if row[14] is None else LedgerRef(row[13], row[14], bytes(row[15]).hex()),
         failures=row[16],
+        last_status=row[17],
+        last_problem=row[18],
     )
 
 

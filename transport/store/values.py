@@ -68,6 +68,8 @@ class Claim:
     trace: str
     sent: LedgerRef | None  # leaf ``sent`` of this dispatch
     failures: int = 1  # attempts since submit or requeue, this one included: the n of the back-off
+    last_status: int | None = None  # HTTP status of the attempt before, if it got an answer
+    last_problem: str | None = None  # and the problem it named
 
 
 @dataclass(frozen=True, slots=True)
