@@ -31,6 +31,8 @@ def wrapping(examined: Sequence[Examined], document: Document) -> tuple[Examined
         path = _misplaced(one, document) or _fake_object(one) or _twin(one, document, covered)
         if path is not None:
             reasons += [Reason(Code.FORMAT_FAILURE), Reason(Code.XML_WRAPPING, {"path": path})]
+        if one.is_intact and _covers_no_content(one):
+            reasons += [Reason(Code.FORMAT_FAILURE), Reason(Code.CONTENT_NOT_SIGNED, {"name": "/"})]
         if one.counters is not None and not _is_counter_signature(one):
             reasons += [Reason(Code.FORMAT_FAILURE), Reason(Code.COUNTER_SIGNATURE_BROKEN)]
         result.append(one.with_reasons(reasons))
@@ -87,15 +89,35 @@ def _is_props(element: etree._Element) -> bool:
 
 
 def _twin(one: Examined, document: Document, covered: set[etree._Element]) -> str | None:
-    """W3: an element of the same name as a covered one, that no intact signature covers."""
+    """W3: an element of the same name as a covered one, that no intact signature covers.
+
+    Anywhere in the file if the name is that of a target; inside a signature, where references leave content out, if it
+    is that of anything covered. Elsewhere names recur in good files, as in an invoice signed by its parts.
+    """
     targets = {region.apex if region.apex is not None else document.root for region in one.regions}
-    names = {t.tag for t in targets if not str(t.tag).startswith((f"{{{DS}}}", f"{{{XADES}}}"))}
+    heads = [*targets, *(child for t in targets if t.tag == _OBJECT for child in t.iterchildren(etree.Element))]
+    names = {str(e.tag) for e in heads if not _is_ours(e)}
     if not names or not one.is_intact:
         return None
+    inner = {str(e.tag) for e in covered_elements(one.regions, document) if not _is_ours(e)}
     for element in document.root.iter(etree.Element):
-        if element.tag in names and element not in covered and element not in targets:
+        if element in covered or element in targets or element.tag not in inner:
+            continue
+        if element.tag in names or next(element.iterancestors(SIGNATURE), None) is not None:
             return document.path(element)
     return None
+
+
+def _is_ours(element: etree._Element) -> bool:
+    return str(element.tag).startswith((f"{{{DS}}}", f"{{{XADES}}}"))
+
+
+def _covers_no_content(one: Examined) -> bool:
+    """Tell whether a signature is over its own parts alone; content beside it only looks signed."""
+    if one.counters is not None:
+        return False
+    apexes = [r.target.apex if r.target is not None else None for r in one.references]
+    return all(apex is not None and apex.tag != _OBJECT and _is_ours(apex) for apex in apexes)
 
 
 def _is_counter_signature(one: Examined) -> bool:

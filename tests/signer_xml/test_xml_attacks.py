@@ -236,6 +236,40 @@ def test_a_signature_over_its_properties_alone_is_not_over_the_content_beside(
     report = _report(text, context)
     assert report.signatures[0].covers is Covers.PARTIAL
     assert report.signatures[0].covered == ()
+    for document in (text, f"<doc><amount>999</amount>{text}</doc>", f"<doc>{text.replace(shown, '')}</doc>"):
+        _is_broken(_report(document, context), Code.CONTENT_NOT_SIGNED)
+
+
+@pytest.mark.parametrize(
+    ("before", "broken"),
+    [
+        ("</ds:KeyInfo>", True),
+        ("</ds:Signature>", True),
+        ("</xades:QualifyingProperties>", True),
+        ("<amount>100", False),
+    ],
+)
+def test_content_put_into_an_enveloped_signature_is_a_twin(
+    before: str, broken: bool, person: DevIdentity, context: Context
+) -> None:
+    """W3: the reference leaves the signature out, a reader that looks for the name does not."""
+    text = sign_xml(b"<doc><amount>100</amount></doc>", credential=person.credential, at=NOW).decode()
+    more = '<ds:Object><amount xmlns="">999</amount></ds:Object>' if "Signature" in before else "<amount xmlns=''/>"
+    assert text.count(before) == 1
+    report = _report(text.replace(before, more + before), context)
+    _is_broken(report, Code.XML_WRAPPING if broken else Code.HASH_FAILURE)
+
+
+def test_an_enveloping_signature_beside_an_unsigned_twin_is_broken(person: DevIdentity, context: Context) -> None:
+    """W3: what the object holds counts as well as the object."""
+    _is_broken(_report(f"<doc><amount>999</amount>{_enveloping(person)}</doc>", context), Code.XML_WRAPPING)
+    assert _report(f"<doc><note/>{_enveloping(person)}</doc>", context).verdict is Verdict.VALID
+
+
+def test_a_name_that_recurs_outside_the_signed_part_is_no_attack(person: DevIdentity, context: Context) -> None:
+    """The harmless neighbour: an invoice names its seller in the signed part and where the seller signs."""
+    report = _report(f"<doc>{PART}<signers><amount>{_over_part(person)}</amount></signers></doc>", context)
+    assert report.verdict is Verdict.VALID
 
 
 TRANSFORMS = {
