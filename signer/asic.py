@@ -7,6 +7,7 @@ manifest that disagrees with the files, makes the container invalid.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -30,12 +31,13 @@ from signer.xml.xades import XADES, Layout, ReferenceLayout, sign
 from signer.zips import Member, read_zip, write_zip
 
 MEDIA_TYPE = "application/vnd.etsi.asic-e+zip"
+SIMPLE_MEDIA_TYPE = "application/vnd.etsi.asic-s+zip"
 MIMETYPE = "mimetype"
 MANIFEST = "META-INF/manifest.xml"
 FIRST_SIGNATURE = "META-INF/signatures001.xml"
 _ASIC_NS = "http://uri.etsi.org/02918/v1.2.1#"
 _MANIFEST_NS = "urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"
-_KNOWN_TYPES = {MEDIA_TYPE, "application/vnd.etsi.asic-s+zip"}
+_KNOWN_TYPES = {MEDIA_TYPE, SIMPLE_MEDIA_TYPE}
 _PART_KINDS = {"pdf", "xml", "edxml", "receipt"}
 _TOKEN = object()
 
@@ -79,6 +81,21 @@ class VerifiedContainer:
 def _is_signatures(name: str) -> bool:
     own = name.removeprefix("META-INF/").lower()
     return "/" not in own and "signatures" in own and own.endswith(".xml")
+
+
+_PLACES = re.compile(
+    r"META-INF/(?:manifest|container|metadata|[^/]*signatures[^/]*|[^/]*evidencerecord[^/]*)\.xml"
+    r"|META-INF/[^/]*\.(?:p7s|tst|ers)|META-INF/[^/]*(?P<cades>ASiC\w*Manifest)[^/]*\.xml",
+    re.IGNORECASE,
+)
+"""What EN 319 162-1 has in ``META-INF/``; a manifest of CAdES needs a signature or token of that kind."""
+
+
+def _strays(container: Container) -> list[str]:
+    """Return members under ``META-INF/`` that belong to no signature: nobody signed them, and they are no data."""
+    cades = any(name.lower().endswith((".p7s", ".tst", ".ers")) for name in container.members)
+    found = {n: _PLACES.fullmatch(n) for n in container.members if n.startswith("META-INF/") and not n.endswith("/")}
+    return sorted(name for name, place in found.items() if place is None or (place["cades"] and not cades))
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------
@@ -267,7 +284,8 @@ def _signatures(container: Container, context: Context) -> tuple[list[Facts], se
     facts += [
         _unsupported(name)
         for name in sorted(container.members)
-        if name.startswith("META-INF/") and name.lower().endswith((".p7s", ".tst", ".ers"))
+        if name.startswith("META-INF/")
+        and (name.lower().endswith((".p7s", ".tst", ".ers")) or "evidencerecord" in name.lower())
     ]
     return facts, covered, types
 
@@ -310,11 +328,14 @@ def _types(one: Examined) -> dict[str, str]:
 
 
 def _uncovered(container: Container, covered: set[str]) -> list[Reason]:
-    return [Reason(Code.CONTENT_NOT_SIGNED, {"name": name}) for name in sorted(set(container.objects) - covered)]
+    loose = [*sorted(set(container.objects) - covered), *_strays(container)]
+    return [Reason(Code.CONTENT_NOT_SIGNED, {"name": name}) for name in loose]
 
 
 def _compare_manifest(container: Container, types: Mapping[str, str]) -> list[Reason]:
     """R2: the manifest names exactly the objects, each with the type that the signature states."""
+    if container.mimetype == SIMPLE_MEDIA_TYPE and len(container.objects) != 1:
+        return [Reason(Code.MANIFEST_MISMATCH, {"name": MIMETYPE})]  # ASiC-S has one data object
     if MANIFEST not in container.members:
         return []
     entries = _manifest_entries(container.members[MANIFEST])

@@ -30,8 +30,14 @@ _ROOT = re.compile(
 def recognise(data: bytes) -> str:
     """Return the kind by content: ``pdf xml edxml asic cms receipt proof`` or ``unknown``."""
     head = data[:HEAD_BYTES]
-    if b"%PDF-" in head[:1029]:
+    if head.startswith(b"%PDF-"):
         return "pdf"
+    kind = _other_kind(head)
+    return "pdf" if kind == "unknown" and b"%PDF-" in head[:1029] else kind
+
+
+def _other_kind(head: bytes) -> str:
+    """Look at the start: a container or message may hold a PDF early on and is none."""
     if head.startswith(b"PK\x03\x04"):
         return "asic"
     if re.match(rb"c2sp\.org/tlog-proof@v\d+\n", head):

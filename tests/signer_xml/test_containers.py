@@ -135,6 +135,36 @@ def test_an_object_that_nobody_signed_makes_it_invalid(container: bytes, context
     assert report.signatures[0].covers is Covers.PARTIAL
 
 
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("META-INF/container.xml", True),
+        ("META-INF/metadata.xml", True),
+        ("META-INF/note.pdf", False),
+        ("META-INF/more/signatures001.xml", False),
+        ("META-INF/ASiCManifest001.xml", False),
+    ],
+)
+def test_a_member_beside_the_signatures_that_belongs_to_none_makes_it_invalid(
+    name: str, known: bool, container: bytes, context: Context
+) -> None:
+    """What may stand in ``META-INF`` is what EN 319 162-1 puts there."""
+    report = inspect_asice(_rewritten(container, {name: b"<x/>"}), context=context)
+    assert report.verdict is (Verdict.VALID if known else Verdict.INVALID)
+    assert (Code.CONTENT_NOT_SIGNED in _codes(report)) is not known
+
+
+def test_the_simple_kind_of_container_has_one_object(
+    container: bytes, context: Context, agency: DevIdentity, now: datetime
+) -> None:
+    """An ASiC-S of several objects is none."""
+    simple = {"mimetype": b"application/vnd.etsi.asic-s+zip"}
+    report = inspect_asice(_rewritten(container, simple), context=context)
+    assert (report.verdict, _codes(report)) == (Verdict.INVALID, {Code.MANIFEST_MISMATCH})
+    one = build_asice(MEMBERS[:1], credential=agency.credential, at=now)
+    assert inspect_asice(_rewritten(one, simple), context=context).format == "ASiC-S"
+
+
 def test_a_missing_object_is_found_out(container: bytes, context: Context) -> None:
     report = inspect_asice(_rewritten(container, {"README.txt": None}), context=context)
     assert report.verdict is Verdict.INVALID
