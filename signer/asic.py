@@ -24,7 +24,7 @@ from signer.judge import Facts, FileFacts, judge_signature, report_of
 from signer.report import Code, Covers, Crypto, Integrity, Reason, Report, Verdict
 from signer.safexml import parse
 from signer.timestamp import Timestamper
-from signer.trust import Context, Limits
+from signer.trust import Context, Limits, TrustStore
 from signer.xml.examine import Examined
 from signer.xml.verify import examine_file, facts_of
 from signer.xml.xades import XADES, Layout, ReferenceLayout, sign
@@ -39,6 +39,8 @@ _ASIC_NS = "http://uri.etsi.org/02918/v1.2.1#"
 _MANIFEST_NS = "urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"
 _KNOWN_TYPES = {MEDIA_TYPE, SIMPLE_MEDIA_TYPE}
 _PART_KINDS = {"pdf", "xml", "edxml", "receipt"}
+OFFERED_MAX = 50
+"""Certificates, revocation lists and OCSP answers each that sealed objects offer for building paths."""
 _TOKEN = object()
 
 
@@ -280,7 +282,8 @@ def _signatures(container: Container, context: Context) -> tuple[list[Facts], se
             if one.is_intact:
                 covered |= {o for o in objects if o is not None}
                 types |= _types(one)
-            facts.append(_placed(facts_of(one, document), name, objects, container))
+            placed = _placed(facts_of(one, document), name, objects, container)
+            facts.append(_with_path(placed, container.members, {o for o in objects if o is not None}))
     facts += [
         _unsupported(name)
         for name in sorted(container.members)
@@ -301,6 +304,16 @@ def _placed(facts: Facts, name: str, objects: set[str | None], container: Contai
         covered=() if whole else covered,
         warnings=warnings,
     )
+
+
+def _with_path(facts: Facts, members: Mapping[str, bytes], covered: set[str]) -> Facts:
+    """Offer certificates and status answers that travel as sealed objects, as evidence does; none is trusted for it."""
+
+    def found(suffix: str) -> tuple[bytes, ...]:
+        return tuple(members[name] for name in sorted(covered) if name.endswith(suffix))[:OFFERED_MAX]
+
+    given = TrustStore(crls=found(".crl"), ocsps=found(".ors"))
+    return replace(facts, candidates=(*facts.candidates, *found(".cer")), embedded=given)
 
 
 def _unreadable(name: str) -> Facts:

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from signer.asic import build_asice
 from signer.credential import Role
 from signer.devpki import DevIdentity, DevPki, Subject, pem
+from signer.trust import Limits
+from signer.zips import read_zip, write_zip
 from tests.console.conftest import Edoc, Ran
 from tests.console.schema import problems
 
@@ -260,6 +263,32 @@ def test_hostile_names_change_nothing_on_a_terminal(desk: Desk) -> None:
     assert "\u202e" not in shown.out
     assert r"\u001b" in shown.out
     assert desk.verify(hostile).json["files"][0]["path"] == hostile
+
+
+def test_a_container_in_a_pipe_names_its_parts_and_what_stands_against_it(
+    desk: Desk, signer_today: DevIdentity
+) -> None:
+    """One record per signature, one for the file's own reason, and the parts by the names they have in JSON."""
+    desk.sign("letter.pdf")
+    office = signer_today.credential
+    sealed = build_asice([("vb.pdf", desk.read("letter.signed.pdf"), "application/pdf")], credential=office, at=TODAY)
+    members = [(member.name, member.data) for member in read_zip(sealed, limits=Limits())]
+    desk.write("more.asice", write_zip([*members, ("thêm.txt", b"x")]))
+    ran = desk.edoc("verify", "more.asice", *desk.trust, "--lang", "en")
+    lines = [line.split("\t") for line in ran.out.splitlines()]
+    assert ran.code == 1
+    assert [(line[0], line[1]) for line in lines] == [
+        ("✘ INVALID", "more.asice"),
+        ("✘ INVALID", "more.asice"),
+        ("✔ VALID", "more.asice!/vb.pdf"),
+    ]
+    assert 'no signature covers "thêm.txt"' in lines[1][-1]
+
+
+def test_a_folder_of_status_answers_may_hold_certificates_too(desk: Desk) -> None:
+    """What the demonstration leaves in its folder serves for both options."""
+    desk.sign("letter.pdf")
+    assert desk.edoc("verify", "letter.signed.pdf", "--trust", "root.pem", "--revocation", ".").code == 0
 
 
 def test_standard_input_and_output_work_in_a_pipe(desk: Desk) -> None:

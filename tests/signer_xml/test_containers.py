@@ -22,11 +22,11 @@ from signer.asic import (
     read_container,
     verify_asice,
 )
-from signer.credential import Credential
-from signer.devpki import DevIdentity, DevTimestamper
+from signer.credential import Credential, load_pem
+from signer.devpki import DevIdentity, DevPki, DevTimestamper
 from signer.errors import InputRefused, NotVerified
 from signer.report import Code, Covers, Integrity, Report, Verdict
-from signer.trust import Context, Limits, TrustStore
+from signer.trust import Context, Limits, Purpose, TrustStore, anchored
 from signer.xml.profiles import sign_declaration
 from signer.zips import write_zip
 from tests.signer_xml.conftest import RECEIPT
@@ -158,11 +158,27 @@ def test_the_simple_kind_of_container_has_one_object(
     container: bytes, context: Context, agency: DevIdentity, now: datetime
 ) -> None:
     """An ASiC-S of several objects is none."""
-    simple = {"mimetype": b"application/vnd.etsi.asic-s+zip"}
+    simple: dict[str, bytes | None] = {"mimetype": b"application/vnd.etsi.asic-s+zip"}
     report = inspect_asice(_rewritten(container, simple), context=context)
     assert (report.verdict, _codes(report)) == (Verdict.INVALID, {Code.MANIFEST_MISMATCH})
     one = build_asice(MEMBERS[:1], credential=agency.credential, at=now)
     assert inspect_asice(_rewritten(one, simple), context=context).format == "ASiC-S"
+
+
+def test_certificates_and_lists_that_are_sealed_objects_build_the_path(
+    agency: DevIdentity, pki: DevPki, now: datetime, context: Context
+) -> None:
+    """Evidence brings its path as sealed members: offered as KeyInfo offers, trusted no more than that."""
+    root = replace(context, trust=anchored([pki.root.certificate], Purpose.SIGNERS))
+    alone = load_pem(DevIdentity(agency.certificate, (), agency.key, agency.role).pem, role=agency.role)
+    listed = [("a.txt", b"x", "text/plain"), ("trust/certs/ca.cer", pki.issuing.certificate, "application/pkix-cert")]
+    assert _codes(inspect_asice(build_asice(listed[:1], credential=alone, at=now), context=root)) == {
+        Code.NO_CERTIFICATE_CHAIN_FOUND
+    }
+    container = build_asice(listed, credential=alone, at=now)
+    assert inspect_asice(container, context=root).verdict is Verdict.VALID
+    untrusted = inspect_asice(container, context=replace(context, trust=TrustStore()))
+    assert _codes(untrusted) == {Code.NO_CERTIFICATE_CHAIN_FOUND}
 
 
 def test_a_missing_object_is_found_out(container: bytes, context: Context) -> None:

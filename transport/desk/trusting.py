@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from signer.trust import Context, Purpose, TrustStore
 
 PATTERNS = ("*.pem", "*.crt", "*.cer", "*.der", "*.p7b", "*.p7c")
-STATUS_PATTERNS = ("*.crl", "*.ors", "*.ocsp", "*.pem", "*.der")
+STATUS_PATTERNS = ("*.crl", "*.ors", "*.ocsp")  # of a folder; a folder of certificates may hold both
 DATABASE = "edoc.db"
 
 Loaded = TypeVar("Loaded")

@@ -138,14 +138,20 @@ def _coverage(signature: SignatureReport, lang: str) -> str:
 
 
 def _records(file: Checked, screen: Screen) -> list[str]:
-    """Return tab-separated records: verdict, path, legal class, then who, when, level, state of one signature."""
+    """Return tab-separated records: verdict, path, legal class, then who, when, level, state of one signature.
+
+    What stands against the file itself has a record of its own; parts follow, named as in JSON.
+    """
     lang, report = screen.lang, file.report
     verdict = verdict_word(verdict_of(file), screen)
     if report is None:
         rows = [["", "", "", file.fault.message if file.fault else ""]]
-    else:
-        rows = [[who(s, lang), when(s, lang), s.level, state(s, lang)] for s in report.signatures]
-        extra = "; ".join([*_file_reasons(report, lang), *_unmet(file, lang)])
-        rows = rows or [["", "", "", extra]]
-    legal = catalogue.word(f"class.{report.legal_class}", lang) if report is not None and report.legal_class else ""
-    return ["\t".join(sanitise(cell) for cell in (verdict, file.path, legal, *row)) for row in rows]
+        return ["\t".join(sanitise(cell) for cell in (verdict, file.path, "", *row)) for row in rows]
+    rows = [[who(s, lang), when(s, lang), s.level, state(s, lang)] for s in report.signatures]
+    extra = "; ".join([*_file_reasons(report, lang), *_unmet(file, lang)])
+    if extra or not rows:
+        rows.append(["", "", "", extra])
+    legal = catalogue.word(f"class.{report.legal_class}", lang) if report.legal_class else ""
+    lines = ["\t".join(sanitise(cell) for cell in (verdict, file.path, legal, *row)) for row in rows]
+    parts = (Checked(f"{file.path}!/{name}", part) for name, part in report.parts)
+    return [*lines, *(line for part in parts for line in _records(part, screen))]
