@@ -387,7 +387,7 @@ def read_packed(data: bytes) -> Envelope:
         raise _not_xml(data, doctype=error.code == "EDOC-XML-003") from None
     check_root(tree)
     if _seals(tree):
-        raise NotEdxml("EDOC-DOC-008", "the file is sealed already")
+        raise NotEdxml("EDOC-DOC-021", "the file is sealed already")
     message = read(tree, strict=True).message
     if not isinstance(message, Envelope):
         raise NotEdxml("EDOC-DOC-009", "a status message is not sent as a document")

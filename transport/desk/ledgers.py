@@ -79,10 +79,10 @@ def verify(console: Console, wanted: Wanted) -> VerifyResult:
     """Recompute the log and say what does not hold."""
     held = read_input(wanted.against, console) if wanted.against else None
 
-    from transport.store.behind import bytes_behind
+    from transport.store.behind import bytes_to_check
 
     def question(store: Store, log: Log, connection: Connection) -> VerifyResult:
-        receipts = partial(bytes_behind, store) if wanted.receipts else None
+        receipts = partial(bytes_to_check, store) if wanted.receipts else None
         return log.verify(connection, first=wanted.first, last=wanted.last, against=held, receipts=receipts)
 
     return reading(console, question)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import secrets
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from transport.http.addresses import Reach
     from transport.settings import Settings
     from transport.store.store import Unit
+
+log = logging.getLogger("edoc.node")
 
 EFFECT_POLL_SECONDS = 1.0
 """How often effects are looked for beside the wake-ups."""
@@ -291,7 +294,10 @@ class Node:
         """Work off effects until told to stop."""
         owner = secrets.token_hex(16)
         while not stop.is_set():
-            await asyncio.to_thread(following.run_effects, self.office, clock=utc_now, owner=owner)
+            try:
+                await asyncio.to_thread(following.run_effects, self.office, clock=utc_now, owner=owner)
+            except Exception as error:  # a full disk, a locked database: it may pass, and the server goes on
+                log.error("effects.failed", extra={"error": type(error).__name__})
             try:
                 await asyncio.wait_for(stop.wait(), EFFECT_POLL_SECONDS)
             except TimeoutError:

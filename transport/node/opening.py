@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,6 +18,7 @@ from transport.ledger.keys import LogKey
 from transport.node.office import Office, milliseconds
 from transport.settings import FILE_NAME, Settings
 from transport.store import directory as directories
+from transport.store.faults import from_disk
 from transport.store.log import Log
 from transport.store.store import Store
 from transport.store.values import KeyEntry
@@ -45,12 +49,43 @@ def create(settings: Settings, *, code: str, name: str, host: str, now: datetime
 
     Raises:
         SettingsError: there is a node in this home already.
-        StoreError: the folder cannot be made or written; what was made is named.
+        StoreError: the folder cannot be made or written; nothing is left of it.
     """
     home = settings.home
     if (home / FILE_NAME).exists():
         raise SettingsError("EDOC-CFG-012", "there is a node in this home", home=str(home))
-    key = LogKey.generate(f"{host}/edoc-ledger/{vietnam_day(now).year}")
+    with _wholly(home):
+        return _make(settings, code=code, name=name, key=LogKey.generate(f"{host}/edoc-ledger/{vietnam_day(now).year}"))
+
+
+@contextmanager
+def _wholly(home: Path) -> Iterator[None]:
+    """Leave nothing behind in a new home if it cannot be made whole, so that the same command can be given again."""
+    existed = home.exists()
+    fresh = not existed or not any(home.iterdir())
+    try:
+        yield
+    except BaseException as error:
+        if fresh:
+            _empty(home, itself=not existed)
+        if isinstance(error, OSError):
+            raise from_disk(error, "making the home", home) from error
+        raise
+
+
+def _empty(home: Path, *, itself: bool) -> None:
+    for left in home.iterdir() if home.is_dir() else ():
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
+    if itself:
+        with suppress(OSError):
+            home.rmdir()
+
+
+def _make(settings: Settings, *, code: str, name: str, key: LogKey) -> Created:
+    home = settings.home
     Store.create(settings).close()
     (home / "keys").mkdir(mode=0o700, exist_ok=True)
     log_key = home / "keys" / LOG_KEY.format(shard=key.origin.rpartition("/")[2])

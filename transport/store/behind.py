@@ -6,6 +6,18 @@ from transport.errors import StoreError
 from transport.store.store import Store
 
 
+def bytes_to_check(store: Store, digest: str) -> bytes | None:
+    """Return the bytes kept under a digest for a check that hashes them; damaged ones are no bytes, never missing."""
+    try:
+        return bytes_behind(store, digest) or store.fetch(digest)
+    except StoreError as error:
+        if error.code == "EDOC-STO-008":
+            return None
+        if error.code == "EDOC-STO-006":
+            return b""
+        raise
+
+
 def bytes_behind(store: Store, digest: str) -> bytes | None:
     """Return the bytes with this SHA-256 (hexadecimal), or ``None`` where they are not kept here."""
     row = store.read(

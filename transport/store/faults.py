@@ -31,6 +31,8 @@ _CODES = {
     sqlite3.SQLITE_NOTADB: DAMAGED_DATABASE,
     sqlite3.SQLITE_CANTOPEN: UNREADABLE,
 }
+_NO_ROOM = {sqlite3.SQLITE_IOERR_SHMSIZE}
+"""I/O errors that are a full disk: the shared memory beside the database could not grow."""
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
@@ -54,7 +56,7 @@ def translated(error: DBAPIError, doing: str) -> StoreError:
     text = str(origin)
     if isinstance(origin, sqlite3.IntegrityError) and text.startswith("UNIQUE constraint failed: "):
         return Conflict(tuple(text.removeprefix("UNIQUE constraint failed: ").split(", ")))
-    code = _CODES.get(primary_code(error), UNREADABLE)
+    code = FULL if _extended(error) in _NO_ROOM else _CODES.get(primary_code(error), UNREADABLE)
     facts: dict[str, object] = {"doing": doing, "reason": text}
     if code == FULL:
         facts["errno"] = errno.ENOSPC
@@ -63,7 +65,11 @@ def translated(error: DBAPIError, doing: str) -> StoreError:
 
 def primary_code(error: DBAPIError) -> int:
     """Return SQLite's primary result code of an error, 1 (generic) if there is none."""
-    return int(getattr(error.orig, "sqlite_errorcode", sqlite3.SQLITE_ERROR)) & 0xFF
+    return _extended(error) & 0xFF
+
+
+def _extended(error: DBAPIError) -> int:
+    return int(getattr(error.orig, "sqlite_errorcode", sqlite3.SQLITE_ERROR))
 
 
 def from_disk(error: OSError, doing: str, path: object) -> StoreError:
