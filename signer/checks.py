@@ -7,7 +7,7 @@ size and scheme. K1 (is the file signable) belongs to the format, K8 (agency aft
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from signer.algorithms import PolicyName, Scheme, scheme_for
 from signer.chain import PathResult, judge_path
@@ -93,4 +93,6 @@ def _refuse(path: PathResult, facts: dict[str, object], *, unknown_status_allowe
             continue
         code = _REFUSALS.get(reason.code, "EDOC-KEY-012")
         details = {**facts, **reason.facts}  # the reason may be about a certificate above the leaf
+        if "time" in reason.facts:
+            details["time"] = datetime.fromisoformat(reason.facts["time"])
         raise SigningRefused(code, f"the key may not be used: {reason.code}", needs=path.needs, **details)

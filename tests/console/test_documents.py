@@ -16,6 +16,10 @@ from signer.trust import Limits
 from signer.zips import read_zip, write_zip
 from tests.console.conftest import Edoc, Ran
 from tests.console.schema import problems
+from transport import settings
+from transport.ledger.keys import LogKey
+from transport.store.log import Log
+from transport.store.store import Store
 
 TODAY = datetime.now(UTC)
 
@@ -243,6 +247,42 @@ def test_an_agency_signs_only_after_the_leader(desk: Desk, today_pki: DevPki) ->
     signatures = desk.verify("sealed.pdf").json["files"][0]["signatures"]
     assert [item["indication"] for item in signatures] == ["TOTAL-PASSED", "TOTAL-PASSED"]
     assert [item["later_changes"] for item in signatures] == ["allowed", "none"]
+
+
+@pytest.mark.parametrize("role", ["agency", "exchange", "request"])
+def test_a_key_known_for_another_role_signs_no_letter_as_a_persons(desk: Desk, today_pki: DevPki, role: str) -> None:
+    """R28, R29: neither the wrong word nor the file instead of the name passes the node's knowledge by."""
+    office = today_pki.issue(Role.AGENCY, Subject("Sở Mẫu A", organization="Sở Mẫu A"))
+    desk.write("office.pem", office.pem)
+    found = settings.load(home=desk.edoc.home, config=None, environ={}, overrides={})
+    log = Log(LogKey.generate("a.example/edoc-ledger/2026"))
+    with Store.create(found, log) as store:
+        store.do(lambda unit: log.open_first(unit.connection, statement_sha256="0" * 64, at=TODAY))
+    cert = desk.write("office.crt", pem(office.certificate))
+    added = desk.edoc("agency", "add", "H99.01", "--name", "Sở Mẫu A", "--cert", f"{role}={cert}", "--yes")
+    assert added.code == 0
+    ran = desk.sign("letter.pdf", key="office.pem")
+    assert (ran.code, ran.json["error"]["code"]) == (1, "EDOC-KEY-016")
+    assert "letter.signed.pdf" not in desk.names()
+    assert desk.sign("letter.pdf", key="leader.pem").code == 0
+
+
+def test_a_revoked_certificate_signs_nothing_and_says_since_when(desk: Desk, today_pki: DevPki) -> None:
+    revoked = today_pki.issue(Role.PERSON, Subject("Lê Văn Mẫu"))
+    now_revoked = DevPki(today_pki.root, today_pki.issuing, today_pki.ocsp_signer, today_pki.tsa, None)
+    now_revoked.revoke(revoked.certificate, datetime(2026, 1, 5, 2, 30, tzinfo=UTC))
+    desk.write("crl.crl", now_revoked.crl(at=TODAY))
+    desk.write("revoked.pem", revoked.pem)
+    ran = desk.edoc("sign", "letter.pdf", "--key", "revoked.pem", "--level", "b", *desk.trust, "--lang", "en")
+    assert ran.code == 1
+    assert ran.err.splitlines()[1].endswith('"Lê Văn Mẫu" was revoked at 05/01/2026 09:30:00 +07:00')
+    assert "letter.signed.pdf" not in desk.names()
+
+
+def test_a_folder_is_no_file_to_sign(desk: Desk) -> None:
+    for name in (".", "..", "/"):
+        ran = desk.sign(name)
+        assert (ran.code, ran.json["files"][0]["error"]["code"]) == (2, "EDOC-USE-015")
 
 
 def test_trust_is_loaded_whole_or_not_at_all(desk: Desk) -> None:

@@ -146,4 +146,6 @@ def beside(name: str, suffix: str) -> Path:
     if name == "-":
         raise CommandError("EDOC-USE-003", name="-o", command="edoc")
     path = Path(name)
+    if not path.name:
+        raise CommandError("EDOC-USE-015", path=name)  # the working folder, or the root of all
     return path.with_name(f"{path.stem}.{suffix}{path.suffix}")

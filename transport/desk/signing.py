@@ -153,9 +153,30 @@ def _prepare(console: Console, request: Request) -> Desk:
     credential = keys.load(
         console, name, role=request.role, certs=request.certs, pin_fd=request.pin_fd, pin_file=request.pin_file
     )
+    _fits(console, credential, request.role)
     context, warnings = _checked(credential, context, settings, profile=profile)
     desk = Desk(console, request, credential, context, settings, level, profile, timestamper, None, warnings)
     return replace(desk, precondition=_precondition(desk)) if request.role == "agency" else desk
+
+
+def _fits(console: Console, credential: Credential, role: str) -> None:
+    """Refuse a key that this node knows for another role: R28 and R29 cannot be passed by with the wrong word.
+
+    Raises:
+        CommandError: the certificate is an agency's, for the exchange, or a person's, and another act is asked for.
+    """
+    from signer.chain import common_name, public_key_der
+    from transport.store import quick
+
+    home = trusting.node_home(console)
+    if home is None:
+        return
+    ours = {credential.sha256, hashlib.sha256(public_key_der(credential.certificate)).hexdigest()}
+    known = {key.role for key in quick.keys(home) if key.sha256 in ours}
+    listed = (item for agency in quick.directory(home).agencies for item in agency.certificates)
+    known |= {item.use for item in listed if item.sha256 in ours}
+    if known and role not in known:
+        raise CommandError("EDOC-KEY-016", known=sorted(known), role=role, subject=common_name(credential.x509.subject))
 
 
 def _only_key(home: Path, role: str) -> str | None:
