@@ -16,7 +16,9 @@ import pytest
 
 from edoc import seal as seals
 from edoc.envelopes import Party, ResponseFor, StatusMessage
-from signer.devpki import DevPki
+from signer.credential import Role
+from signer.devpki import DevPki, Subject
+from signer.errors import SigningRefused
 from tests.world import ORGANS, letter
 from transport import receipts
 from transport.courier import Reply
@@ -250,3 +252,19 @@ def restore(unit: Unit, pki: DevPki, now: datetime) -> None:
     """Put the lists of revoked certificates back."""
     for crl in (pki.crl(at=now), pki.root_crl(at=now)):
         directories.keep_revocation(unit, "crl", crl, fetched_at=now, next_update=None)
+
+
+def test_a_key_past_its_days_gives_no_receipt_and_seals_nothing(world: World) -> None:
+    key, data = sealed(world)
+    for code, node in world.nodes.items():
+        subject = Subject(ORGANS[code], organization=ORGANS[code], tax_number="0100000001")
+        node.office.exchange = world.pki.issue(Role.EXCHANGE, subject, variant="expired").credential
+        assert node.ready()[1]["receipt_key"] == "not valid now"
+    with pytest.raises(Problem) as refused:
+        put(world, key, data)
+    assert (refused.value.name, refused.value.status) == ("receipt-unavailable", 503)
+    assert world.nodes[B].known(key) is None, "K is not used up"
+    with pytest.raises(SigningRefused) as caught:
+        world.nodes[A].send(letter(at=world.clock.now), now=world.clock.now, allow_information_only=True)
+    assert caught.value.code == "EDOC-KEY-004"
+    assert not world.nodes[A].outbox(RowFilter()).rows

@@ -140,7 +140,7 @@ def prepare_status(office: Office, arrival: ArrivalView, report: Report, now: da
         staff=StaffInfo(staff=report.person) if report.person else None,
         timestamp=at,
     )
-    sealed = seals.seal(message, message_id=str(uuid.uuid4()), credential=office.exchange_key(), at=at)
+    sealed = seals.seal(message, message_id=str(uuid.uuid4()), credential=office.exchange_key(at), at=at)
     lane = lane_of("status", 0, report.code, document_lane=int(lane_of("edoc", arrival.row.priority)))
     clocking = Clocking(at, "registered", "information-only")
     submission = Submission(

@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from signer.credential import PassphraseSource
+from signer.errors import SignerError
 from transport.courier import Courier, utc_now
 from transport.dispatch import Key
 from transport.errors import LedgerError, Problem, SettingsError
@@ -160,7 +161,13 @@ class Node:
             checks["database"], checks["ledger"] = "ok", "not open"
         except Exception as error:  # whatever it is, the node is not ready
             checks["database"] = type(error).__name__
-        checks["receipt_key"] = "ok" if self.office.exchange is not None else "missing"
+        try:
+            self.office.exchange_key(utc_now())
+            checks["receipt_key"] = "ok"
+        except SettingsError:
+            checks["receipt_key"] = "missing"
+        except SignerError:
+            checks["receipt_key"] = "not valid now"
         return all(word == "ok" for word in checks.values()) and "ledger" in checks, checks
 
     @contextmanager

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from edoc.agencies import Directory
 from signer.algorithms import PolicyName
+from signer.errors import SigningRefused
 from signer.trust import Anchor, Context, Limits, Purpose, TrustStore
 from transport.dispatch import Key
 from transport.errors import SettingsError
@@ -49,14 +50,17 @@ class Office:
     node_name: str = "nut-1"
     on_work: Callable[[], None] = field(default=lambda: None)  # something is due: wake the courier
 
-    def exchange_key(self) -> Credential:
-        """Return the key that seals messages and signs receipts.
+    def exchange_key(self, now: datetime | None = None) -> Credential:
+        """Return the key that seals messages and signs receipts; with ``now`` it must be within its days then.
 
         Raises:
             SettingsError: there is none yet, or it was not opened.
+            SigningRefused: its certificate has expired, or is not valid yet: nobody would believe what it signs.
         """
         if self.exchange is None:
             raise SettingsError("EDOC-CFG-020", "the node has no exchange key", agency=self.code)
+        if now is not None:
+            _check_days(self.exchange, now)
         return self.exchange
 
     def directory(self) -> Directory:
@@ -145,6 +149,16 @@ class Office:
         if ticket.index is None or self.log.signer is None:
             return None
         return LedgerRef(self.log.signer.origin, ticket.index, ticket.leaf.hex())
+
+
+def _check_days(credential: Credential, now: datetime) -> None:
+    certificate = credential.x509
+    starts, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    facts = {"path": credential.role.value, "subject": certificate.subject.rfc4514_string()}
+    if now > ends:
+        raise SigningRefused("EDOC-KEY-004", "the certificate has expired", not_after=ends, **facts)
+    if now < starts:
+        raise SigningRefused("EDOC-KEY-010", "the certificate is not valid yet", not_before=starts, **facts)
 
 
 def message_limits(settings: Settings) -> Limits:

@@ -175,15 +175,23 @@ def _needs(missing: CannotJudge) -> Sequence[Need]:
 def _sign(office: Office, arrived: Arrived, outcome: Outcome) -> tuple[receipts.Receipt, bytes]:
     """Build and sign the receipt, outside any transaction (S10)."""
     receipt = _receipt(office, arrived, outcome)
+    try:
+        credential = office.exchange_key(receipt.issued_at)
+    except SignerError:
+        raise _no_receipt() from None
     if office.timestamper is not None:
         try:
-            return receipt, receipts.issue(receipt, credential=office.exchange_key(), timestamper=office.timestamper)
+            return receipt, receipts.issue(receipt, credential=credential, timestamper=office.timestamper)
         except (TimestampError, LevelNotReached):  # Q2, prefer: without an answer in time it stays B-B for good
             log.warning("receipt.timestamp_missing", extra={"k": arrived.key.message_id})
     try:
-        return receipt, receipts.issue(receipt, credential=office.exchange_key(), timestamper=None)
+        return receipt, receipts.issue(receipt, credential=credential, timestamper=None)
     except SignerError:
-        raise Problem("receipt-unavailable", 503, "the receipt cannot be signed now", retry_after=60) from None
+        raise _no_receipt() from None
+
+
+def _no_receipt() -> Problem:
+    return Problem("receipt-unavailable", 503, "the receipt cannot be signed now", retry_after=60)
 
 
 def _receipt(office: Office, arrived: Arrived, outcome: Outcome) -> receipts.Receipt:

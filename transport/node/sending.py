@@ -87,7 +87,7 @@ def send(
     if clocking.legal_class == "information-only" and not allow_information_only:
         raise Refused("EDOC-EXC-040", "the main document lacks valid signatures", ref=message.document_id)
     at = milliseconds(now)
-    sealed = seals.seal(message, message_id=str(uuid.uuid4()), credential=office.exchange_key(), at=at)
+    sealed = seals.seal(message, message_id=str(uuid.uuid4()), credential=office.exchange_key(at), at=at)
     points.reached("submit.sealed")
     lane = lane_of("edoc", int(message.document.priority or 0))
     submission = Submission(sealed, office.code, recipients, clocking, int(lane), at, source_sha256=source)
