@@ -166,6 +166,22 @@ def test_a_closed_pipe_ends_the_printing_and_not_the_command(edoc: Edoc, line: l
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_behind_json_is_told_beside_it(edoc: Edoc) -> None:
+    """The document cannot be written; the four lines go to standard error, and no verdict is feigned (exit 4)."""
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "edoc", "version", "--json"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=edoc.environment(),
+            cwd=edoc.folder,
+            check=False,
+        )
+    assert done.returncode == 4
+    assert done.stderr.decode().splitlines()[-1].strip() == "mã: EDOC-USE-011"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_a_full_disk_behind_standard_output_is_reported(edoc: Edoc) -> None:
     with open("/dev/full", "wb") as full:
         done = subprocess.run(

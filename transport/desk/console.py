@@ -144,9 +144,12 @@ class Console:
         from transport.present import errors
 
         if self.json:
-            self.document(errors.document(fault))
-        else:
-            _write(sys.stderr, "\n".join(errors.lines(fault, self.lang)) + "\n")
+            try:
+                self.document(errors.document(fault))
+                return fault.exit_code
+            except OSError:  # nothing more arrives there; whoever looks after it still hears why
+                _silence(sys.stdout)
+        _write(sys.stderr, "\n".join(errors.lines(fault, self.lang)) + "\n")
         return fault.exit_code
 
     def confirmed(self, act: str, *, yes: bool) -> bool:
