@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509 import ocsp
 
 _FAULTS = (
@@ -123,9 +123,20 @@ def ocsp_response(der: bytes) -> ocsp.OCSPResponse:
     return found
 
 
+def _is_of_kind(key: object, signature_oid: str) -> bool:
+    """Tell whether a key can have made a signature of this algorithm; others than RSA and ECDSA are not told apart."""
+    if signature_oid.startswith("1.2.840.113549.1.1."):
+        return isinstance(key, rsa.RSAPublicKey)
+    if signature_oid.startswith("1.2.840.10045.4."):
+        return isinstance(key, ec.EllipticCurvePublicKey)
+    return True
+
+
 def is_issued_by(child: x509.Certificate, issuer: x509.Certificate) -> bool | None:
     """Tell whether the issuer's key signed the child; ``None`` if this library cannot compute it."""
     try:
+        if not _is_of_kind(issuer.public_key(), child.signature_algorithm_oid.dotted_string):
+            return False  # a namesake of the issuer, with a key of another kind
         child.verify_directly_issued_by(issuer)
     except InvalidSignature:
         return False

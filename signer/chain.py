@@ -353,6 +353,10 @@ class ChainBuilder:
         )
 
 
+_ENGINE_FAULTS = (AssertionError, ValueError, TypeError, KeyError, OverflowError)
+"""What the path engine raises for certificates it did not reckon with, such as a key of another kind than expected."""
+
+
 @lru_cache(maxsize=256)
 def _structural_fault(path: tuple[bytes, ...]) -> tuple[Code, str] | None:
     """Say what RFC 5280 6.1 holds against a path, dates, revocation and algorithms apart.
@@ -365,7 +369,7 @@ def _structural_fault(path: tuple[bytes, ...]) -> tuple[Code, str] | None:
         _drive(_validate(path))
     except ValidationError as error:
         return Code.CHAIN_CONSTRAINTS_FAILURE, type(error).__name__
-    except (PathError, ValueError, TypeError, KeyError, OverflowError, UnsupportedAlgorithm) as error:
+    except (PathError, *_ENGINE_FAULTS, UnsupportedAlgorithm) as error:
         return Code.CERTIFICATE_CHAIN_GENERAL_FAILURE, type(error).__name__
     return None
 

@@ -57,6 +57,23 @@ def ask(now: datetime) -> Ask:
 class TestPaths:
     """RFC 5280 chapter 6, by the engine, over paths found within limits."""
 
+    @pytest.mark.parametrize(("own", "other"), [("p256", "rsa2048"), ("rsa2048", "p256"), ("p256", "p256")])
+    def test_namesakes_of_the_authorities_with_other_keys_lead_nowhere(
+        self, own: str, other: str, now: datetime, ask: Ask
+    ) -> None:
+        """The same names with keys of another kind are found out without a fault, lists and answers included."""
+        ours, theirs = (DevPki.create(at=now - 30 * DAY, key_type=kind) for kind in (own, other))
+        identity = ours.issue(Role.PERSON, MAU)
+        for trust in (
+            theirs.trust(at=now),
+            anchored([theirs.root.certificate], Purpose.SIGNERS),
+            anchored([theirs.issuing.certificate], Purpose.SIGNERS),
+        ):
+            assert ask(identity, trust).sub_indications == (Code.NO_CERTIFICATE_CHAIN_FOUND,)
+        mixed = anchored([ours.root.certificate], Purpose.SIGNERS).merged(TrustStore(crls=theirs.trust(at=now).crls))
+        assert ask(identity, mixed).sub_indications == ()
+        assert {one.status for one in ask(identity, mixed).revocation} == {"unknown"}
+
     def test_a_signers_certificate_as_anchor_vouches_for_nobody_else(
         self, pki: DevPki, now: datetime, ask: Ask
     ) -> None:
