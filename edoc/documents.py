@@ -231,7 +231,8 @@ def transport_name(name: str) -> str:
     stem, dot, extension = clean(name).rpartition(".")
     if not dot or not stem:
         stem, extension = clean(name), ""
-    suffix = f".{_ascii(extension)[:10]}" if _ascii(extension) else ""
+    ending = _ascii(extension)[:10].rstrip("-._")
+    suffix = f".{ending}" if ending else ""
     short = _ascii(stem)[: TRANSPORT_NAME_MAX - len(suffix)].rstrip("-_.")
     return (short or "tep") + suffix
 
