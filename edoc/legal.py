@@ -14,7 +14,7 @@ from datetime import date
 
 from edoc.agencies import Directory
 from edoc.values import clean
-from signer.report import Code, Indication, Integrity, Reason, Report, SignatureReport, Verdict
+from signer.report import Code, Covers, Indication, Integrity, Reason, Report, SignatureReport, Verdict
 
 ORIGINAL = "original"
 COPY = "copy"
@@ -69,7 +69,9 @@ def annotate(report: Report, directory: Directory, on: date, *, sender: str | No
 
 
 def _valid(item: SignatureReport) -> bool:
-    return item.kind != "timestamp" and item.indication is Indication.PASSED and item.integrity is Integrity.INTACT
+    """Say whether a signature stands for the document: one over a part of it says nothing of the rest."""
+    passed = item.indication is Indication.PASSED and item.integrity is Integrity.INTACT
+    return passed and item.kind != "timestamp" and item.covers is not Covers.PARTIAL
 
 
 def _is_agency(item: SignatureReport, directory: Directory, on: date, sender: str | None) -> bool:
