@@ -16,6 +16,7 @@ from transport.errors import Refused
 from transport.evidence import STEPS, audit
 from transport.node.deciding import Acceptance, NotDecided
 from transport.node.proving import Asked
+from transport.store.effects import counts
 from transport.store.values import RowFilter
 
 if TYPE_CHECKING:
@@ -176,3 +177,14 @@ class SilentTimestamper:
     def stamp(self, request: bytes) -> bytes:
         """Fail as a time-out does."""
         raise TimestampError("EDOC-PKI-001", "no answer", url="-", size=len(request))
+
+
+def test_a_check_that_lacks_status_answers_leaves_the_document_open_for_the_clerk(world: World) -> None:
+    message_id = send(world)
+    world.carry_once("H99.01")
+    office = world.nodes["H99.02"].office
+    world.clock.turn(timedelta(days=30))
+    assert world.nodes["H99.02"].follow(now=world.clock.now) == 2, "status 01 and the check"
+    row = world.nodes["H99.02"].show(f"msg:{message_id}", now=world.clock.now).row
+    assert row.verdict == "indeterminate"
+    assert office.store.read(counts).get("quarantined") is None
