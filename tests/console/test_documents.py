@@ -8,11 +8,13 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
+from lxml import etree
 
 from signer.asic import build_asice
 from signer.credential import Role
 from signer.devpki import DevIdentity, DevPki, Subject, pem
 from signer.trust import Limits
+from signer.xml.profiles import Slip, seal_xml
 from signer.zips import read_zip, write_zip
 from tests.console.conftest import Edoc, Ran
 from tests.console.schema import problems
@@ -323,6 +325,18 @@ def test_a_container_in_a_pipe_names_its_parts_and_what_stands_against_it(
         ("✔ VALID", "more.asice!/vb.pdf"),
     ]
     assert 'no signature covers "thêm.txt"' in lines[1][-1]
+
+
+def test_a_sealed_message_whose_document_cannot_be_read_is_not_valid(desk: Desk, today_pki: DevPki) -> None:
+    """The seal holds, but nobody has looked at the parts: exit 3 and the reason, never the seal's word alone."""
+    office = today_pki.issue(Role.EXCHANGE, Subject("Sở Mẫu A", organization="Sở Mẫu A"))
+    root = etree.fromstring('<edXML xmlns="http://www.mic.gov.vn/TBT/QCVN_102_2016"><x/></edXML>')
+    slip = Slip("6f1d2c9a-8f57-4f0e-b0a5-90d3c1b7e2f4", "H99.01", "edoc", TODAY)
+    desk.write("odd.edxml", seal_xml(root, slip=slip, credential=office.credential))
+    ran = desk.verify("odd.edxml")
+    file = ran.json["files"][0]
+    assert (ran.code, file["verdict"], file["reasons"][0]["code"]) == (3, "indeterminate", "MALFORMED")
+    assert (file["signatures"][0]["integrity"], problems(ran.json)) == ("intact", [])
 
 
 def test_a_folder_of_status_answers_may_hold_certificates_too(desk: Desk) -> None:

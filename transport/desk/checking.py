@@ -119,8 +119,8 @@ def _with_parts(data: bytes, report: Report, *, context: Context, directory: Dir
         return report
     try:
         message = peek(data).message
-    except EdocError:
-        return report
+    except EdocError as error:
+        return _unread(report, error)
     described = replace(report, document=description(message)) if sealed else report
     if not isinstance(message, Envelope) or not message.attachments:
         return described
@@ -128,6 +128,13 @@ def _with_parts(data: bytes, report: Report, *, context: Context, directory: Dir
         (item.name, judged(item.content, context=context, directory=directory)) for item in message.attachments
     )
     return _combined(described, parts)
+
+
+def _unread(report: Report, error: EdocError) -> Report:
+    """A message whose document cannot be read is not valid by its seal alone: its parts were never judged."""
+    reasons = (Reason(Code.MALFORMED, {"where": f"edXML ({error.code})"}), *report.reasons)
+    verdict = Verdict.INDETERMINATE if report.verdict is Verdict.VALID else report.verdict
+    return replace(report, verdict=verdict, reasons=reasons)
 
 
 def description(message: object) -> dict[str, str]:
