@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.pdf_utils.rw_common import PdfHandler
-from pyhanko.sign.diff_analysis import DEFAULT_DIFF_POLICY, DiffResult, ModificationLevel
+from pyhanko.sign.diff_analysis import DiffResult, ModificationLevel
 from pyhanko.sign.fields import FieldMDPSpec, MDPPerm
 
 from signer.pdf.objects import dictionary_of, entry, follow, is_name, items_of
 from signer.pdf.opening import READING_FAULTS
 from signer.pdf.page import Field, PageView, fields, pages
 from signer.pdf.painting import acts, draws_a_frame_at_most, draws_nothing, is_a_plain_widget
+from signer.pdf.policy import POLICY
 from signer.pdf.refusals import docmdp_of
 from signer.report import Change
 
@@ -92,7 +93,7 @@ def _analysed(reader: PdfFileReader, before: State, signature: Field) -> list[st
         value = dictionary_of(signature.value)
         doc_mdp = docmdp_of(value)
         spec = _field_mdp(value)
-        result = DEFAULT_DIFF_POLICY.review_file(
+        result = POLICY.review_file(
             reader,
             before.revision - 1,
             field_mdp_spec=spec,

@@ -178,6 +178,18 @@ def new_field(entries: bytes, paint: bytes = b"") -> Change:
     return change
 
 
+def freed(number: int, generation: int = 1) -> Change:
+    """Return an update that frees an object and does nothing else."""
+
+    def change(data: bytes) -> bytes:
+        previous = int(data[data.rfind(b"startxref") + 9 :].split()[0])
+        row = b"xref\n%d 1\n0000000000 %05d f \n" % (number, generation)
+        trailer = b"trailer\n<< /Size 99 /Root 1 0 R /Prev %d >>\nstartxref\n%d\n%%%%EOF\n" % (previous, len(data))
+        return data + row + trailer
+
+    return change
+
+
 def undone(change: Change) -> Change:
     """Return a change that a further update takes back."""
 
@@ -236,6 +248,8 @@ BROKEN: dict[str, tuple[Change, Code]] = {
         lambda d: altered(form_number(d), b"/Fields [", b"/NeedAppearances true /Fields [")(d),
         Code.FORMAT_FAILURE,
     ),
+    "page content freed": (freed(4), Code.FORMAT_FAILURE),
+    "page content freed for ever": (freed(4, 65535), Code.FORMAT_FAILURE),
     "signature moved": (on_field(b"/Rect [ 0 0 0 0 ]", b"/Rect [ 9 9 99 99 ]"), Code.FORMAT_FAILURE),
     "signature's value taken out": (on_field(b"/V", b"/X"), Code.FORMAT_FAILURE),
     "signature taken out of the form": (removed, Code.FORMAT_FAILURE),
@@ -269,6 +283,8 @@ HARMLESS: dict[str, Change] = {
     "metadata saved": lambda d: update(d, {90: b"<< /Title (x) >>"}),
     "an object nobody reaches": lambda d: update(d, {95: b"<< /Type /Nothing >>"}),
     "an object written anew": lambda d: update(d, {2: last_object(d, 2)}),
+    "an object freed that was never there": freed(95),
+    "an object used and freed that nobody reaches": lambda d: freed(95)(update(d, {95: b"(y)"})),
     "an empty field that shows nothing": new_field(WIDGET),
     "an empty field with an empty appearance": new_field(WIDGET, b"/Tx BMC q 0 0 9 9 re W n Q EMC"),
     "validation data": added(1, b"/DSS << /Certs [] /CRLs [] >>"),
@@ -283,6 +299,14 @@ def test_a_harmless_neighbour_stays_valid(name: str, small: bytes, context: Cont
     assert report.signatures[0].integrity is Integrity.INTACT
     behind = Code.TRAILING_BYTES in {warning.code for warning in report.warnings}
     assert behind is name.startswith("bytes behind")
+
+
+def test_an_unused_object_of_the_signed_state_may_be_freed(office: Office, context: Context) -> None:
+    """Editors free what they no longer use; one that a page leads to is a loss."""
+    form = b"<< /Type /XObject /Subtype /Form /BBox [0 0 9 9] /Length 12 >>\nstream\n0 0 9 9 re f\nendstream"
+    for page, expected in ((b"", Verdict.VALID), (b"/Thumb 5 0 R", Verdict.INVALID)):
+        signed = office.by_person(simple(page=page, more=[form]), level="b").data
+        assert inspect_pdf(freed(5)(signed), context=context).verdict is expected
 
 
 def with_form(permission: bytes = b"", value: bytes = b"") -> bytes:
