@@ -61,7 +61,9 @@ def unchanged(pair: Pair) -> Iterator[None]:
 
 
 def stored(pair: Pair) -> list[object]:
-    """Count what B has stored."""
+    """Count what B has stored, once all that earlier messages called for is done."""
+    unfinished = "SELECT id FROM effect WHERE state IN ('waiting', 'running')"
+    until("B has nothing left to do", lambda: rows(pair.b.home, unfinished) == [], seconds=120)
     return [rows(pair.b.home, f"SELECT count(*) FROM {name}") for name in ("inbox", "receipt", "ledger_leaf", "blob")]
 
 
