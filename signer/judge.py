@@ -43,7 +43,7 @@ from signer.report import (
     worst_first,
 )
 from signer.status import SKEW
-from signer.timestamp import judge_token, proved_time
+from signer.timestamp import Imprint, judge_token, proved_time
 from signer.trust import Context, Purpose, TrustStore
 
 DISAGREEMENT = timedelta(minutes=5)
@@ -52,12 +52,20 @@ DISAGREEMENT = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """A time stamp found at a signature: the token (DER) and the octets it should be over; ``kind`` as in reports."""
+    """A time stamp found at a signature; ``kind`` as in reports.
+
+    ``imprint`` is the octets it should be over, or, where these are many, a function from a hash name of ``hashlib`` to
+    their digest. An archive stamp lists in ``covers`` the SHA-256 (hexadecimal) of every certificate, status answer,
+    earlier token and signature value that it proves to have existed (signing.md 7.2). ``faults`` are structural reasons
+    the format found; with any of them the stamp is broken.
+    """
 
     id: str
     kind: str
     token: bytes
-    imprint: bytes
+    imprint: Imprint
+    covers: tuple[str, ...] = ()
+    faults: tuple[Reason, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +147,20 @@ def _judge_stamps(
             context=context,
             candidates=facts.candidates,
         )
+        if stamp.faults:
+            judged = _faulty(judged, stamp.faults)
         stamps.append(judged)
         evidence.append(Evidence("token", stamp.token, "signature"))
         if path is not None:
             evidence += path.evidence
             needs += path.needs
     return tuple(stamps), tuple(evidence), tuple(needs)
+
+
+def _faulty(judged: Timestamp, faults: Sequence[Reason]) -> Timestamp:
+    """A stamp whose structure does not hold is broken whatever its token says."""
+    sub = _sub_indication(faults, Integrity.BROKEN)
+    return replace(judged, indication=indication_of(sub), sub_indication=sub, integrity=Integrity.BROKEN)
 
 
 def _best_time(facts: Facts, stamps: Sequence[Timestamp], context: Context) -> tuple[datetime | None, str]:

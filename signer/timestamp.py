@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
@@ -24,6 +24,9 @@ from signer.trust import Context, Purpose, TrustStore
 
 TOKEN_MAX_BYTES = 256 * 1024
 """Largest answer of a time-stamping authority that is read; real ones are 3 to 10 KB."""
+
+Imprint = bytes | Callable[[str], bytes]
+"""What a stamp should be over: octets, or a function from a hash name of ``hashlib`` to their digest."""
 
 
 class Timestamper(Protocol):
@@ -100,7 +103,7 @@ def _refuse_untrusted(opened: Token, context: Context) -> None:
 def open_token(
     token: bytes,
     *,
-    imprint: bytes | None = None,
+    imprint: Imprint | None = None,
     digest: bytes | None = None,
     algorithm: str = "sha256",
     candidates: Sequence[bytes] = (),
@@ -116,7 +119,7 @@ def open_token(
         info = asn1.read_tst_info(signed.content)
         fits: bool | None = digest is not None and info.digest == algorithm and info.imprint == digest
         if imprint is not None:
-            fits = digest_with(info.digest, imprint) == info.imprint if info.digest in DIGEST_NAMES else None
+            fits = _digest_of(imprint, info.digest) == info.imprint if info.digest in DIGEST_NAMES else None
     except ValueError:
         return None
     certificates = (*signed.certificates, *candidates)
@@ -130,8 +133,12 @@ def open_token(
     return Token(info, check, certificates, TrustStore(crls=signed.crls, ocsps=signed.ocsps), fits)
 
 
+def _digest_of(imprint: Imprint, algorithm: str) -> bytes:
+    return digest_with(algorithm, imprint) if isinstance(imprint, bytes) else imprint(algorithm)
+
+
 def judge_token(
-    token: bytes, *, imprint: bytes, id: str, kind: str, context: Context, candidates: Sequence[bytes] = ()
+    token: bytes, *, imprint: Imprint, id: str, kind: str, context: Context, candidates: Sequence[bytes] = ()
 ) -> tuple[Timestamp, PathResult | None]:
     """Judge a token over octets: mathematics, then the path at its own time, then its algorithms.
 
@@ -151,7 +158,7 @@ def judge_token(
     return replace(stamp, indication=indication_of(sub), sub_indication=sub), path
 
 
-def _completed(token: bytes, opened: Token, imprint: bytes, context: Context) -> Token:
+def _completed(token: bytes, opened: Token, imprint: Imprint, context: Context) -> Token:
     """Try the certificates the caller trusts or gave, for a token that brings none; they can only help it."""
     given = (*context.trust.intermediates, *context.trust.for_purpose(Purpose.TSA))
     again = open_token(token, imprint=imprint, candidates=given)

@@ -87,6 +87,14 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True)
+class Content:
+    """Content of a detached signature, given by the caller; an empty ``name`` serves whatever is asked for."""
+
+    name: str
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """Budgets of one judgement: they count work, not seconds, so reports are reproducible (signing.md 4.3, 5.1)."""
 
@@ -100,6 +108,10 @@ class Limits:
     pdf_max_bytes: int = 256 * 10**6
     pdf_objects: int = 500_000
     pdf_revisions: int = 100
+    pdf_decoded_bytes: int = 512 * 10**6
+    pdf_stream_ratio: int = 200
+    pdf_nesting: int = 100
+    pdf_values: int = 2_000_000
     zip_members: int = 10_000
     zip_max_bytes: int = 4 * 2**30
     zip_ratio: int = 200
@@ -120,6 +132,9 @@ class Context:
     limits: Limits = field(default_factory=Limits)
     proofs: tuple[Proof, ...] = ()
     algorithms: AlgorithmTable | None = None
+    contents: tuple[Content, ...] = ()
+    public_keys: tuple[bytes, ...] = ()  # SubjectPublicKeyInfo, DER; settle integrity only
+    secrets: tuple[bytes, ...] = field(default=(), repr=False)  # for HMAC, W9; never a public key
 
     def __post_init__(self) -> None:
         if self.at.tzinfo is None:
