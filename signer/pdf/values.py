@@ -39,7 +39,7 @@ class Stream:
 
 
 Value: TypeAlias = (
-    "None | bool | int | float | Name | String | Reference | tuple[Value, ...] | Mapping[str, Value] | Stream"
+    "bool | int | float | Name | String | Reference | tuple[Value, ...] | Mapping[str, Value] | Stream | None"
 )
 
 
