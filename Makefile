@@ -8,6 +8,7 @@ BIN = .venv/bin
 PREPARE = PYTHON="$(PYTHON)" WHEELHOUSE="$(WHEELHOUSE)" NO_UV="$(NO_UV)" sh requirements/prepare.sh
 DEMO = --dir edoc-demo
 JOBS = 2
+CASES = 1000000
 
 all: demo
 
@@ -19,6 +20,11 @@ test:
 	@$(PREPARE) dev
 	@sh requirements/system.sh
 	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(TESTS)
+
+fuzz:
+	@$(PREPARE) dev
+	@sh requirements/system.sh
+	@$(BIN)/python -m tests.fuzz.campaign --cases $(CASES)
 
 check:
 	@$(PREPARE) dev
@@ -53,4 +59,4 @@ clean:
 	find signer edoc transport tests samples bench docs -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -rf __pycache__
 
-.PHONY: all demo test check docs bench pictures lock wheelhouse clean
+.PHONY: all demo test fuzz check docs bench pictures lock wheelhouse clean

@@ -107,7 +107,8 @@ def _meaning(data: bytes) -> tuple[bytes, ...] | None:
         return None
     objects = []
     for signature in list(root.iter(f"{{{DS}}}Signature")):
-        objects += [_canonical(inner) for inner in signature.iter(f"{{{DS}}}Object") if not _qualifying(inner)]
+        own = [child for child in signature if child.tag == f"{{{DS}}}Object"]
+        objects += [_canonical(inner) for inner in own if not _qualifying(inner)]
         parent = signature.getparent()
         if parent is not None:
             _take_out(signature)
