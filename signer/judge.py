@@ -394,6 +394,7 @@ class FileFacts:
     warnings: tuple[Reason, ...] = ()
     parts: tuple[tuple[str, Report], ...] = ()
     broken: bool = False  # a known kind, damaged beyond reading: invalid whatever its signatures
+    passed: tuple[str, int] | None = None  # SHA-256 (hexadecimal) and size of a file that is not held in memory
 
 
 def report_of(file: FileFacts, judged: Sequence[Judged], *, context: Context) -> Report:
@@ -415,8 +416,8 @@ def report_of(file: FileFacts, judged: Sequence[Judged], *, context: Context) ->
         kind=file.kind,
         format=file.format,
         verdict=verdict,
-        sha256=hashlib.sha256(file.data).hexdigest(),
-        size=len(file.data),
+        sha256=file.passed[0] if file.passed else hashlib.sha256(file.data).hexdigest(),
+        size=file.passed[1] if file.passed else len(file.data),
         signatures=signatures,
         reasons=_unique(reasons) if verdict is not Verdict.VALID else (),
         warnings=file.warnings,

@@ -143,6 +143,19 @@ def parse_skeleton(data: bytes, *, limits: Limits, doctype_allowed: bool = False
     return skeleton, root
 
 
+def parse_cut(skeleton: Skeleton, *, limits: Limits) -> etree._Element:
+    """Parse a file whose runs have been cut out while it passed.
+
+    Raises:
+        InputRefused, LimitExceeded: as ``parse``.
+    """
+    _check_encoding(skeleton.data)
+    _check_start(skeleton.data, limits, doctype_allowed=False)
+    root = _tree(skeleton.data)
+    _check_tree(root, limits, doctype_allowed=False)
+    return root
+
+
 def parse_foreign(data: bytes, *, limits: Limits) -> tuple[Skeleton, etree._Element]:
     """Parse signed XML that others wrote: UTF-16 too, and an internal subset without entities (N1).
 

@@ -103,6 +103,7 @@ class Limits:
     xml_attributes: int = 256
     xml_elements: int = 500_000
     xml_skeleton_max_bytes: int = 4 * 2**20
+    xml_stream_max_bytes: int = 2 * 2**30
     signatures: int = 100
     references: int = 100
     pdf_max_bytes: int = 256 * 10**6

@@ -56,14 +56,20 @@ LayoutOf = Callable[[etree._Element, str], Layout]
 """Gives the layout a signature must have; raises ``ValueError`` if its own parts cannot be read."""
 
 
-def examine(root: etree._Element, skeleton: Skeleton, *, layout_of: LayoutOf) -> Found | None:
-    """Examine the one signature a file of a profile has; ``None`` if there is none."""
+def examine(
+    root: etree._Element, skeleton: Skeleton, *, layout_of: LayoutOf, document: bytes | None = None
+) -> Found | None:
+    """Examine the one signature a file of a profile has; ``None`` if there is none.
+
+    ``document`` is the SHA-256 behind ``URI=""`` where it was taken while the file passed (``signer.xml.stream``).
+    """
     signatures = list(root.iter(_SIGNATURE))
     if not signatures:
         return None
     signature = signatures[-1]
     reasons = _place(root, signature, count=len(signatures)) + _ids(root) + _nodes(root, skeleton)
-    octets, document = _hashed(root, signature, skeleton)
+    octets, hashed = _hashed(root, signature, skeleton)
+    document = document or hashed
     written = b"".join(canonical(signature))
     try:
         values = values_of(signature)

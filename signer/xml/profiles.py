@@ -11,7 +11,7 @@ the one the signature names (W6) · then path, time and policy in ``signer.judge
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from html import escape
 
@@ -292,9 +292,37 @@ def _parse_seal(data: bytes, limits: Limits) -> tuple[Skeleton, etree._Element]:
     return skeleton, root
 
 
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """SHA-256 (hexadecimal) and size of a file that passed and is not held."""
+
+    sha256: str
+    size: int
+
+
+def judge_streamed(
+    streamed: Streamed, skeleton: Skeleton, root: etree._Element, *, document: bytes, context: Context
+) -> SealInspection:
+    """Judge a sealed message of which the skeleton is left and the digest is known (``signer.xml.stream``)."""
+    found = examine(root, skeleton, layout_of=_seal_layout_of, document=document)
+    file = FileFacts("edxml", "edXML", b"", passed=(streamed.sha256, streamed.size))
+    return _sealed(found, _report(file, found, context, signature_kind="seal"))
+
+
+def report_unread(streamed: Streamed | None, error: InputRefused, context: Context) -> Report:
+    """Report a message that passed and could not be read; one that was not read to its end has no digest."""
+    report = _unread(b"", error, kind="edxml", context=context)
+    if streamed is None:
+        return replace(report, sha256=None, size=None)
+    return replace(report, sha256=streamed.sha256, size=streamed.size)
+
+
 def _inspect_seal(data: bytes, skeleton: Skeleton, root: etree._Element, context: Context) -> SealInspection:
     found = examine(root, skeleton, layout_of=_seal_layout_of)
-    report = _report(data, found, context, kind="edxml", signature_kind="seal", format="edXML")
+    return _sealed(found, _report(FileFacts("edxml", "edXML", data), found, context, signature_kind="seal"))
+
+
+def _sealed(found: Found | None, report: Report) -> SealInspection:
     if report.verdict is not Verdict.VALID or found is None or found.values is None:
         return SealInspection(report, None)
     sealed = VerifiedSeal(
@@ -345,7 +373,7 @@ def _inspect_declaration(
 ) -> DeclarationInspection:
     found = examine(root, skeleton, layout_of=_declaration_layout_of)
     kind, name = ("receipt", "receipt") if root.tag == "{urn:edoc:receipt:1}Receipt" else ("xml", "XAdES")
-    report = _report(data, found, context, kind=kind, signature_kind="signature", format=name)
+    report = _report(FileFacts(kind, name, data), found, context, signature_kind="signature")
     if report.verdict is not Verdict.VALID or found is None or found.values is None:
         return DeclarationInspection(report, None)
     declared = VerifiedDeclaration(
@@ -371,14 +399,10 @@ def _declaration_layout_of(signature: etree._Element, signing_time: str) -> Layo
     return _declaration_layout()
 
 
-def _report(
-    data: bytes, found: Found | None, context: Context, *, kind: str, signature_kind: str, format: str
-) -> Report:
+def _report(file: FileFacts, found: Found | None, context: Context, *, signature_kind: str) -> Report:
     if found is None:
-        return report_of(FileFacts(kind, format, data), (), context=context)
-    return report_of(
-        FileFacts(kind, format, data), (judged(found, kind=signature_kind, context=context),), context=context
-    )
+        return report_of(file, (), context=context)
+    return report_of(file, (judged(found, kind=signature_kind, context=context),), context=context)
 
 
 def _unread(data: bytes, error: InputRefused, *, kind: str, context: Context) -> Report:
