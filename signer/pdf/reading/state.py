@@ -1,0 +1,410 @@
+"""One state of a file, strict or recovered: the ``Document`` of ``signer.pdf.values`` (signing.md 4.1, D1, D2)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from signer.errors import InputRefused, LimitExceeded
+from signer.pdf.reading.budget import Budget, damaged
+from signer.pdf.reading.chain import Update
+from signer.pdf.reading.crypt import Crypt, open_crypt
+from signer.pdf.reading.filters import decode
+from signer.pdf.reading.lexer import Lexer, Parsed
+from signer.pdf.reading.scan import Definition, Scan
+from signer.pdf.reading.sections import FREE, Entry, filters_of
+from signer.pdf.values import Origin, Reference, Stream, String, Value
+
+HOPS_MAX = 64
+"""References that lead to a reference; ISO 32000 knows none at all."""
+MEMBERS_MAX = 500_000
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """A decoded object stream: which numbers it holds, and where each value begins."""
+
+    numbers: tuple[int, ...]
+    starts: tuple[int, ...]
+    lexer: Lexer
+
+
+@dataclass(slots=True)
+class Store:
+    """What was read of one file in one way of reading, shared by all its states."""
+
+    lexer: Lexer
+    budget: Budget
+    faults: list[str] = field(default_factory=list)
+    objects: dict[tuple[int, ...], Parsed] = field(default_factory=dict)
+    members: dict[int, Members] = field(default_factory=dict)
+    values: dict[tuple[int, int], Value] = field(default_factory=dict)  # (offset of the stream, index)
+    loading: set[int] = field(default_factory=set)
+    crypts: dict[object, Crypt | None] = field(default_factory=dict)
+
+
+class State(ABC):
+    """What a reader gets from the bytes up to ``end``."""
+
+    def __init__(self, store: Store, revision: int, end: int, trailer: Mapping[str, Value]) -> None:
+        self.revision = revision
+        self.end = end
+        self.eof = end
+        self.trailer = trailer
+        self._store = store
+        self._known: dict[int, Entry] = {}
+        self._crypt: Crypt | None = None
+        self._crypt_known = "Encrypt" not in trailer
+
+    @abstractmethod
+    def entry(self, number: int) -> Entry | None:
+        """Return where the definition in force of a number stands, or ``None`` if it never had any."""
+
+    @abstractmethod
+    def numbers(self) -> Iterator[int]:
+        """Go through all numbers that are or were in use, in order."""
+
+    @abstractmethod
+    def _missing(self, number: int, entry: Entry) -> Value:
+        """Answer for an object that does not stand where it should."""
+
+    @abstractmethod
+    def _container(self, entry: Entry) -> int | None:
+        """Return the offset of the object stream an entry names."""
+
+    @property
+    def root(self) -> Mapping[str, Value]:
+        """The catalog; empty if there is none."""
+        value = self.resolve(self.trailer.get("Root"))
+        return value if isinstance(value, Mapping) else {}
+
+    @property
+    def crypt(self) -> Crypt | None:
+        """How strings and streams are encrypted, if they are.
+
+        Raises:
+            InputRefused: a password is needed.
+        """
+        if not self._crypt_known:
+            self._crypt_known = True  # the dictionary itself is never encrypted
+            self._crypt = self._opened()
+        return self._crypt
+
+    def _opened(self) -> Crypt | None:
+        encrypt = self.resolve(self.trailer.get("Encrypt"))
+        if not isinstance(encrypt, Mapping):
+            return None
+        plain = {key: self.resolve(value) for key, value in encrypt.items()}
+        ids = self.resolve(self.trailer.get("ID"))
+        first = self.resolve(ids[0]) if isinstance(ids, tuple) and ids else b""
+        key = (str(sorted(plain.items(), key=lambda item: item[0])), first)
+        if key not in self._store.crypts:
+            self._store.crypts[key] = open_crypt(plain, bytes(first) if isinstance(first, String) else b"")
+        return self._store.crypts[key]
+
+    def resolve(self, value: Value) -> Value:
+        """Follow references; a dangling one is ``None``."""
+        for _ in range(HOPS_MAX):
+            if not isinstance(value, Reference):
+                return value
+            value = self._value(value)
+        raise damaged("references in a circle")
+
+    def _value(self, reference: Reference) -> Value:
+        entry = self._entry(reference.number)
+        if entry.free:
+            return None
+        if not self._fits(reference, entry):
+            return None
+        if entry.container is None:
+            return self._object(reference.number, entry)
+        return self._member(reference.number, entry)
+
+    def _entry(self, number: int) -> Entry:
+        found = self._known.get(number)
+        if found is None:
+            found = self._known[number] = self.entry(number) or FREE
+        return found
+
+    def _fits(self, reference: Reference, entry: Entry) -> bool:
+        """Say whether the generation is the right one; readers do not agree on what to do if it is not."""
+        if reference.generation == (0 if entry.container is not None else entry.generation):
+            return True
+        self._store.faults.append("generation")
+        return False
+
+    def _object(self, number: int, entry: Entry) -> Value:
+        assert entry.offset is not None
+        head = self._store.lexer.header(entry.offset)
+        if head is None or head[0] != number:
+            return self._missing(number, entry)
+        return self.at(entry.offset).value
+
+    def at(self, offset: int) -> Parsed:
+        """Return the object that stands at an offset, as this state reads it.
+
+        Raises:
+            InputRefused: it cannot be read.
+        """
+        store, crypt = self._store, self.crypt
+        for key in ((offset, id(crypt)), (offset, id(crypt), self.revision)):
+            if key in store.objects:
+                return store.objects[key]
+        if offset in store.loading:
+            raise damaged("stream length in a circle")
+        store.loading.add(offset)
+        try:
+            store.budget.load()
+            found = store.lexer.object(offset, self.resolve, crypt.of_strings if crypt else None)
+        finally:
+            store.loading.discard(offset)
+        own, value = False, found.value
+        if isinstance(value, Stream):
+            own = isinstance(value.dictionary.get("Length"), Reference)  # it may be another in another state
+            found = self._decrypted(found, value)
+        store.objects[(offset, id(crypt), self.revision) if own else (offset, id(crypt))] = found
+        return found
+
+    def _decrypted(self, found: Parsed, stream: Stream) -> Parsed:
+        crypt = self.crypt
+        how = crypt.of_stream(found.number, found.generation, stream.dictionary) if crypt else None
+        if how is None:
+            return found
+        return Parsed(
+            found.number, found.generation, Stream(stream.dictionary, how(stream.raw)), found.start, found.end
+        )
+
+    def _member(self, number: int, entry: Entry) -> Value:
+        offset = self._container(entry)
+        if offset is None:
+            return self._missing(number, entry)
+        members = self.members(offset)
+        index = entry.index
+        if index >= len(members.numbers) or members.numbers[index] != number:
+            if number not in members.numbers:
+                return self._missing(number, entry)
+            self._store.faults.append("object stream")
+            index = members.numbers.index(number)
+        key = (offset, index)
+        if key not in self._store.values:
+            self._store.budget.load()
+            self._store.values[key] = members.lexer.value(members.starts[index])[0]
+        return self._store.values[key]
+
+    def members(self, offset: int) -> Members:
+        """Return what the object stream at an offset holds.
+
+        Raises:
+            InputRefused: there is none that can be read.
+        """
+        if offset not in self._store.members:
+            self._store.members[offset] = self._read_members(offset)
+        return self._store.members[offset]
+
+    def _read_members(self, offset: int) -> Members:
+        stream = self.at(offset).value
+        if not isinstance(stream, Stream) or stream.dictionary.get("Type") != "ObjStm":
+            raise damaged("object stream")
+        count, first = (self.resolve(stream.dictionary.get(key)) for key in ("N", "First"))
+        if not isinstance(count, int) or not isinstance(first, int) or not 0 <= count <= MEMBERS_MAX or first < 0:
+            raise damaged("object stream")
+        data, above = self.decoded(stream), self._store.lexer
+        words = data[:first].split()[: 2 * count]
+        if len(words) < 2 * count or not all(word.isdigit() and len(word) < 11 for word in words):
+            raise damaged("object stream")
+        numbers = tuple(int(word) for word in words[::2])
+        if len(set(numbers)) < len(numbers):
+            above.oddities.append("object stream holds a number twice")
+        starts = tuple(first + int(word) for word in words[1::2])
+        return Members(numbers, starts, Lexer(data, above.nesting, above.first_wins, above.oddities))
+
+    def decoded(self, stream: Stream) -> bytes:
+        """Return the octets of a stream after its filters; picture filters end the decoding."""
+        return decode(stream.raw, filters_of(stream.dictionary, self.resolve), self._store.budget)
+
+    def origin(self, reference: Reference) -> Origin | None:
+        """Say where the definition in force stands; ``None`` if it is free or undefined."""
+        entry = self._entry(reference.number)
+        if entry.free:
+            return None
+        offset = entry.offset if entry.container is None else self._container(entry)
+        return None if offset is None else Origin(self.revision_of(offset), offset, entry.container)
+
+    def revision_of(self, offset: int) -> int:
+        """Return the revision an offset belongs to."""
+        return self.revision
+
+    def references(self) -> Iterator[Reference]:
+        """Go through the references of all objects in use, in the order of their numbers."""
+        for number in self.numbers():
+            entry = self._entry(number)
+            if not entry.free:
+                yield Reference(number, 0 if entry.container is not None else entry.generation)
+
+
+class StrictState(State):
+    """The state after one update, by the chain of cross-references; ``old`` readers do not look into ``/XRefStm``."""
+
+    def __init__(self, store: Store, updates: tuple[Update, ...], scanned: Recovery, *, old: bool = False) -> None:
+        last = updates[-1]
+        super().__init__(store, len(updates), last.end, last.sections[0].trailer)
+        self.eof = last.eof
+        self.startxref = last.startxref
+        self._ends = [update.end for update in updates]
+        self._sections = tuple(section for update in reversed(updates) for section in update.sections)
+        self._scanned = scanned
+        self._old = old
+
+    def entry(self, number: int) -> Entry | None:
+        """Return the row of the newest section that has one."""
+        for section in self._sections:
+            found = section.entry(number, hidden=not self._old)
+            if found is not None:
+                return found
+        return None
+
+    def rows(self, number: int) -> int:
+        """Return how many sections say where an object of this number stands."""
+        rows = (section.entry(number) for section in self._sections)
+        return sum(row is not None and not row.free for row in rows)
+
+    def numbers(self) -> Iterator[int]:
+        """Go through all numbers that have a row."""
+        found: set[int] = set()
+        for section in self._sections:
+            found.update(section.numbers())
+        return iter(sorted(found))
+
+    def _container(self, entry: Entry) -> int | None:
+        assert entry.container is not None
+        stream = self._entry(entry.container)
+        if stream.offset is None:
+            return None
+        head = self._store.lexer.header(stream.offset)
+        if head is not None and head[0] == entry.container:
+            return stream.offset
+        self._store.faults.append("offset")
+        found = self._scanned.definition(entry.container, self.end)
+        return found.offset if found is not None and found.container is None else None
+
+    def _missing(self, number: int, entry: Entry) -> Value:
+        """An offset that is wrong: readers look for the object, and so does this one, but it says so."""
+        self._store.faults.append("offset")
+        found = self._scanned.definition(number, self.end)
+        return None if found is None or found.container is not None else self.at(found.offset).value
+
+    def revision_of(self, offset: int) -> int:
+        """Return the update whose bytes an offset lies in."""
+        return next((number for number, end in enumerate(self._ends, 1) if offset < end), self.revision)
+
+
+class Recovery:
+    """What a scan found, made when first asked for."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._scan: Scan | None = None
+        self._packed = False
+        self._objects: dict[int, list[Definition]] = {}
+        self.trailers: list[tuple[int, Mapping[str, Value]]] = []
+
+    @property
+    def scan(self) -> Scan:
+        """The scan of the whole file."""
+        from signer.pdf.reading.scan import scan
+
+        if self._scan is None:
+            self._scan = scan(self.store.lexer, self.store.budget)
+            self._objects = {number: list(found) for number, found in self._scan.objects.items()}
+            self.trailers = sorted([*self._scan.trailers, *self._trailers(self._scan)], key=lambda pair: pair[0])
+        return self._scan
+
+    def _trailers(self, scan: Scan) -> Iterator[tuple[int, Mapping[str, Value]]]:
+        """Yield the dictionaries of cross-reference streams; they are never encrypted."""
+        for offset, _ in scan.streams:
+            try:
+                value = self.store.lexer.object(offset, lambda value: value).value
+            except LimitExceeded:
+                raise
+            except InputRefused:
+                continue
+            if isinstance(value, Stream) and value.dictionary.get("Type") == "XRef":
+                yield offset, value.dictionary
+
+    def definition(self, number: int, end: int) -> Definition | None:
+        """Return the last definition of a number before ``end``."""
+        _ = self.scan
+        return next((one for one in reversed(self._objects.get(number, ())) if one.offset < end), None)
+
+    def numbers(self) -> list[int]:
+        """Return all numbers defined anywhere, in order."""
+        return sorted(self._objects)
+
+    def unpack(self, state: State) -> None:
+        """Add what stands in object streams, as ``state`` decrypts them."""
+        scan = self.scan
+        if self._packed:
+            return
+        self._packed = True
+        for offset, container in scan.streams:
+            try:
+                members = state.members(offset)
+            except LimitExceeded:
+                raise
+            except InputRefused:
+                continue
+            for index, number in enumerate(members.numbers):
+                self._objects.setdefault(number, []).append(Definition(offset, 0, container, index))
+        for found in self._objects.values():
+            found.sort(key=lambda one: (one.offset, one.index))
+
+
+class RecoveredState(State):
+    """The state of the bytes up to ``end`` as a reader sees it that scans for objects: the last definition wins."""
+
+    def __init__(self, recovery: Recovery, revision: int, end: int) -> None:
+        _ = recovery.scan
+        before = [trailer for offset, trailer in recovery.trailers if offset < end]
+        trailer = next((one for one in reversed(before) if "Root" in one), {})
+        super().__init__(recovery.store, revision, end, trailer)
+        self._recovery = recovery
+        recovery.unpack(self)
+        self._known.clear()
+        if not super().root:
+            self.trailer = {**trailer, "Root": self._catalog()}
+
+    def _catalog(self) -> Value:
+        """Find a catalog where no trailer leads to one."""
+        for number in reversed(self._recovery.numbers()):
+            try:
+                value = self.resolve(Reference(number, 0))
+            except LimitExceeded:
+                raise
+            except InputRefused:
+                continue
+            if isinstance(value, Mapping) and value.get("Type") == "Catalog":
+                return Reference(number, 0)
+        return None
+
+    def entry(self, number: int) -> Entry | None:
+        """Return the last definition."""
+        found = self._recovery.definition(number, self.end)
+        if found is None:
+            return None
+        if found.container is None:
+            return Entry(found.offset, found.generation)
+        return Entry(found.offset, container=found.container, index=found.index)
+
+    def numbers(self) -> Iterator[int]:
+        """Go through all numbers defined before the end."""
+        return iter(n for n in self._recovery.numbers() if self._recovery.definition(n, self.end) is not None)
+
+    def _fits(self, reference: Reference, entry: Entry) -> bool:
+        return True  # mending readers look at the number alone
+
+    def _container(self, entry: Entry) -> int | None:
+        return entry.offset
+
+    def _missing(self, number: int, entry: Entry) -> Value:
+        return None
