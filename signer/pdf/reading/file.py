@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
+from itertools import pairwise
 
 from signer.errors import InputRefused, LimitExceeded
 from signer.pdf.reading.budget import Budget, damaged, over
@@ -42,6 +43,7 @@ class PdfFile:
             self.revisions: tuple[State, ...] = tuple(
                 StrictState(strict, self.updates[:number], self._recovery) for number in range(1, len(self.updates) + 1)
             )
+            self._link()
             if not self.latest.root:
                 raise damaged("catalog")
         except LimitExceeded:
@@ -79,6 +81,11 @@ class PdfFile:
         for number, state in enumerate(whole, 1):
             state.revision = number
         self.revisions = tuple(whole)
+        self._link()
+
+    def _link(self) -> None:
+        for before, state in pairwise(self.revisions):
+            state.before = before
 
     @property
     def latest(self) -> State:

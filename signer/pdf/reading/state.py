@@ -52,6 +52,7 @@ class State(ABC):
         self.end = end
         self.eof = end
         self.trailer = trailer
+        self.before: State | None = None  # the state before this one
         self._store = store
         self._known: dict[int, Entry] = {}
         self._crypt: Crypt | None = None
@@ -108,10 +109,15 @@ class State(ABC):
         for _ in range(HOPS_MAX):
             if not isinstance(value, Reference):
                 return value
-            value = self._value(value)
+            value = self.fetch(value)
         raise damaged("references in a circle")
 
-    def _value(self, reference: Reference) -> Value:
+    def fetch(self, reference: Reference) -> Value:
+        """Return an object as it stands, not followed if it is a reference itself; ``None`` if free or undefined.
+
+        Raises:
+            InputRefused: it cannot be parsed; LimitExceeded: a budget is used up.
+        """
         entry = self._entry(reference.number)
         if entry.free:
             return None
@@ -235,6 +241,30 @@ class State(ABC):
         """Return the revision an offset belongs to."""
         return self.revision
 
+    @abstractmethod
+    def _touched(self) -> Iterator[int]:
+        """Go through the numbers whose definition may differ from the state before."""
+
+    def redefined(self) -> frozenset[Reference]:
+        """Return what this revision defined, replaced or freed: all whose origin is not that of the state before."""
+        if self.before is None:
+            return frozenset(self.references())
+        changed = {number for number in self._touched() if self._origin(number) != self.before._origin(number)}
+        moved = {n for n in self.numbers() if self._entry(n).container in changed}  # with the stream that holds them
+        changed |= {number for number in moved if self._origin(number) != self.before._origin(number)}
+        return frozenset(self._reference(number) for number in changed)
+
+    def _origin(self, number: int) -> tuple[int | None, int | None, int]:
+        entry = self._entry(number)
+        offset = entry.offset if entry.container is None else self._container(entry)
+        return offset, entry.container, entry.generation
+
+    def _reference(self, number: int) -> Reference:
+        entry = self._entry(number)
+        if entry.free and self.before is not None:
+            entry = self.before._entry(number)
+        return Reference(number, 0 if entry.container is not None else entry.generation)
+
     def references(self) -> Iterator[Reference]:
         """Go through the references of all objects in use, in the order of their numbers."""
         for number in self.numbers():
@@ -253,6 +283,7 @@ class StrictState(State):
         self.startxref = last.startxref
         self._ends = [update.end for update in updates]
         self._sections = tuple(section for update in reversed(updates) for section in update.sections)
+        self._newest = last.sections
         self._scanned = scanned
         self._old = old
 
@@ -274,6 +305,10 @@ class StrictState(State):
         found: set[int] = set()
         for section in self._sections:
             found.update(section.numbers())
+        return iter(sorted(found))
+
+    def _touched(self) -> Iterator[int]:
+        found = {number for section in self._newest for number in section.numbers()}
         return iter(sorted(found))
 
     def _container(self, entry: Entry) -> int | None:
@@ -399,6 +434,9 @@ class RecoveredState(State):
     def numbers(self) -> Iterator[int]:
         """Go through all numbers defined before the end."""
         return iter(n for n in self._recovery.numbers() if self._recovery.definition(n, self.end) is not None)
+
+    def _touched(self) -> Iterator[int]:
+        return self.numbers()
 
     def _fits(self, reference: Reference, entry: Entry) -> bool:
         return True  # mending readers look at the number alone
