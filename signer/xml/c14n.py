@@ -1,18 +1,21 @@
 """Canonical XML: Exclusive 1.0, inclusive 1.0 and 1.1, each with and without comments (signing.md 5.1, N2).
 
-Own code, because libxml2's canonical form of subtrees has traps (N3) and cannot leave an element out. A document or an
-element can be given, also without some of the elements in it. Output comes in pieces, so that hashing needs no second
-copy of a large attachment.
+Own code, because libxml2's canonical form of subtrees has traps (N3), refuses relative namespace names and cannot leave
+an element out. A document or an element can be given, also without some of the elements in it; such elements are left
+out with all that is below them, so that the only element whose parent is not written is the first one. Output comes in
+pieces, so that hashing needs no second copy of a large attachment. One pass, no recursion, no object per node.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit, urlunsplit
+from typing import cast
 
 from lxml import etree
+
+from signer.xml.bases import join_bases as join_bases
 
 EXCLUSIVE = "http://www.w3.org/2001/10/xml-exc-c14n#"
 INCLUSIVE = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315"
@@ -21,6 +24,13 @@ XML = "http://www.w3.org/XML/1998/namespace"
 
 WORD_MAX = 80
 """Longest word that stands for a run cut out (``signer.safexml``)."""
+
+PIECES = 1024
+"""Parts joined before they are handed out."""
+LONG_TEXT = 1 << 16
+"""Texts from this length on are handed out at once."""
+TAG_SIZE = 64
+"""What is assumed of the length of a tag that declares nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +66,9 @@ def canonical(
     """Yield the canonical octets of an element and what is below it, leaving the elements ``omit`` out.
 
     ``runs`` maps a text that stands for cut-out base64 to its bytes (``signer.safexml``); such text is replaced.
+    Without it, every text that may be such a word is a piece of its own, so that the caller can replace it.
     """
-    return _Writer(form, omit, runs or {}).element(apex)
+    return _Writer(form, omit, runs).element(apex)
 
 
 def canonical_document(
@@ -68,14 +79,14 @@ def canonical_document(
     runs: Mapping[str, bytes] | None = None,
 ) -> Iterator[bytes]:
     """Yield the canonical octets of the whole document: root, and instructions and comments around it."""
-    writer = _Writer(form, omit, runs or {})
+    writer = _Writer(form, omit, runs)
     for node in reversed(list(root.itersiblings(preceding=True))):
         if piece := writer.outside(node):
-            yield piece + b"\n"
+            yield piece.encode("utf-8") + b"\n"
     yield from writer.element(root)
     for node in root.itersiblings():
         if piece := writer.outside(node):
-            yield b"\n" + piece
+            yield b"\n" + piece.encode("utf-8")
 
 
 def digest(pieces: Iterable[bytes], algorithm: str = "sha256") -> bytes:
@@ -87,136 +98,188 @@ def digest(pieces: Iterable[bytes], algorithm: str = "sha256") -> bytes:
 
 
 Rendered = dict[str, str]
+Name = tuple[str, str, str]  # namespace, local name, name as written
+Attribute = tuple[str, str, str, str]  # namespace, local name, name as written, value
+Tag = tuple[str, str, str, str]  # start without its bracket, end, prefix, namespace
+
+
+class _Scope:
+    """The namespaces in scope at an element, and the attribute names whose prefix is known for certain there."""
+
+    __slots__ = ("bound", "names")
+
+    def __init__(self, bound: Rendered) -> None:
+        self.bound = bound
+        self.names: dict[str, Name | None] = {}
+
+    def name(self, name: str) -> Name | None:
+        """Return an attribute's name as written; ``None`` where two prefixes are bound to its namespace."""
+        if name in self.names:
+            return self.names[name]
+        uri, _, local = name[1:].partition("}")
+        found = ["xml"] if uri == XML else [prefix for prefix, bound in self.bound.items() if bound == uri and prefix]
+        self.names[name] = (uri, local, f"{found[0]}:{local}") if len(found) == 1 else None
+        return self.names[name]
 
 
 class _Writer:
-    def __init__(self, form: Form, omit: Collection[etree._Element], runs: Mapping[str, bytes]) -> None:
+    """One canonicalisation. ``scope`` and ``rendered`` are those at the element the walk is in."""
+
+    def __init__(self, form: Form, omit: Collection[etree._Element], runs: Mapping[str, bytes] | None) -> None:
         self.form, self.omit, self.runs = form, frozenset(omit), runs
+        self.tags: dict[tuple[str, str | None], Tag] = {}
+        self.scope, self.rendered = _Scope({}), Rendered()
 
     def element(self, apex: etree._Element) -> Iterator[bytes]:
-        """Walk without recursion: a stack of (node, namespaces rendered above it), and closing tags between."""
-        stack: list[tuple[etree._Element | bytes, Rendered]] = [(apex, {})]
-        while stack:
-            node, above = stack.pop()
-            if isinstance(node, bytes):
-                yield node
-                continue
-            if node in self.omit:
-                continue
-            if not isinstance(node.tag, str):
-                if piece := self.outside(node):
-                    yield piece
-                continue
-            start, rendered = self._start(node, above, is_apex=node is apex)
-            yield start
-            if node.text:
-                yield self._text(node.text)
-            stack.append((f"</{_qname(node)}>".encode(), above))
-            for child in reversed(node):
-                if child.tail:
-                    stack.append((_escape(child.tail), above))
-                stack.append((child, rendered))
+        """Walk the tree once, handing out what has been written whenever it is enough."""
+        parts: list[str] = []
+        for text in self._walk(apex, parts.append):
+            size = len(text)
+            if size > WORD_MAX or not self._is_word(text):
+                if "&" in text or "<" in text or ">" in text or "\r" in text:
+                    text = _escaped(text)
+                parts.append(text)
+                if 0 < size < LONG_TEXT and len(parts) < PIECES:
+                    continue
+                yield "".join(parts).encode("utf-8")
+            else:
+                yield "".join(parts).encode("utf-8")
+                yield (self.runs or {}).get(text) or _escaped(text).encode("utf-8")
+            parts.clear()
+        yield "".join(parts).encode("utf-8")
 
-    def outside(self, node: etree._Element) -> bytes:
+    def _walk(self, apex: etree._Element, add: Callable[[str], None]) -> Iterator[str]:
+        """Add tags and the like as they come; yield each text, which the caller writes, and now and then ``""``."""
+        omit, tags, simple = self.omit, self.tags, not self.form.prefixes
+        frames: list[tuple[str, _Scope, Rendered]] = []
+        own: Rendered = {}  # what the coming element declares
+        waiting = 0  # about how many characters were added since something was yielded for their sake
+        walker = etree.iterwalk(apex, events=("start", "end", "start-ns", "comment", "pi"))
+        for event, node in cast("Iterator[tuple[str, etree._Element]]", walker):
+            if event == "start":
+                rendered = self.rendered
+                if omit and node in omit:
+                    walker.skip_subtree()
+                    frames.append(("", self.scope, rendered))
+                    own = {}
+                    continue
+                start, end, prefix, uri = tags.get((node.tag, node.prefix)) or self._tag(node)  # type: ignore[arg-type]  # names of elements are texts
+                frames.append((end, self.scope, rendered))
+                items = node.items()
+                if own or not simple or node is apex or rendered.get(prefix, "") != uri:
+                    start += self._start(node, items, own)
+                    own = {}
+                    waiting += len(start)
+                elif items:
+                    start += _plain(items) or self._start(node, items, own)
+                add(start + ">")
+                text = node.text
+            elif event == "end":
+                end, self.scope, self.rendered = frames.pop()
+                add(end)
+                text = node.tail if frames else None
+            elif event == "start-ns":
+                name, value = cast("tuple[str | None, str | None]", node)
+                own[name or ""] = value or ""
+                continue
+            else:
+                add(self.outside(node))
+                text = node.tail
+            waiting += TAG_SIZE
+            if waiting > LONG_TEXT:
+                waiting = 0
+                yield ""
+            if text:
+                yield text
+
+    def _start(self, node: etree._Element, items: list[tuple[str, str]], own: Rendered) -> str:
+        """Return what stands behind the name in a start tag; from here on its declarations are in scope."""
+        is_first = not self.scope.bound
+        if is_first:
+            self.scope = _Scope(_in_scope(node))
+        elif own:
+            self.scope = _Scope({**self.scope.bound, **own})
+        attributes = self._attributes(node, items)
+        if self.form.exclusive:
+            wanted = self._in_sight(node, attributes)
+        else:
+            wanted = self.scope.bound if is_first else own
+            attributes = self._inherited(node, attributes) if is_first else attributes
+        rendered = self.rendered
+        declared = {p: u for p, u in wanted.items() if rendered.get(p, "") != u and p != "xml"}
+        if declared:
+            self.rendered = {**rendered, **declared}
+        texts = [_declaration(p, declared[p]) for p in sorted(declared)]
+        return "".join((*texts, *[f' {name}="{_quoted(value)}"' for _, _, name, value in attributes]))
+
+    def outside(self, node: etree._Element) -> str:
         """Return an instruction or, if asked for, a comment; nothing for anything else."""
         if isinstance(node, etree._ProcessingInstruction):
             data = f" {node.text}" if node.text else ""
-            return f"<?{node.target}{data.replace(chr(13), '&#xD;')}?>".encode()
+            return f"<?{node.target}{data}?>".replace("\r", "&#xD;")
         if isinstance(node, etree._Comment) and self.form.comments:
-            return f"<!--{(node.text or '').replace(chr(13), '&#xD;')}-->".encode()
-        return b""
+            return f"<!--{node.text or ''}-->".replace("\r", "&#xD;")
+        return ""
 
-    def _text(self, text: str) -> bytes:
-        if self.runs and len(text) <= WORD_MAX and text in self.runs:  # long texts are not hashed in vain
-            return self.runs[text]
-        return _escape(text)
+    def _is_word(self, text: str) -> bool:
+        return text.startswith("run") if self.runs is None else text in self.runs
 
-    def _start(self, node: etree._Element, above: Rendered, *, is_apex: bool) -> tuple[bytes, Rendered]:
-        """Return the start tag, and the namespaces rendered from here on."""
-        uri, local = _split(str(node.tag))
-        prefix = node.prefix or ""
-        attributes = _attributes(node)
-        wanted = self._needed(node, prefix, uri, attributes) if self.form.exclusive else _in_scope(node)
-        declared = {p: u for p, u in wanted.items() if above.get(p, "") != u}
-        if is_apex and not self.form.exclusive:
-            attributes = [a for a in attributes if a[1] != XML] + self._inherited(node, attributes)
-        start = f"<{prefix}:{local}" if prefix else f"<{local}"
-        if not declared and not attributes:
-            return f"{start}>".encode(), above
-        parts = [start, *(_declaration(p, declared[p]) for p in sorted(declared))]
-        for own, namespace, name, value in sorted(attributes, key=lambda a: (a[1], a[2])):
-            qualified = f"{own}:{name}" if namespace else name
-            parts.append(f' {qualified}="{_quote(value)}"')
-        parts.append(">")
-        return "".join(parts).encode("utf-8"), {**above, **declared} if declared else above
+    def _tag(self, node: etree._Element) -> Tag:
+        """Return start (without ``>``) and end tag of elements of this name, their prefix and namespace."""
+        name, prefix = str(node.tag), node.prefix
+        uri, _, local = name[1:].partition("}") if name.startswith("{") else ("", "", name)
+        qualified = f"{prefix}:{local}" if prefix else local
+        self.tags[name, prefix] = found = (f"<{qualified}", f"</{qualified}>", prefix or "", uri)
+        return found
 
-    def _needed(self, node: etree._Element, prefix: str, uri: str, attributes: list[Attribute]) -> Rendered:
+    def _attributes(self, node: etree._Element, items: list[tuple[str, str]]) -> list[Attribute]:
+        """Return the attributes in canonical order, by namespace and then by local name."""
+        found: list[Attribute] = []
+        for position, (name, value) in enumerate(items, start=1):
+            if name.startswith("{"):
+                named = self.scope.name(name)
+                if named is None:  # lxml gives no prefix of attributes, and two prefixes may name one namespace
+                    uri, _, local = name[1:].partition("}")
+                    named = (uri, local, str(node.xpath(f"name(@*[{position}])")))
+                found.append((*named, value))
+            else:
+                found.append(("", name, name, value))
+        if len(found) > 1:
+            found.sort()
+        return found
+
+    def _in_sight(self, node: etree._Element, attributes: list[Attribute]) -> Rendered:
         """Return the namespaces that the exclusive form renders: those in sight, and those of the PrefixList."""
-        wanted = {own: namespace for own, namespace, _, _ in attributes if own and namespace != XML}
-        if uri != XML:
-            wanted[prefix] = uri
-        if self.form.prefixes:
-            wanted |= {p: u for p, u in _in_scope(node).items() if p in self.form.prefixes}
+        _, _, prefix, uri = self.tags[str(node.tag), node.prefix]
+        bound = self.scope.bound
+        wanted = {prefix: uri, **{p: bound[p] for p in self.form.prefixes if p in bound}}
+        for namespace, _, name, _ in attributes:
+            if namespace:
+                wanted[name.partition(":")[0]] = namespace
         return wanted
 
-    def _inherited(self, apex: etree._Element, own: list[Attribute]) -> list[Attribute]:
-        """Return the apex's ``xml:`` attributes: inclusive forms give it those of its ancestors.
+    def _inherited(self, apex: etree._Element, attributes: list[Attribute]) -> list[Attribute]:
+        """Return the attributes with the ``xml:`` ones of ancestors: inclusive forms give them to the first element.
 
-        1.1 leaves ``xml:id`` out and joins the values of ``xml:base``.
+        1.0 gives it all of them. 1.1 (2.4) gives ``xml:lang`` and ``xml:space``, and joins the values of ``xml:base``.
         """
-        found = {local: value for _, uri, local, value in own if uri == XML}
-        bases = [found["base"]] if "base" in found else []
+        own = {local: value for uri, local, _, value in attributes if uri == XML}
+        found, bases = dict(own), []
         for ancestor in apex.iterancestors():
-            for name, value in ancestor.attrib.items():
-                uri, local = _split(str(name))
-                if uri != XML or (self.form.version_11 and local == "id"):
+            for name, value in ancestor.items():
+                uri, _, local = name[1:].partition("}")
+                if uri != XML:
                     continue
-                if local == "base":
-                    bases.append(str(value))
-                found.setdefault(local, str(value))
-        if self.form.version_11 and bases:
-            found["base"] = join_bases(bases)
-        return [("xml", XML, local, value) for local, value in found.items() if value or local != "base"]
-
-
-def join_bases(bases: Sequence[str]) -> str:
-    """Join ``xml:base`` values, innermost first, as Canonical XML 1.1 (2.4) does: relative ones stay relative."""
-    joined = bases[-1]
-    for base in reversed(bases[:-1]):
-        joined = _join(joined, base)
-    return joined
-
-
-def _join(base: str, reference: str) -> str:
-    above, below = urlsplit(base), urlsplit(reference)
-    if below.scheme:
-        parts = below._replace(path=_without_dots(below.path))
-    elif below.netloc:
-        parts = below._replace(scheme=above.scheme, path=_without_dots(below.path))
-    elif not below.path:
-        parts = above._replace(query=below.query or above.query)
-    elif below.path.startswith("/"):
-        parts = above._replace(path=_without_dots(below.path), query=below.query)
-    else:
-        merged = above.path.rpartition("/")[0] + "/" + below.path if "/" in above.path else below.path
-        parts = above._replace(path=_without_dots(merged), query=below.query)
-    return urlunsplit(parts._replace(fragment=""))
-
-
-def _without_dots(path: str) -> str:
-    """Remove ``.`` and ``..`` where something stands before them; leading ``..`` of a relative path stay."""
-    kept: list[str] = []
-    segments = path.split("/")
-    for segment in segments:
-        if segment == ".." and kept and kept[-1] not in {"..", ""}:
-            kept.pop()
-        elif segment == ".." and kept == [""]:
-            continue
-        elif segment != ".":
-            kept.append(segment)
-    if segments[-1] in {".", ".."} and kept and kept[-1] not in {"", ".."}:
-        kept.append("")
-    return "/".join(kept)
+                if not self.form.version_11 or local in {"lang", "space"}:
+                    found.setdefault(local, value)
+                elif local == "base":
+                    bases.append(value)
+        if bases:
+            found["base"] = join_bases(([own["base"]] if "base" in own else []) + bases)
+            if not found["base"]:
+                del found["base"]
+        others = [attribute for attribute in attributes if attribute[0] != XML]
+        return sorted([*others, *((XML, local, f"xml:{local}", value) for local, value in found.items())])
 
 
 def _in_scope(node: etree._Element) -> Rendered:
@@ -226,45 +289,28 @@ def _in_scope(node: etree._Element) -> Rendered:
     return found
 
 
-Attribute = tuple[str, str, str, str]  # prefix, namespace, local name, value
-
-
-def _attributes(node: etree._Element) -> list[Attribute]:
-    found: list[Attribute] = []
-    for position, (name, value) in enumerate(node.attrib.items(), start=1):
-        uri, local = _split(str(name))
-        prefix = ""
-        if uri == XML:
-            prefix = "xml"
-        elif uri:  # lxml gives no prefix of attributes, and two prefixes may name one namespace
-            qualified = str(node.xpath(f"name(@*[{position}])"))
-            prefix = qualified.partition(":")[0]
-        found.append((prefix, uri, local, str(value)))
-    return found
-
-
-def _split(name: str) -> tuple[str, str]:
-    if name.startswith("{"):
-        uri, _, local = name[1:].partition("}")
-        return uri, local
-    return "", name
-
-
-def _qname(node: etree._Element) -> str:
-    local = _split(str(node.tag))[1]
-    return f"{node.prefix}:{local}" if node.prefix else local
+def _plain(items: list[tuple[str, str]]) -> str:
+    """Return attributes without namespaces, in canonical order; nothing if one has a namespace."""
+    if len(items) > 1:
+        items.sort()  # the names of those with a namespace begin with a brace, which no other name does
+    text = ""
+    for name, value in items:
+        if name[0] == "{":
+            return ""
+        if "&" in value or "<" in value or '"' in value or not value.isprintable():
+            value = _quoted(value)
+        text += f' {name}="{value}"'
+    return text
 
 
 def _declaration(prefix: str, uri: str) -> str:
-    return f' xmlns:{prefix}="{_quote(uri)}"' if prefix else f' xmlns="{_quote(uri)}"'
+    return f' xmlns:{prefix}="{_quoted(uri)}"' if prefix else f' xmlns="{_quoted(uri)}"'
 
 
-def _escape(text: str) -> bytes:
-    if "&" in text or "<" in text or ">" in text or "\r" in text:
-        text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\r", "&#xD;")
-    return text.encode("utf-8")
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\r", "&#xD;")
 
 
-def _quote(text: str) -> str:
+def _quoted(text: str) -> str:
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
     return text.replace("\t", "&#x9;").replace("\n", "&#xA;").replace("\r", "&#xD;")
