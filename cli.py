@@ -342,20 +342,31 @@ def verify(
     trust_tsa: Annotated[Texts, typer.Option("--trust-tsa", metavar="PATH")] = None,
     chain: Annotated[Texts, typer.Option("--chain", metavar="PATH")] = None,
     revocation: RevocationOption = None,
+    content: Annotated[Texts, typer.Option("--content", metavar="[NAME=]FILE")] = None,
+    public_key: Annotated[Texts, typer.Option("--public-key", metavar="FILE")] = None,
     at: AtOption = None,
     policy: Annotated[str, typer.Option("--policy", metavar="POLICY")] = "interop",
     online: Annotated[bool, typer.Option("--online/--offline")] = False,
     agency: Annotated[str | None, typer.Option("--agency", metavar="AGENCY")] = None,
     require: Annotated[str | None, typer.Option("--require", metavar="original|copy")] = None,
+    report: Annotated[str | None, typer.Option("--report", metavar="html|pdf|xml")] = None,
+    output: Output = None,
+    force: Force = False,
+    recursive: Annotated[bool, typer.Option("-r", "--recursive")] = False,
+    glob: Annotated[str, typer.Option("--glob", metavar="PATTERN")] = "*",
+    jobs: Annotated[int, typer.Option("--jobs", metavar="N")] = 1,
 ) -> int:
-    from transport.desk import checking
-    from transport.desk.values import choice
-    from transport.present import verdicts
-    from transport.present import verify as present
+    from transport.desk import checking, reporting
+    from transport.desk.gathering import gathered
+    from transport.desk.values import choice, whole_number
 
     console = console_of(ctx)
+    wanted = reporting.wanted(console, report, output, force=force, inputs=files)
     request = checking.Request(
-        files=tuple(files),
+        files=gathered(files, recursive=recursive, glob=glob, left_out=[output] if output else []),
+        contents=tuple(content or ()),
+        public_keys=tuple(public_key or ()),
+        jobs=whole_number(jobs, "--jobs", least=1, most=64),
         at=_moment(at, console),
         policy=choice(policy, "--policy", ("strict", "interop", "integrity-only")),
         trust=tuple(trust or ()),
@@ -367,11 +378,7 @@ def verify(
         online=online,
     )
     checked, how = checking.check(console, request, generated_at=generated_at())
-    if console.json:
-        console.document(present.document(checked, how, console.lang))
-    else:
-        console.say(verdicts.blocks(checked, console.screen(), policy=how.policy))
-    return present.exit_code(checked)
+    return reporting.answer(console, wanted, checked, how)
 
 
 @command("pack")

@@ -1,7 +1,12 @@
-"""``edoc verify``: read, judge, and let the directory say what the signatures mean. Opens no connection."""
+"""``edoc verify``: read, judge, and let the directory say what the signatures mean. Opens no connection by itself.
+
+Every file of the call has its answer, in the order of the arguments, whatever becomes of the others (console.md 4.2).
+"""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -9,18 +14,23 @@ from typing import TYPE_CHECKING
 from edoc import __version__
 from edoc.errors import EdocError
 from signer.errors import SignerError
-from signer.report import Code, Indication, Integrity, Need, Reason, Report, SignatureReport, Verdict
+from signer.inspect import recognise
+from signer.report import Code, Indication, Need, Reason, Report, SignatureReport, Verdict
 from transport.desk import trusting
-from transport.desk.files import read_input
+from transport.desk.files import Source, opened
+from transport.errors import TransportError
+from transport.judging.combining import worst
+from transport.judging.files import Judging
 from transport.present.errors import CommandError, fault
-from transport.present.verify import Checked, Judgement, reasons_of
+from transport.present.verify import AnchorShown, Checked, Judgement
 
 if TYPE_CHECKING:
     from edoc.agencies import Directory
-    from signer.trust import Context, TrustStore
+    from signer.trust import Context, Limits, TrustStore
     from transport.desk.console import Console
 
-MEANING = ("strict", "interop")  # policies under which signatures mean something
+ROUNDS = 3
+"""How often status answers are fetched for one file: the answers' own signers may need some too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +44,12 @@ class Request:
     trust_tsa: tuple[str, ...] = ()
     chain: tuple[str, ...] = ()
     revocation: tuple[str, ...] = ()
+    contents: tuple[str, ...] = ()
+    public_keys: tuple[str, ...] = ()
     agency: str | None = None
     require: str | None = None
     online: bool = False
+    jobs: int = 1
 
 
 def check(console: Console, request: Request, *, generated_at: datetime) -> tuple[list[Checked], Judgement]:
@@ -45,6 +58,22 @@ def check(console: Console, request: Request, *, generated_at: datetime) -> tupl
     Raises:
         CommandError: trust or options cannot be used; then no file is judged.
     """
+    judging, how = prepared(console, request, generated_at=generated_at)
+    if request.jobs > 1 and len(request.files) > 1:
+        from transport.desk.batch import in_processes
+
+        return in_processes(console, request, judging), how
+    return [one(name, console, judging, request) for name in request.files], how
+
+
+def prepared(console: Console, request: Request, *, generated_at: datetime) -> tuple[Judging, Judgement]:
+    """Load everything the files are judged with, whole or not at all.
+
+    Raises:
+        CommandError, TrustError: something given cannot be used.
+    """
+    from transport.desk import giving
+
     store = trusting.store_of(
         console,
         trust=request.trust,
@@ -53,27 +82,107 @@ def check(console: Console, request: Request, *, generated_at: datetime) -> tupl
         revocation=request.revocation,
     )
     context = trusting.context_of(store, at=request.at, policy=request.policy)
+    given = giving.given(console, request.contents, request.public_keys)
+    context = replace(context, contents=given.contents, public_keys=given.public_keys)
     directory = trusting.directory_of(console)
     if request.agency:
         _expected_agency(request, directory)
-    checked = [_one(name, console, context, directory, request) for name in request.files]
-    network = "online" if request.online else "offline"
-    how = Judgement(
-        request.at, generated_at, request.policy, __version__, len(store.anchors), store.fingerprint(), network
+    keys = giving.log_keys(request.files, given, context=context)
+    return Judging(context, directory, keys), _judgement(request, context, generated_at)
+
+
+def _judgement(request: Request, context: Context, generated_at: datetime) -> Judgement:
+    store = context.trust
+    return Judgement(
+        request.at,
+        generated_at,
+        request.policy,
+        __version__,
+        len({anchor.certificate for anchor in store.anchors}),
+        store.fingerprint(),
+        "online" if request.online else "offline",
+        tuple(
+            AnchorShown(anchor.certificate, tuple(sorted(purpose.value for purpose in anchor.purposes)))
+            for anchor in store.anchors
+        ),
     )
-    return checked, how
 
 
-def _one(name: str, console: Console, context: Context, directory: Directory | None, request: Request) -> Checked:
+def one(name: str, console: Console, judging: Judging, request: Request) -> Checked:
+    """Judge one file; whatever goes wrong with it is its own entry. A bug is exit 70 for this file, never a verdict."""
     try:
-        data = read_input(name, console)
-        report = judged(data, context=context, directory=directory)
-        if request.online and (needs := _needs(report)):
-            report = judged(data, context=context.with_trust(_fetched(console, needs)), directory=directory)
-    except (CommandError, SignerError, EdocError) as error:
+        with opened(name, console) as source:
+            report = judged_source(source, console, judging, online=request.online)
+        report = _of_agency(report, request.agency, judging.directory)
+    except (CommandError, SignerError, EdocError, TransportError) as error:
         return Checked(name, None, fault(error, console.lang, path=name))
-    report = _of_agency(report, request.agency, directory)
+    except Exception as error:  # the files after this one are judged all the same (console.md 2)
+        _told(console, error)
+        return Checked(name, None, fault(error, console.lang, path=name))
     return Checked(name, report, unmet=(*_not_of_agency(report, request.agency), *_required(report, request.require)))
+
+
+def _told(console: Console, error: Exception) -> None:
+    if console.debug and not console.json:
+        import traceback
+
+        traceback.print_exception(error)
+
+
+def judged_source(source: Source, console: Console, judging: Judging, *, online: bool) -> Report:
+    """Judge an open file; its size is held against the limit of its kind before it is read."""
+    kind = recognise(source.head)
+    limit, name = limit_of(kind, judging.context.limits)
+    data = source.read(limit)
+    if data is None:
+        return _large(source, kind, name, judging)
+    report = judging.judge(data)
+    for _ in range(ROUNDS if online else 0):
+        needs = _needs(report)
+        fetched = _fetched(console, needs) if needs else None
+        if fetched is None or not (fetched.crls or fetched.ocsps or fetched.intermediates):
+            break
+        judging = replace(judging, context=judging.context.with_trust(fetched))
+        report = judging.judge(data)
+    return report
+
+
+def limit_of(kind: str, limits: Limits) -> tuple[int, str]:
+    """Return how many bytes of a kind are read at most, and the name of that limit (signing.md 4.3, 5.1, 6)."""
+    if kind in {"xml", "edxml", "receipt", "proof"}:
+        return limits.xml_max_bytes, "xml_max_bytes"
+    if kind == "asic":
+        return limits.zip_max_bytes, "zip_max_bytes"
+    return limits.pdf_max_bytes, "pdf_max_bytes" if kind == "pdf" else "max_bytes"
+
+
+def _large(source: Source, kind: str, limit: str, judging: Judging) -> Report:
+    """Judge a sealed message in one pass; anything else over its limit is hashed, named and left undecided."""
+    if kind == "edxml":
+        from signer.xml.stream import NotStreamable, inspect_stream
+
+        try:
+            report = inspect_stream(source.pieces(), context=judging.context).report
+            reason = Reason(Code.LIMIT_EXCEEDED, {"limit": "xml_max_bytes"})  # the attachments were not opened
+            verdict = worst(report.verdict, Verdict.INDETERMINATE)
+            return replace(report, verdict=verdict, reasons=(*report.reasons, reason))
+        except NotStreamable:
+            source = _again(source)
+    digest, size = hashlib.sha256(), 0
+    for piece in source.pieces():
+        digest.update(piece)
+        size += len(piece)
+    code = Code.UNSUPPORTED_FORMAT if kind == "unknown" else Code.LIMIT_EXCEEDED
+    reason = Reason(code, {"limit": limit} if code is Code.LIMIT_EXCEEDED else {})
+    return Report(kind, None, Verdict.INDETERMINATE, digest.hexdigest(), size, reasons=(reason,))
+
+
+def _again(source: Source) -> Source:
+    """Return the file from its start, where that is possible."""
+    if source.stream.seekable():
+        source.stream.seek(0)
+        return replace(source, head=b"")
+    return source
 
 
 def _needs(report: Report) -> tuple[Need, ...]:
@@ -94,76 +203,10 @@ def _fetched(console: Console, needs: tuple[Need, ...]) -> TrustStore:
 
 def judged(data: bytes, *, context: Context, directory: Directory | None) -> Report:
     """Return the report of one file, with its parts and what the directory knows of its signers."""
-    from signer.inspect import inspect_file
-
-    report = inspect_file(data, context=context)
-    if report.kind == "edxml":
-        report = _with_parts(data, report, context=context, directory=directory)
-    if directory is None or context.policy.value not in MEANING:
-        return report
-    from edoc.seal import annotate
-
-    return annotate(report, directory, context.at.date())
+    return Judging(context, directory).judge(data)
 
 
-def _with_parts(data: bytes, report: Report, *, context: Context, directory: Directory | None) -> Report:
-    """Judge the attachments of a message too; the worst verdict counts, and the main part must be signed.
-
-    What a message says of itself is shown only under an intact seal; without any seal its parts speak for themselves.
-    """
-    from edoc.envelopes import Envelope
-    from edoc.seal import peek
-
-    sealed = any(signature.integrity is Integrity.INTACT for signature in report.signatures)
-    if report.signatures and not sealed:
-        return report
-    try:
-        message = peek(data).message
-    except EdocError as error:
-        return _unread(report, error)
-    described = replace(report, document=description(message)) if sealed else report
-    if not isinstance(message, Envelope) or not message.attachments:
-        return described
-    parts = tuple(
-        (item.name, judged(item.content, context=context, directory=directory)) for item in message.attachments
-    )
-    return _combined(described, parts)
-
-
-def _unread(report: Report, error: EdocError) -> Report:
-    """A message whose document cannot be read is not valid by its seal alone: its parts were never judged."""
-    reasons = (Reason(Code.MALFORMED, {"where": f"edXML ({error.code})"}), *report.reasons)
-    verdict = Verdict.INDETERMINATE if report.verdict is Verdict.VALID else report.verdict
-    return replace(report, verdict=verdict, reasons=reasons)
-
-
-def description(message: object) -> dict[str, str]:
-    """Return ``document`` of console.md 5.1: what the message says about itself."""
-    from edoc.envelopes import Envelope, StatusMessage
-
-    if isinstance(message, Envelope):
-        document = message.document
-        return {
-            "document_id": document.document_id or "",
-            "number": str(document.number or ""),
-            "notation": document.notation or "",
-            "date": document.date.isoformat() if document.date else "",
-            "from": message.sender.organ_id,
-            "to": ", ".join(party.organ_id for party in message.recipients),
-            "subject": document.subject or "",
-        }
-    assert isinstance(message, StatusMessage)
-    return {"from": message.sender.organ_id, "status_code": message.code}
-
-
-def _combined(report: Report, parts: tuple[tuple[str, Report], ...]) -> Report:
-    """Take the worst verdict of seal, main part and signed parts; unsigned appendices do not count (console.md 5.3)."""
-    counted = [part for number, (_, part) in enumerate(parts) if number == 0 or part.signatures]
-    verdicts = {report.verdict, *(part.verdict for part in counted)}
-    worst = next(one for one in (Verdict.INVALID, Verdict.INDETERMINATE, Verdict.VALID) if one in verdicts)
-    reasons = list(report.reasons)
-    reasons += [reason for part in counted for reason in reasons_of(part) if reason not in reasons]
-    return replace(report, verdict=worst, reasons=tuple(reasons), parts=parts, legal_class=parts[0][1].legal_class)
+# --- what the command line asks for beyond the verdict ---------------------------------------------------------------
 
 
 def _expected_agency(request: Request, directory: Directory | None) -> None:
@@ -186,8 +229,7 @@ def _of_agency(report: Report, wanted: str | None, directory: Directory | None) 
     asked = tuple(_asked(signature, code, directory) for signature in report.signatures)
     if asked == report.signatures:
         return report
-    verdict = Verdict.INDETERMINATE if report.verdict is Verdict.VALID else report.verdict
-    return replace(report, signatures=asked, verdict=verdict)
+    return replace(report, signatures=asked, verdict=worst(report.verdict, Verdict.INDETERMINATE))
 
 
 def _asked(signature: SignatureReport, code: str, directory: Directory) -> SignatureReport:
@@ -203,11 +245,13 @@ def _asked(signature: SignatureReport, code: str, directory: Directory) -> Signa
     )
 
 
+def _sealed(signatures: Sequence[SignatureReport]) -> bool:
+    return any(s.kind == "seal" and s.indication is Indication.PASSED for s in signatures)
+
+
 def _not_of_agency(report: Report, wanted: str | None) -> tuple[Reason, ...]:
     """Return why ``--agency`` is not met: no agency signature of that agency that passed."""
-    if wanted is None or any(s.kind == "seal" and s.indication is Indication.PASSED for s in report.signatures):
-        return ()
-    return (Reason(Code.MISSING_AGENCY_SIGNATURE),)
+    return () if wanted is None or _sealed(report.signatures) else (Reason(Code.MISSING_AGENCY_SIGNATURE),)
 
 
 def _required(report: Report, require: str | None) -> tuple[Reason, ...]:
@@ -215,5 +259,4 @@ def _required(report: Report, require: str | None) -> tuple[Reason, ...]:
     enough = {"original": {"original"}, "copy": {"original", "copy"}}
     if require is None or report.legal_class in enough[require]:
         return ()
-    sealed = any(s.kind == "seal" and s.indication is Indication.PASSED for s in report.signatures)
-    return (Reason(Code.MISSING_PERSON_SIGNATURE if sealed else Code.MISSING_AGENCY_SIGNATURE),)
+    return (Reason(Code.MISSING_PERSON_SIGNATURE if _sealed(report.signatures) else Code.MISSING_AGENCY_SIGNATURE),)

@@ -7,9 +7,11 @@ import os
 import stat
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from transport.present.errors import CommandError
 
@@ -43,6 +45,74 @@ def _read_standard_input(console: Console) -> bytes:
         raise CommandError("EDOC-USE-012")
     console.stdin_used = True
     return sys.stdin.buffer.read(MAX_INPUT)
+
+
+HEAD = 8192
+"""Octets read of a file to see what it is, before its size is held against the limit of its kind."""
+
+
+@dataclass(slots=True)
+class Source:
+    """A FILE that is open for reading: its first octets, and the rest once they may be read."""
+
+    name: str
+    stream: BinaryIO
+    head: bytes
+    size: int | None  # None: not known before everything has come, as from a pipe
+
+    def read(self, limit: int) -> bytes | None:
+        """Return the whole file, or ``None`` if it is longer than ``limit`` bytes; no more than that is held."""
+        if self.size is not None and self.size > limit:
+            return None
+        data = self.head + self.stream.read(max(0, limit + 1 - len(self.head)))
+        if len(data) <= limit:
+            return data
+        self.head = data
+        return None
+
+    def pieces(self, size: int = 1024 * 1024) -> Iterator[bytes]:
+        """Return what was not read yet, the first octets included, piece by piece."""
+        first, self.head = self.head, b""
+        if first:
+            yield first
+        while piece := self.stream.read(size):
+            yield piece
+
+
+@contextmanager
+def opened(name: str, console: Console) -> Iterator[Source]:
+    """Open FILE; ``-`` is standard input, once and not from a terminal.
+
+    Raises:
+        CommandError: as ``read_input``.
+    """
+    if name == "-":
+        if console.stdin_used or sys.stdin is None or sys.stdin.isatty():
+            raise CommandError("EDOC-USE-012")
+        console.stdin_used = True
+        yield Source(name, cast(BinaryIO, sys.stdin.buffer), _first(sys.stdin.buffer), None)
+        return
+    source = _open(name)
+    with source.stream:
+        yield source
+
+
+def _open(name: str) -> Source:
+    try:
+        file = open(name, "rb")  # noqa: SIM115  # closed by ``opened``
+        found = os.fstat(file.fileno())
+        return Source(name, file, _first(file), found.st_size if stat.S_ISREG(found.st_mode) else None)
+    except IsADirectoryError as error:
+        raise CommandError("EDOC-USE-015", path=name) from error
+    except (OSError, ValueError) as error:
+        raise CommandError("EDOC-USE-008", path=name, **_reason(error)) from error
+
+
+def _first(stream: BinaryIO) -> bytes:
+    found = b""
+    while len(found) < HEAD and (piece := stream.read(HEAD - len(found))):
+        found += piece
+    return found
 
 
 def _reason(error: Exception) -> dict[str, object]:

@@ -332,11 +332,12 @@ def _content(
     if kind == "edxml":
         from edoc.envelopes import Envelope
         from edoc.seal import peek
+        from transport.judging.messages import description
 
         found = peek(data)
         attached = found.message.attachments if isinstance(found.message, Envelope) else ()
         files = tuple((item.name, item.content, item.content_type) for item in attached)
-        return files, checking.description(found.message), tuple(str(item.code) for item in found.warnings)
+        return files, description(found.message), tuple(str(item.code) for item in found.warnings)
     if kind == "asic":
         from signer.asic import read_container
 

@@ -57,6 +57,17 @@ def choice(text: str, name: str, allowed: Sequence[str]) -> str:
     return text
 
 
+def whole_number(value: int, name: str, *, least: int, most: int) -> int:
+    """Return the number if it lies within the bounds.
+
+    Raises:
+        CommandError: it does not.
+    """
+    if not least <= value <= most:
+        raise CommandError("EDOC-USE-004", name=name, value=value, expected=f"{least}…{most}")
+    return value
+
+
 def page_of(text: str | None) -> int | None:
     """Return a page number, ``last`` as -1.
 

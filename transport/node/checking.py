@@ -5,15 +5,15 @@ They never change a receipt; they are for the clerk's decision, and for the clas
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
 from edoc import seal as seals
 from edoc.documents import Attachment
 from edoc.envelopes import Envelope
 from signer.inspect import inspect_file
-from signer.report import Code, Reason, Report, Verdict
+from signer.report import Report
 from transport.intake import vietnam_day
+from transport.judging.combining import combined
 from transport.node.office import Office
 
 
@@ -45,27 +45,3 @@ def message_report(office: Office, message: Envelope, *, seal: Report, now: date
         for attachment in message.attachments
     )
     return combined(seal, parts)
-
-
-def combined(seal: Report, parts: tuple[tuple[str, Report], ...]) -> Report:
-    """Put seal and parts together: unsigned appendices do not count, an unsigned main document is indeterminate."""
-    counted = [report for position, (_, report) in enumerate(parts) if position == 0 or report.signatures]
-    verdicts = [seal.verdict, *(report.verdict for report in counted)]
-    worst = Verdict.VALID
-    if Verdict.INVALID in verdicts:
-        worst = Verdict.INVALID
-    elif Verdict.INDETERMINATE in verdicts or not parts:
-        worst = Verdict.INDETERMINATE
-    reasons = list(seal.reasons)
-    for report in counted:
-        reasons += [reason for reason in report.reasons if reason not in reasons]
-    if not parts:
-        reasons.append(Reason(Code.NO_SIGNATURE))
-    legal_class = parts[0][1].legal_class if parts else None
-    return replace(
-        seal,
-        verdict=worst,
-        parts=parts,
-        reasons=tuple(reasons) if worst is not Verdict.VALID else (),
-        legal_class=legal_class,
-    )

@@ -24,6 +24,8 @@ from transport.present import catalogue, errors
 from transport.present.exits import Exit, worst_verdict
 from transport.present.text import json_time
 
+DOCUMENT_FIELDS = ("document_id", "number", "notation", "date", "from", "to", "subject")
+
 _ORDER = {code: index for index, code in enumerate(Code)}
 
 
@@ -38,6 +40,14 @@ class Checked:
 
 
 @dataclass(frozen=True, slots=True)
+class AnchorShown:
+    """One certificate that was trusted, and for what: ``signers``, ``public``, ``tsa``."""
+
+    certificate: bytes  # DER
+    purposes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """How the files were judged: the head of the document."""
 
@@ -48,6 +58,7 @@ class Judgement:
     anchors: int
     anchors_sha256: str
     network: str = "offline"
+    trusted: tuple[AnchorShown, ...] = ()  # for detailed reports
 
 
 def exit_code(files: Sequence[Checked]) -> int:
@@ -115,9 +126,17 @@ def file_entry(path: str, report: Report | None, lang: str, fault: errors.Fault 
         "warnings": [_reason(item, lang) for item in report.warnings],
         "signatures": [signature_entry(item, lang) for item in report.signatures],
         "parts": [file_entry(f"{path}!/{name}", part, lang) for name, part in report.parts],
-        "document": dict(report.document) if report.document is not None else None,
+        "document": _document(report.document),
         "error": error,
     }
+
+
+def _document(stated: Mapping[str, str] | None) -> dict[str, object] | None:
+    """Return what a message says of itself; what it does not say is null, and every name is there."""
+    if stated is None:
+        return None
+    names = dict.fromkeys((*DOCUMENT_FIELDS, *stated))
+    return {name: stated.get(name) or None for name in names}
 
 
 def reasons_of(report: Report) -> tuple[Reason, ...]:

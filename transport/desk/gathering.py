@@ -1,0 +1,49 @@
+"""FILE arguments that name folders: sorted, without hidden files and our own outputs (console.md 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from transport.present.errors import CommandError
+
+OUTPUTS = (".edoc-*", "*.verify.json", "*.verify.html", "*.verify.pdf", "*.verify.xml")
+"""What edoc itself leaves in a folder of files to check; temporary files and reports are no input."""
+
+
+def gathered(names: Sequence[str], *, recursive: bool, glob: str, left_out: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return every file to work on, in the order of the arguments, each once; a folder needs ``recursive``.
+
+    A name that does not exist stays in the list: it gets its entry, or its error, later.
+
+    Raises:
+        CommandError: a folder without ``-r``; the option is named.
+    """
+    kept: dict[str, None] = {}
+    skipped = {Path(name).absolute() for name in left_out if name != "-"}
+    for name in names:
+        if name == "-" or not Path(name).is_dir():
+            kept[name] = None
+        elif not recursive:
+            raise CommandError("EDOC-USE-046", path=name)
+        else:
+            kept.update(dict.fromkeys(_inside(Path(name), glob, skipped)))
+    return tuple(kept)
+
+
+def _inside(folder: Path, glob: str, skipped: set[Path]) -> list[str]:
+    found = []
+    for path in folder.rglob("*"):
+        inner = path.relative_to(folder)
+        if any(part.startswith(".") for part in inner.parts) or path.absolute() in skipped:
+            continue
+        if path.is_file() and _wanted(path.name, inner.as_posix(), glob):
+            found.append(str(path))
+    return sorted(found)
+
+
+def _wanted(name: str, inner: str, glob: str) -> bool:
+    if any(fnmatchcase(name, pattern) for pattern in OUTPUTS):
+        return False
+    return fnmatchcase(inner if "/" in glob else name, glob)
