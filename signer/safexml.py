@@ -5,7 +5,8 @@ base64 that are the whole text of an element are cut out before the tree is buil
 place (signing.md 5.4). A run counts as cut out only where its word is the whole text of exactly one element; if one
 stands elsewhere (in a comment, say), nothing is cut out of that file.
 
-Accepted encoding: UTF-8. ``parse_tolerant`` and ``parse_foreign`` also read UTF-16 with a byte order mark.
+Accepted encoding: UTF-8. ``parse_tolerant`` also reads UTF-16 with a byte order mark, ``parse_foreign`` UTF-16 and the
+usual encodings of one byte per character.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ import re
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from typing import cast
 
 from lxml import etree
 
+from signer.doctype import read_doctype
 from signer.errors import InputRefused, LimitExceeded
 from signer.trust import Limits
 
@@ -30,9 +34,13 @@ _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\n"
 _BASE64_TOLERANT = _BASE64 + b"\r\t "
 _DOCTYPE = re.compile(rb"<!DOCTYPE|<!ENTITY", re.IGNORECASE)
 _ENCODING = re.compile(rb"""^<\?xml[^>]{0,200}?\sencoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
+_ENCODINGS = frozenset(
+    {"latin1", "iso-latin-1"}
+    | {f"iso-8859-{n}" for n in (*range(1, 11), *range(13, 17))}
+    | {f"windows-{n}" for n in (874, *range(1250, 1259))}
+)
+"""Encodings of one byte per character that foreign files may have besides UTF-8 and UTF-16."""
 _DECLARATION = re.compile(r"^<\?xml[^>]*\?>")
-_SUBSET = re.compile(rb"<!DOCTYPE\s+[^\s\[>\"'<]+\s*(?P<rest>[^\[>]*)(?P<inner>\[[^\]]*\]\s*)?>")
-_SPECIAL = re.compile(rb"^(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*\?>)?(?:\s|<!--.*?-->|<\?.*?\?>)*", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -157,15 +165,24 @@ def parse_cut(skeleton: Skeleton, *, limits: Limits) -> etree._Element:
 
 
 def parse_foreign(data: bytes, *, limits: Limits) -> tuple[Skeleton, etree._Element]:
-    """Parse signed XML that others wrote: UTF-16 too, and an internal subset without entities (N1).
+    """Parse signed XML that others wrote: in more encodings, and an internal subset without entities (N1).
+
+    Other encodings are coded anew as UTF-8, which is what canonical form does with them; long runs of base64 may hold
+    white space of any kind.
 
     Raises:
         InputRefused, LimitExceeded: as ``parse``.
     """
     _check_size(data, limits)
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        data = _from_utf16(data)
-    return parse_skeleton(data, limits=limits, doctype_allowed=True)
+    data = _in_utf8(data)
+    _check_encoding(data)
+    for skeleton in (skeleton_of(data, alphabet=_BASE64_TOLERANT), Skeleton(data)):
+        _check_start(skeleton.data, limits, doctype_allowed=True)
+        root = _tree(skeleton.data, defaults=True)
+        if skeleton.fits(root):
+            break
+    _check_tree(root, limits, doctype_allowed=True)
+    return skeleton, root
 
 
 def parse_tolerant(data: bytes, *, limits: Limits) -> tuple[etree._Element, tuple[str, ...]]:
@@ -230,6 +247,24 @@ def _from_utf16(data: bytes) -> bytes:
         raise InputRefused("EDOC-XML-001", "UTF-16 cannot be decoded", line="1") from None
 
 
+def _in_utf8(data: bytes) -> bytes:
+    """Code a file of a known encoding as UTF-8; anything else is returned as it is, to be refused."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return _from_utf16(data)
+    if data.startswith((b"<\x00?\x00", b"\x00<\x00?")):
+        return _from_utf16((b"\xff\xfe" if data.startswith(b"<") else b"\xfe\xff") + data)
+    declared = _ENCODING.search(data[:300])
+    named = declared.group(1).decode("ascii").lower() if declared else "utf-8"
+    if named in {"utf-16", "unicode"}:  # eight bits wide all the same: text that was declared before it was coded
+        named = "utf-8"
+    elif named not in _ENCODINGS:
+        return data
+    try:
+        return _DECLARATION.sub("", data.decode(named)).encode("utf-8")
+    except UnicodeError:
+        raise InputRefused("EDOC-XML-001", f"{named} cannot be decoded", line="1") from None
+
+
 def _check_size(data: bytes, limits: Limits) -> None:
     if len(data) > limits.xml_max_bytes:
         raise _over("xml_max_bytes", len(data), unit="byte")
@@ -254,16 +289,15 @@ def _check_start(data: bytes, limits: Limits, *, doctype_allowed: bool) -> None:
 
 
 def _is_harmless(data: bytes) -> bool:
-    """Tell whether the DOCTYPE declares elements, attributes and notations only, all inside the file."""
-    prologue = _SPECIAL.match(data)
-    at = prologue.end() if prologue else 0
-    if not data.startswith(b"<!DOCTYPE", at):
-        return True  # text of a comment or CDATA section, or not well-formed; the tree is looked at afterwards
-    subset = _SUBSET.match(data, at)
-    if subset is None or subset["rest"].strip():
+    """Tell whether the DOCTYPE declares elements, attributes and notations only, all inside the file.
+
+    Where there is none, the word stands in a comment or CDATA section, or the file is not well-formed.
+    """
+    try:
+        read_doctype(data.decode("utf-8"))
+    except ValueError:
         return False
-    inner = subset["inner"] or b""
-    return b"%" not in inner and b"&" not in inner and not re.search(rb"<!ENTITY|SYSTEM|PUBLIC", inner)
+    return True
 
 
 def _tree(data: bytes, *, defaults: bool = False, using: etree.XMLParser | None = None) -> etree._Element:
@@ -287,25 +321,29 @@ def _check_tree(root: etree._Element, limits: Limits, *, doctype_allowed: bool) 
         raise InputRefused("EDOC-XML-003", "a DOCTYPE that is not accepted")
     if next(root.iter(etree.Entity), None) is not None:
         raise InputRefused("EDOC-XML-003", "an entity that is not accepted")
-    for count, (element, depth) in enumerate(walk(root), start=1):
-        if depth > limits.xml_depth:
-            raise _over("xml_depth", depth)
-        if len(element.attrib) > limits.xml_attributes:
-            raise _over("xml_attributes", len(element.attrib))
-        if count > limits.xml_elements:
-            raise _over("xml_elements", count)
+    if _deeper(limits.xml_depth)(root):
+        raise _over("xml_depth", limits.xml_depth + 1)
+    if _wider(limits.xml_attributes)(root):
+        raise _over("xml_attributes", limits.xml_attributes + 1)
+    count = int(cast("float", _COUNT(root)))
+    if count > limits.xml_elements:
+        raise _over("xml_elements", count)
+
+
+_COUNT = etree.XPath("count(//*)")
+
+
+@cache
+def _deeper(depth: int) -> etree.XPath:
+    """Ask for an element below ``depth`` levels; a question put to libxml2, because a walk costs more than parsing."""
+    return etree.XPath(f"boolean({'/*' * (depth + 1)})")
+
+
+@cache
+def _wider(attributes: int) -> etree.XPath:
+    """Ask for an element with more than so many attributes."""
+    return etree.XPath(f"boolean(//*[@*[{attributes + 1}]])")
 
 
 def _over(limit: str, value: int, *, unit: str = "") -> LimitExceeded:
     return LimitExceeded("EDOC-XML-002", f"over the limit {limit}", limit=limit, value=str(value), unit=unit)
-
-
-def walk(root: etree._Element) -> Iterator[tuple[etree._Element, int]]:
-    """Yield each element with its depth, the root at 1; neither recursive nor slow on deep trees."""
-    depth = 0
-    for event, element in etree.iterwalk(root, events=("start", "end")):
-        if event == "start":
-            depth += 1
-            yield element, depth
-        else:
-            depth -= 1
