@@ -1,0 +1,140 @@
+"""Annotations that are no widgets, before and after a step (signing.md 4.3, ``annotation``, ``overlay``, ``action``).
+
+Comments may come, change and go only where the certification allows them (P=3), and even then they stay comments: what
+can pass for content of the page, covers it, acts or carries files is never allowed.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations, pairwise
+
+from signer.pdf.comparing.equality import Equality
+from signer.pdf.comparing.painting import area_within, fills, forms_within, octets_of, tokens_of
+from signer.pdf.comparing.step import Annotations, Need, Step
+from signer.pdf.comparing.view import Dictionary, View, appearance_streams
+from signer.pdf.values import Reference, Stream, Value
+
+_SKIPPED = frozenset({"P", "Parent", "Popup", "IRT", "M", "NM", "StructParent", "Type"})
+_ACTIONS = frozenset({"A", "AA", "PA", "Dest"})
+_FILES = frozenset({"FS", "AF", "Sound", "Movie", "RichMediaContent", "3DD"})
+_MARKS = frozenset({"Highlight", "Underline", "Squiggly", "StrikeOut", "Caret", "Ink", "Line"})
+_COMMENTS = _MARKS | {"Text", "Popup", "Square", "Circle", "Polygon", "PolyLine"}
+_ACTING = frozenset(["Link", "Screen", "Movie", "Sound", "RichMedia", "3D", "FileAttachment"])
+_INK = frozenset({b"Tj", b"TJ", b"'", b'"', b"sh", b"BI", b"scn", b"SCN"})
+_BLENDED = frozenset({"Multiply", "Darken"})
+_ICON = 48.0 * 48.0
+"""Square units of a note's icon; what is larger and filled covers text."""
+_COMPARED_MAX = 200
+"""Annotations of one page compared pair by pair."""
+_ENTRIES = (
+    _SKIPPED
+    | {"Subtype", "Rect", "Contents", "F", "AP", "AS", "Border", "BS", "BE", "C", "CA", "ca", "BM", "T", "RC", "Subj"}
+    | {"CreationDate", "IT", "ExData", "Open", "Name", "State", "StateModel", "QuadPoints", "InkList", "Vertices", "L"}
+    | {"LE", "LL", "LLE", "IC", "Cap", "CO", "CP", "RD", "Sy", "DS", "DA", "Q", "Measure", "RT", "Lang"}
+)
+
+
+def compare_annotations(step: Step, equal: Equality) -> None:
+    """Note what a step did to annotations."""
+    for one in step.annotations:
+        for left, right in one.pairs:
+            if left == right and not _touched(step, left):
+                continue
+            keys = _differing(step, equal, left, right)
+            if keys:
+                _changed(step, one.page, step.before.dictionary(left), step.after.dictionary(right), keys)
+        for item in one.gone:
+            _single(step, step.before, one, item, "removed")
+        for item in one.new:
+            _single(step, step.after, one, item, "new")
+    for page in step.touched_pages():
+        if _covers_otherwise(step, page):
+            step.add("annotation", Need.FORBIDDEN, page=page, key="order")
+
+
+def _touched(step: Step, item: Value) -> bool:
+    return step.touched(item if isinstance(item, Reference) else None)
+
+
+def _differing(step: Step, equal: Equality, left: Value, right: Value) -> set[str]:
+    ours, theirs = step.before.dictionary(left), step.after.dictionary(right)
+    return {key for key in {*ours, *theirs} - _SKIPPED if not equal.same(ours.get(key), theirs.get(key))}
+
+
+def _changed(step: Step, page: int, before: Dictionary, after: Dictionary, keys: set[str]) -> None:
+    named = ", ".join(sorted(keys)[:5])
+    if keys & _ACTIONS:
+        step.add("action", Need.FORBIDDEN, page=page, key=named)
+    elif keys & _FILES:
+        step.add("attachment", Need.FORBIDDEN, page=page, key=named)
+    elif "OC" in keys:
+        step.add("layer", Need.FORBIDDEN, page=page, key=named)
+    elif keys - _ENTRIES:
+        step.add("other", Need.FORBIDDEN, page=page, key=named)
+    elif is_comment(step.before, before) and is_comment(step.after, after):
+        step.add("annotation", Need.COMMENTS, page=page, key=named)
+    else:
+        step.add("annotation", Need.FORBIDDEN, page=page, key=named)
+
+
+def _single(step: Step, view: View, one: Annotations, item: Value, key: str) -> None:
+    entries = view.dictionary(item)
+    kind = str(view.document.resolve(entries.get("Subtype")) or "-")
+    if kind == "FileAttachment" or _FILES & set(entries):
+        step.add("attachment", Need.FORBIDDEN, page=one.page, key=key)
+    elif kind in _ACTING or _ACTIONS & set(entries):
+        step.add("action", Need.FORBIDDEN, page=one.page, key=f"{kind} {key}")
+    elif "OC" in entries:
+        step.add("layer", Need.FORBIDDEN, page=one.page, key=f"{kind} {key}")
+    elif is_comment(view, entries):
+        step.add("annotation", Need.COMMENTS, page=one.page, key=f"{kind} {key}")
+    else:
+        step.add("annotation", Need.FORBIDDEN, page=one.page, key=f"{kind} {key}")
+
+
+def is_comment(view: View, entries: Dictionary) -> bool:
+    """Say whether an annotation is a comment that nobody takes for content: marks and notes, no text, no picture."""
+    if view.document.resolve(entries.get("Subtype")) not in _COMMENTS:
+        return False
+    box = view.rectangle(entries.get("Rect"))
+    small = box is not None and area_within(box, box) <= _ICON
+    return all(_is_mark(view, stream, small=small) for stream in appearance_streams(view, entries))
+
+
+def _is_mark(view: View, stream: Stream, *, small: bool) -> bool:
+    blended = False
+    filled = False
+    for form in forms_within(view, stream):
+        if view.document.resolve(form.dictionary.get("Subtype")) == "Image":
+            return False
+        data = octets_of(view, form)
+        if data is None or tokens_of(data) & _INK:
+            return False
+        filled = filled or fills(data)
+        blended = blended or _blends(view, form)
+    return small or blended or not filled
+
+
+def _blends(view: View, form: Stream) -> bool:
+    states = view.dictionary(view.get(form.dictionary.get("Resources"), "ExtGState"))
+    return any(str(view.get(state, "BM")) in _BLENDED for state in states.values())
+
+
+def _covers_otherwise(step: Step, page: int) -> bool:
+    """Say whether annotations or widgets that overlap changed their order: the later one covers the other."""
+    before, after = step.before.pages[page - 1].annotations, step.after.pages[page - 1].annotations
+    tokens = step.tokens
+    places = {tokens.after.get(item): index for index, item in enumerate(after) if isinstance(item, Reference)}
+    kept = [
+        (places[tokens.before[item]], step.before.rectangle(step.before.dictionary(item).get("Rect")))
+        for item in before
+        if isinstance(item, Reference) and item in tokens.before and tokens.before[item] in places
+    ]
+    if all(one[0] <= other[0] for one, other in pairwise(kept)):
+        return False
+    if len(kept) > _COMPARED_MAX:
+        return True
+    return any(
+        one[0] > other[0] and one[1] and other[1] and area_within(one[1], other[1]) > 0
+        for one, other in combinations(kept, 2)
+    )

@@ -1,0 +1,107 @@
+"""Which objects lead to what a step changed: so that all others are skipped by where they stand (signing.md 4.3).
+
+Two references to the same number mean the same if neither that object nor anything it leads to was redefined. The links
+of an object are read once per file, however many steps there are. Numbers are looked at without their generation, and
+links of former definitions stay: both can only make more be compared, never less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Protocol
+
+from signer.errors import InputRefused, LimitExceeded
+from signer.pdf.values import Document, Origin, Reference, Stream, Value
+
+
+class Source(Document, Protocol):
+    """A state of a file that also tells what it redefined."""
+
+    def fetch(self, reference: Reference) -> Value:
+        """Return the object as it stands, a reference not followed on; ``None`` if it is free or undefined."""
+        ...
+
+    def redefined(self) -> Iterable[Reference]:
+        """Go through the references whose definition differs from the state before: new, replaced or freed."""
+        ...
+
+
+class Meter:
+    """Counts the values compared in one file."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.used = 0
+
+    def spend(self, count: int = 1) -> None:
+        """Count values.
+
+        Raises:
+            LimitExceeded: there were too many.
+        """
+        self.used += count
+        if self.used > self.limit:
+            raise LimitExceeded(
+                "EDOC-PDF-002", "over the limit pdf_values", limit="pdf_values", value=self.used, unit="value"
+            )
+
+
+class Graph:
+    """The links of all objects that the states seen so far lead to, backwards."""
+
+    def __init__(self) -> None:
+        self._sources: dict[int, set[int]] = {}
+        self._known: set[tuple[int, Origin | None]] = set()
+
+    def include(self, document: Source, roots: Iterable[Reference]) -> None:
+        """Read the links of these objects, and of everything they lead to as far as not known."""
+        stack: list[Reference] = []
+        for reference in roots:
+            self._read(document, reference, stack)
+        while stack:
+            reference = stack.pop()
+            if (reference.number, document.origin(reference)) not in self._known:
+                self._read(document, reference, stack)
+
+    def _read(self, document: Source, reference: Reference, stack: list[Reference]) -> None:
+        self._known.add((reference.number, document.origin(reference)))
+        for target in references_in(_fetched(document, reference)):
+            self._sources.setdefault(target.number, set()).add(reference.number)
+            stack.append(target)
+
+    def leading_to(self, changed: Iterable[int], *, stops: frozenset[int] | set[int]) -> set[int]:
+        """Return the numbers of all objects that lead to a changed one without passing one of ``stops``."""
+        found = set(changed)
+        stack = [number for number in found if number not in stops]
+        while stack:
+            for source in self._sources.get(stack.pop(), ()):
+                if source not in found:
+                    found.add(source)
+                    if source not in stops:
+                        stack.append(source)
+        return found
+
+
+def _fetched(document: Source, reference: Reference) -> Value:
+    """Return an object; one that cannot be parsed leads nowhere."""
+    try:
+        return document.fetch(reference)
+    except LimitExceeded:
+        raise
+    except InputRefused:
+        return None
+
+
+def references_in(value: Value) -> Iterator[Reference]:
+    """Go through the references a value holds, not followed."""
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, Reference):
+            yield item
+        elif isinstance(item, tuple):
+            stack += item
+        elif isinstance(item, Mapping):
+            stack += item.values()
+        elif isinstance(item, Stream):
+            stack += item.dictionary.values()

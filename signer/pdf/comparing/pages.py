@@ -1,0 +1,174 @@
+"""Pages before and after a step: content, resources in use, boxes, order (signing.md 4.3, ``page`` and its neighbours).
+
+Content is compared as decoded and joined, resources by the names that content uses, boxes and rotation with their
+defaults filled in: a page that was written anew with the same meaning is no change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from signer.pdf.comparing.equality import Equality
+from signer.pdf.comparing.painting import names_in, octets_of
+from signer.pdf.comparing.step import Need, Step
+from signer.pdf.comparing.view import Page, View, appearance_streams
+from signer.pdf.values import Stream, Value
+
+_METADATA = frozenset({"Metadata", "PieceInfo", "LastModified"})
+_DONE = frozenset({"Type", "Parent", "Annots", "Kids", "Count"})
+_BOXES = ("BleedBox", "TrimBox", "ArtBox")
+_INHERITED = frozenset({"Resources", "MediaBox", "CropBox", "Rotate"})
+_TREE = _DONE | _INHERITED
+_KINDS = {"AA": "action", "AF": "attachment", "StructParents": "structure"}
+_DEVICE = frozenset({"DefaultGray", "DefaultRGB", "DefaultCMYK"})
+"""Colour spaces that are used without being named."""
+
+
+def compare_pages(step: Step, equal: Equality) -> None:
+    """Note what a step did to pages and to the tree they hang in."""
+    before, after = step.before.pages, step.after.pages
+    if len(before) != len(after):
+        step.add("page", Need.FORBIDDEN, page=min(len(before), len(after)) + 1, key="number of pages")
+    inherited = any(step.touched(node.reference) for view in (step.before, step.after) for node in view.tree)
+    if inherited:
+        _compare_tree(step, equal)
+    for one, other in step.pages:
+        if not inherited and one.reference == other.reference and not step.touched(one.reference):
+            continue
+        _compare(step, equal, one, other)
+
+
+def _compare_tree(step: Step, equal: Equality) -> None:
+    """Inner nodes hold nothing that is not inherited; what else they hold may be read as something else."""
+    former = {node.reference: node for node in step.before.tree}
+    for node in step.after.tree:
+        old = former.get(node.reference)
+        for key in {*node.entries, *(old.entries if old else ())} - _TREE:
+            if not equal.same(old.entries.get(key) if old else None, node.entries.get(key)):
+                step.add("page", Need.FORBIDDEN, key=key)
+
+
+def _compare(step: Step, equal: Equality, one: Page, other: Page) -> None:
+    number = one.number
+    for key in _wrong_geometry(step, one, other):
+        step.add("page", Need.FORBIDDEN, page=number, key=key)
+    for key in {*one.entries, *other.entries} - _DONE - _INHERITED - {"Contents", "UserUnit", *_BOXES}:
+        if equal.same(one.entries.get(key), other.entries.get(key)):
+            continue
+        if key in _METADATA:
+            step.add("metadata", Need.NOTHING, key=key)
+        elif key == "Tabs":
+            step.add("structure", Need.NOTHING, page=number, key=key)
+        else:
+            step.add(_KINDS.get(key, "page"), Need.FORBIDDEN, page=number, key=key)
+    if not _same_content(step, equal, one.entries.get("Contents"), other.entries.get("Contents")):
+        step.add("page", Need.FORBIDDEN, page=number, key="Contents")
+    elif not _same_resources(step, equal, one, other):
+        step.add("page", Need.FORBIDDEN, page=number, key="Resources")
+
+
+def _wrong_geometry(step: Step, one: Page, other: Page) -> list[str]:
+    ours, theirs = _geometry(step.before, one), _geometry(step.after, other)
+    return [key for key in ours if ours[key] != theirs[key]]
+
+
+def _geometry(view: View, page: Page) -> dict[str, object]:
+    """Return boxes, rotation and unit with their defaults."""
+    media = view.rectangle(page.inherited.get("MediaBox"))
+    crop = view.rectangle(page.inherited.get("CropBox")) or media
+    boxes = {key: view.rectangle(page.entries.get(key)) or crop for key in _BOXES}
+    unit = view.number(page.entries.get("UserUnit"))
+    turned = view.integer(page.inherited.get("Rotate")) % 360
+    return {"MediaBox": media, "CropBox": crop, "Rotate": turned, "UserUnit": 1.0 if unit is None else unit, **boxes}
+
+
+def _same_content(step: Step, equal: Equality, one: Value, other: Value) -> bool:
+    if equal.same(one, other):
+        return True
+    ours, theirs = content_of(step.before, one), content_of(step.after, other)
+    if ours is None or theirs is None:
+        return False
+    return any(glue.join(ours).strip() == glue.join(theirs).strip() for glue in (b"\n", b" "))
+
+
+def content_of(view: View, value: Value) -> list[bytes] | None:
+    """Return the decoded parts of a page's content, or ``None`` if one cannot be decoded."""
+    found = view.document.resolve(value)
+    parts = [view.document.resolve(item) for item in found] if isinstance(found, tuple) else [found]
+    octets = []
+    for part in parts:
+        if isinstance(part, Stream):
+            data = octets_of(view, part)
+            if data is None:
+                return None
+            octets.append(data)
+        elif part is not None:
+            return None
+    return octets
+
+
+def _same_resources(step: Step, equal: Equality, one: Page, other: Page) -> bool:
+    ours, theirs = one.inherited.get("Resources"), other.inherited.get("Resources")
+    if equal.same(ours, theirs):
+        return True
+    used = _Used(step.before, one).names()
+    left, right = step.before.dictionary(ours), step.after.dictionary(theirs)
+    for kind in {*left, *right} - {"ProcSet"}:
+        former, now = step.before.dictionary(left.get(kind)), step.after.dictionary(right.get(kind))
+        for name in {*former, *now}:
+            needed = used is None or name in used or name in _DEVICE
+            if needed and not equal.same(former.get(name), now.get(name)):
+                return False
+    return True
+
+
+class _Used:
+    """Which names the content of a page uses, and what draws with the page's resources for want of its own."""
+
+    def __init__(self, view: View, page: Page) -> None:
+        self._view = view
+        self._page = page
+        self._resources = view.dictionary(page.inherited.get("Resources"))
+        self._seen: set[int] = set()
+
+    def names(self) -> frozenset[str] | None:
+        """Return the names, or ``None`` if any could be used."""
+        parts = content_of(self._view, self._page.entries.get("Contents"))
+        if parts is None:
+            return None
+        found: set[str] = set()
+        stack = [b"\n".join(parts)]
+        for item in self._page.annotations:
+            for stream in appearance_streams(self._view, self._view.dictionary(item)):
+                self._push(stream, stack)
+        while stack:
+            new = names_in(stack.pop()) - found
+            found |= new
+            for value in self._named(new):
+                if not self._push(value, stack):
+                    return None
+        return frozenset(found)
+
+    def _named(self, names: frozenset[str]) -> Iterator[Value]:
+        for kind in ("XObject", "Pattern", "Font", "ExtGState"):
+            held = self._view.dictionary(self._resources.get(kind))
+            yield from (held[name] for name in names if name in held)
+
+    def _push(self, value: Value, stack: list[bytes]) -> bool:
+        """Add the content of what has no resources of its own; ``False`` if it cannot be decoded."""
+        found = self._view.document.resolve(value)
+        holder = found.dictionary if isinstance(found, Stream) else found
+        if not isinstance(holder, Mapping) or id(found) in self._seen or "Resources" in holder:
+            return True
+        self._seen.add(id(found))
+        if isinstance(found, Stream):
+            if holder.get("Subtype") == "Image":
+                return True
+            data = octets_of(self._view, found)
+            if data is None:
+                return False
+            stack.append(data)
+            return True
+        inner = [self._view.get(holder.get("SMask"), "G"), *self._view.dictionary(holder.get("CharProcs")).values()]
+        pushed = [self._push(one, stack) for one in inner if one is not None]
+        return all(pushed)
