@@ -1,52 +1,42 @@
 """Is this certificate good, for this purpose, at this time? (signing.md 7.1, RFC 5280 chapter 6)
 
-The only importer of pyhanko-certvalidator, which checks the paths ``signer.paths`` finds: always with explicit roots,
-never fetching, and driven without an event loop. Dates, key purpose, algorithms and revocation are judged here, because
-the report must tell them apart. Paths are tried in a fixed order; the first without objection wins, else the one whose
-first objection is the least grave.
+Paths are found by ``signer.paths``, checked by ``signer.pathrules``; dates, key purpose, algorithms and revocation are
+judged here, because the report must tell them apart. Paths are tried in a fixed order; the first without objection
+wins, else the one whose first objection is the least grave. Nothing is ever fetched: what is missing is returned.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from typing import TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
-from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
-from pyhanko_certvalidator.authority import CertTrustAnchor
-from pyhanko_certvalidator.context import ValidationContext
-from pyhanko_certvalidator.errors import PathError, ValidationError
-from pyhanko_certvalidator.path import ValidationPath
-from pyhanko_certvalidator.policy_decl import AcceptAllAlgorithms
-from pyhanko_certvalidator.validate import async_validate_path
 
-from signer import asn1, certificates, status
+from signer import pathrules, status, x509ext
 from signer.algorithms import AlgorithmVerdict, PolicyName, judge
-from signer.cms import algorithm_of
+from signer.names import Name, read_name
+from signer.pathrules import BY_DEFAULT, Inputs
 from signer.paths import find_paths
 from signer.report import Algorithm, ChainLink, Code, Evidence, Need, Reason, Revocation, rank
 from signer.trust import Context, Purpose, TrustStore
-
-ANY_MOMENT, DATES_APART = datetime(2050, 1, 1, tzinfo=UTC), timedelta(days=365 * 200)
-"""Moment and tolerance given to the path engine: it leaves dates to us and checks everything else in any case."""
+from signer.x509read import Certificate, read, serial_hex
 
 EMBEDDED_MAX = 200
 """Status answers of a kind found beside a signature that are looked at; the others do not exist for the judgement."""
 
-T = TypeVar("T")
+SIGNERS_VOUCHED_MAX = 3
+"""How far the question goes on, who vouches for who signed a list about who signed a list."""
 
+TIME_STAMPING, ANY_USAGE = "1.3.6.1.5.5.7.3.8", "2.5.29.37.0"
 _SIGNER_PURPOSES = {
-    ObjectIdentifier("1.3.6.1.5.5.7.3.36"),  # id-kp-documentSigning, RFC 9336
-    ObjectIdentifier("1.3.6.1.4.1.311.10.3.12"),  # document signing as Microsoft names it
-    ExtendedKeyUsageOID.EMAIL_PROTECTION,
-    ExtendedKeyUsageOID.CLIENT_AUTH,
-    ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
+    "1.3.6.1.5.5.7.3.36",  # id-kp-documentSigning, RFC 9336
+    "1.3.6.1.4.1.311.10.3.12",  # document signing as Microsoft names it
+    "1.2.840.113583.1.1.5",  # authentic documents as Adobe names it
+    "1.3.6.1.5.5.7.3.4",  # e-mail protection
+    "1.3.6.1.5.5.7.3.2",  # client authentication
+    ANY_USAGE,
 }
 
 
@@ -65,18 +55,30 @@ class PathResult:
     warnings: tuple[Reason, ...] = ()
     needs: tuple[Need, ...] = ()
     evidence: tuple[Evidence, ...] = ()
+    policies: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question about a path: purpose, moment, whether that moment is proved, and all that may be used."""
+    """One question about a path: purpose, moment, whether that moment is proved, and all that may be used.
 
-    purpose: Purpose
+    ``purpose`` is ``None`` for who signs revocation lists. ``existing_by`` is when a time stamp is proved to have
+    existed by something else than itself; ``vouching`` are the signers of lists whose own paths are being judged.
+    """
+
+    purpose: Purpose | None
     time: datetime
     proved: bool
     context: Context
     candidates: tuple[bytes, ...]
     embedded: TrustStore
+    existing_by: datetime | None = None
+    vouching: frozenset[bytes] = frozenset()
+
+    @property
+    def others(self) -> tuple[bytes, ...]:
+        """Certificates for building paths."""
+        return (*self.candidates, *self.embedded.intermediates, *self.context.trust.intermediates)
 
 
 def judge_path(
@@ -88,28 +90,54 @@ def judge_path(
     context: Context,
     candidates: Sequence[bytes] = (),
     embedded: TrustStore | None = None,
+    existing_by: datetime | None = None,
 ) -> PathResult:
     """Judge a certificate (DER) for a purpose at ``time``, the best-signature-time.
 
     ``proved`` says whether that time comes from a proof of existence. ``candidates`` are certificates found beside the
-    signature, ``embedded`` the status answers found there; neither is trusted.
+    signature, ``embedded`` the status answers found there; neither is trusted. For a time stamp ``time`` is its own
+    word, and ``existing_by`` the moment by which it existed according to something else: a later archive stamp, a
+    ledger, else the moment of judgement.
     """
-    found_beside = embedded or TrustStore()
-    answers = TrustStore(crls=found_beside.crls[:EMBEDDED_MAX], ocsps=found_beside.ocsps[:EMBEDDED_MAX])
-    question = Question(purpose, time, proved, context, tuple(candidates), answers)
+    beside = embedded or TrustStore()
+    beside = replace(beside, crls=beside.crls[:EMBEDDED_MAX], ocsps=beside.ocsps[:EMBEDDED_MAX])
+    question = Question(purpose, time, proved, context, tuple(candidates), beside, existing_by)
     try:
-        leaf = certificates.complete(certificate)
+        leaf = read(certificate)
     except ValueError:
         return _refused(Code.CERTIFICATE_CHAIN_GENERAL_FAILURE, {"detail": "certificate"})
     wanted = {Purpose.TSA} if purpose is Purpose.TSA else {Purpose.SIGNERS, Purpose.PUBLIC}
-    anchors = context.trust.for_purpose(*wanted)
+    anchors = context.trust.for_purpose(*wanted, at=time)
     if certificate in anchors:
         return _judge_one((certificate,), question)
-    found = find_paths(certificate, anchors, (*question.candidates, *context.trust.intermediates))
+    found = find_paths(certificate, anchors, question.others)
     if not found.paths:
         return _no_path(leaf, question, exhausted=found.exhausted)
+    return _best_of(found.paths, question)
+
+
+def validate_path(
+    certificate: bytes,
+    *,
+    trust: TrustStore,
+    at: datetime,
+    inputs: Inputs = BY_DEFAULT,
+    policy: PolicyName = PolicyName.INTEROP,
+) -> PathResult:
+    """Validate a certificate's path by itself, as a signer's, at a moment (RFC 5280, 6.1 with all its inputs).
+
+    ``trust`` holds the anchors, the intermediate certificates and the revocation lists to use.
+
+    Raises:
+        ValueError: ``at`` has no offset.
+    """
+    context = Context(trust=trust, at=at, policy=policy, path_inputs=inputs)
+    return judge_path(certificate, purpose=Purpose.SIGNERS, time=at, proved=False, context=context)
+
+
+def _best_of(found: Sequence[tuple[bytes, ...]], question: Question) -> PathResult:
     results = []
-    for path in found.paths:
+    for path in found:
         result = _judge_one(path, question)
         if not result.sub_indications:
             return result
@@ -117,15 +145,14 @@ def judge_path(
     return max(results, key=_mildness)
 
 
-def _no_path(leaf: x509.Certificate, question: Question, *, exhausted: bool) -> PathResult:
+def _no_path(leaf: Certificate, question: Question, *, exhausted: bool) -> PathResult:
     facts: dict[str, str] = {}
     code = Code.NO_CERTIFICATE_CHAIN_FOUND
     if exhausted:
         code, facts = Code.CERTIFICATE_CHAIN_GENERAL_FAILURE, {"detail": "limit"}
-    der = leaf.public_bytes(serialization.Encoding.DER)
-    collector = ChainBuilder(question, (der,), anchored=False)
+    collector = ChainBuilder(question, (leaf.encoded,), anchored=False)
     evidence = tuple(collector.evidence)
-    return PathResult((code,), (collector.link(leaf, der),), reasons=(Reason(code, facts),), evidence=evidence)
+    return PathResult((code,), (collector.link(leaf),), reasons=(Reason(code, facts),), evidence=evidence)
 
 
 def _mildness(result: PathResult) -> float:
@@ -136,33 +163,21 @@ def _refused(code: Code, facts: dict[str, str]) -> PathResult:
     return PathResult((code,), reasons=(Reason(code, facts),))
 
 
-def _drive(work: Coroutine[object, None, T]) -> T:
-    """Run a coroutine that never waits: without fetching the path engine does no input or output."""
-    try:
-        work.send(None)
-    except StopIteration as done:
-        value: T = done.value
-        return value
-    work.close()
-    raise RuntimeError("the path engine waited for something")
-
-
 def _judge_one(path: tuple[bytes, ...], question: Question) -> PathResult:
     """Judge one path, leaf first and anchor last."""
-    parsed = [certificates.complete(der) for der in path]
+    parsed = [read(der) for der in path]
     building = ChainBuilder(question, path)
     if len(path) > 1:
         building.check_structure()
     building.check_purpose(parsed[0])
-    for position, certificate in enumerate(parsed[:-1]):
-        building.check_algorithms(certificate, parsed[position + 1])
-    answers = [building.check_status(position, parsed) for position in range(len(parsed) - 1)]
+    for position in range(len(parsed) - 1):
+        building.check_algorithms(position)
+    answers = [building.check_status(position) for position in range(len(parsed) - 1)]
     for position, certificate in enumerate(parsed[:-1]):
         building.check_dates(certificate, answers[position])
-    if question.time > parsed[-1].not_valid_after_utc:
-        building.warn(Code.ANCHOR_EXPIRED, date=_day(parsed[-1].not_valid_after_utc))
-    links = tuple(building.link(certificate, der) for certificate, der in zip(parsed, path, strict=True))
-    return building.result(links)
+    if question.time > parsed[-1].not_after:
+        building.warn(Code.ANCHOR_EXPIRED, date=_day(parsed[-1].not_after))
+    return building.result()
 
 
 def _day(moment: datetime) -> str:
@@ -174,12 +189,15 @@ class ChainBuilder:
 
     def __init__(self, question: Question, path: tuple[bytes, ...], *, anchored: bool = True) -> None:
         self.question, self.path = question, path
+        self.parsed = tuple(read(der) for der in path)
         self.anchor = path[-1] if anchored else None
+        self.policies: frozenset[str] = frozenset()
         self.reasons: list[Reason] = []
         self.warnings: list[Reason] = []
         self.revocation: list[Revocation] = []
         self.needs: list[Need] = []
         self.evidence = [Evidence("certificate", der, self.source(der)) for der in path]
+        self._vouched: dict[bytes, bool] = {}
 
     def object(self, code: Code, **facts: str) -> None:
         """Note a reason against the path."""
@@ -191,21 +209,26 @@ class ChainBuilder:
 
     def check_structure(self) -> None:
         """Signatures, names, basic and name constraints, policies, critical extensions (RFC 5280 6.1)."""
-        fault = _structural_fault(self.path)
-        if fault:
-            self.object(fault[0], detail=fault[1])
+        checked = pathrules.check(self.path, self.question.context.path_inputs)
+        self.policies = checked.policies
+        for code, detail in checked.faults:
+            self.object(code, detail=detail)
 
-    def check_purpose(self, leaf: x509.Certificate) -> None:
+    def check_purpose(self, leaf: Certificate) -> None:
         """K4 for signers; a critical ``timeStamping`` alone for time-stamping authorities."""
         fault = _purpose_fault(leaf, self.question.purpose)
         if fault:
             self.object(Code.CHAIN_CONSTRAINTS_FAILURE, detail=fault)
 
-    def check_algorithms(self, certificate: x509.Certificate, issuer: x509.Certificate) -> None:
+    def check_algorithms(self, position: int) -> None:
         """What a certificate below the anchor is signed with; the leaf's own key is judged with its signature."""
-        verdict = self._verdict(algorithm_of(certificate, issuer.public_key()), "certificate")
+        algorithm = status.signature_algorithm(self.parsed[position].algorithm, self._issuer_key(position))
+        verdict = self._verdict(algorithm, "certificate")
         if verdict.code:
             self.object(verdict.code, algorithm=verdict.algorithm, date=_day(verdict.ended or self.question.time))
+
+    def _issuer_key(self, position: int) -> bytes:
+        return pathrules.key_below(self.parsed[position + 1], self.parsed[position + 2 :])
 
     def _verdict(self, algorithm: Algorithm, use: str) -> AlgorithmVerdict:
         return judge(
@@ -218,48 +241,65 @@ class ChainBuilder:
             table=self.question.context.algorithms,
         )
 
-    def check_status(self, position: int, parsed: Sequence[x509.Certificate]) -> status.Answer | None:
+    def check_status(self, position: int) -> status.Answer | None:
         """Revocation of one certificate by the answers at hand."""
-        context, certificate = self.question.context, parsed[position]
+        context, certificate = self.question.context, self.parsed[position]
         if context.policy is PolicyName.INTEGRITY_ONLY or status.needs_no_status(certificate):
             self._note(position, None, "not-checked")
             return None
-        known = self._answers(certificate, parsed[position + 1])
-        revoked = [a for a in known if a.revoked_at is not None]
+        sources = self._sources()
+        key = self._issuer_key(position)
+        known = status.answers(certificate, self.parsed[position + 1], key=key, sources=sources)
+        revoked = [one for one in known if one.revoked_at is not None and not _is_lifted(one, known)]
         if revoked:
-            self._revoked(position, min(revoked, key=lambda a: a.revoked_at or a.this_update), certificate)
+            self._revoked(position, min(revoked, key=lambda one: one.revoked_at or one.this_update))
             return None
-        grace = timedelta() if context.policy is PolicyName.STRICT else status.GRACE
-        for answer in known:
-            if (
-                not answer.unknown
-                and answer.serves(self.question.time, grace=grace)
-                and self._tells(answer, certificate)
-            ):
+        telling = [one for one in known if self._tells(one, certificate)]
+        good = _enough([one for one in telling if not one.late])
+        if good:
+            for answer in good:
                 self._note(position, answer, "good")
-                return answer
-        self._no_answer(position, certificate)
+            return good[0]
+        self._no_answer(position, sources, late=bool(_enough(telling)))
         return None
 
-    def _answers(self, certificate: x509.Certificate, issuer: x509.Certificate) -> list[status.Answer]:
-        """Return the answers that were out at the moment of judgement."""
+    def _sources(self) -> status.Sources:
         trust, embedded = self.question.context.trust, self.question.embedded
-        found = status.answers(
-            certificate, issuer, crls=(*trust.crls, *embedded.crls), ocsps=(*trust.ocsps, *embedded.ocsps)
+        return status.Sources(
+            crls=tuple(dict.fromkeys((*trust.crls, *embedded.crls))),
+            ocsps=tuple(dict.fromkeys((*trust.ocsps, *embedded.ocsps))),
+            at=self.question.context.at,
+            anchor=self.path[-1],
+            pool=self.question.others,
+            vouches=self._vouches,
         )
-        return [answer for answer in found if answer.this_update - status.SKEW <= self.question.context.at]
 
-    def _tells(self, answer: status.Answer, certificate: x509.Certificate) -> bool:
-        """Tell whether an answer may stand for *good*: it knows the certificate, and its algorithms are accepted.
+    def _vouches(self, signer: bytes) -> bool:
+        """Tell whether another certificate of a list's issuer has a good path to the same anchor (6.3.3 f)."""
+        if signer == self.anchor:
+            return True
+        vouching = self.question.vouching
+        if self.anchor is None or signer in vouching or len(vouching) >= SIGNERS_VOUCHED_MAX:
+            return False
+        if signer not in self._vouched:
+            question = replace(self.question, purpose=None, vouching=vouching | {signer}, existing_by=None)
+            found = find_paths(signer, (self.anchor,), question.others).paths
+            self._vouched[signer] = bool(found) and not _best_of(found, question).sub_indications
+        return self._vouched[signer]
+
+    def _tells(self, answer: status.Answer, certificate: Certificate) -> bool:
+        """Tell whether an answer may stand for *good* at the moment: it knows the certificate, it is accepted.
 
         A list made after the certificate's end may have forgotten its revocation: no help for a moment within it. That
         a certificate **is** revoked is believed with any algorithm that could be computed.
         """
-        not_after = certificate.not_valid_after_utc
-        fresh = self.question.time > not_after or answer.still_tells(not_after)
-        return fresh and not answer.unknown and not any(self._verdict(one, "status").code for one in answer.algorithms)
+        grace = timedelta() if self.question.context.policy is PolicyName.STRICT else status.GRACE
+        if answer.unknown or not answer.serves(self.question.time, grace=grace):
+            return False
+        fresh = self.question.time > certificate.not_after or answer.still_tells(certificate.not_after)
+        return fresh and not any(self._verdict(one, "status").code for one in answer.algorithms)
 
-    def _revoked(self, position: int, answer: status.Answer, certificate: x509.Certificate) -> None:
+    def _revoked(self, position: int, answer: status.Answer) -> None:
         self._note(position, answer, "revoked")
         assert answer.revoked_at is not None
         proved, backdatable = self.question.proved, self._is_backdatable(answer)
@@ -268,30 +308,44 @@ class ChainBuilder:
         code = Code.REVOKED if proved and not backdatable else Code.REVOKED_NO_POE
         if position > 0:
             code = Code.REVOKED_CA_NO_POE
-        self.object(code, time=answer.revoked_at.isoformat(), subject=common_name(certificate.subject))
+        subject = self.parsed[position].subject.common_name
+        self.object(code, time=answer.revoked_at.isoformat(), subject=subject)
 
     def _is_backdatable(self, answer: status.Answer) -> bool:
-        """A token's time is its authority's own word: with that key stolen it proves nothing (RFC 3161, 4)."""
-        return self.question.purpose is Purpose.TSA and answer.reason not in _HONEST_ENDS
+        """A token's time is its authority's own word: with that key stolen it proves nothing (RFC 3161, 4).
 
-    def _no_answer(self, position: int, certificate: x509.Certificate) -> None:
+        Unless something else proves that the token existed before.
+        """
+        if self.question.purpose is not Purpose.TSA or answer.reason in _HONEST_ENDS:
+            return False
+        known = self.question.existing_by
+        return known is None or answer.revoked_at is None or known >= answer.revoked_at
+
+    def _no_answer(self, position: int, sources: status.Sources, *, late: bool) -> None:
         self._note(position, None, "unknown")
+        certificate, issuer = self.parsed[position], self.parsed[position + 1]
         ocsp_urls, crl_urls = status.sources(certificate)
-        subject = common_name(certificate.subject)
+        subject = certificate.subject.common_name
         if ocsp_urls or crl_urls:
             self.needs.append(Need(self.path[position], self.path[position + 1], ocsp_urls, crl_urls))
-        if ocsp_urls or crl_urls or self.question.context.policy is PolicyName.STRICT:
+        if late:
+            self.object(Code.REVOCATION_OUT_OF_BOUNDS_NO_POE, subject=subject)
+        named = ocsp_urls or crl_urls or x509ext.points_of(certificate)
+        if named or self._is_strict or status.is_spoken_of(certificate, issuer, sources):
             self.object(Code.TRY_LATER, subject=subject, url=(ocsp_urls + crl_urls + ("-",))[0])
         else:
             self.warn(Code.REVOCATION_NOT_AVAILABLE, subject=subject)
+
+    @property
+    def _is_strict(self) -> bool:
+        return self.question.context.policy is PolicyName.STRICT
 
     def _note(self, position: int, answer: status.Answer | None, word: str) -> None:
         digest = hashlib.sha256(self.path[position]).hexdigest()
         if answer is None:
             self.revocation.append(Revocation(digest, word, "none", None))
             return
-        embedded = (*self.question.embedded.crls, *self.question.embedded.ocsps)
-        source = "embedded" if answer.data in embedded else "given"
+        source = self._answer_source(answer.data)
         self.revocation.append(
             Revocation(
                 digest,
@@ -305,18 +359,30 @@ class ChainBuilder:
             )
         )
         self.evidence.append(Evidence(answer.method, answer.data, source))
+        self.evidence += [Evidence("crl", data, self._answer_source(data)) for data in answer.more]
+        if answer.signer is not None:
+            self.evidence.append(Evidence("certificate", answer.signer, self.source(answer.signer)))
 
-    def check_dates(self, certificate: x509.Certificate, answer: status.Answer | None) -> None:
+    def _answer_source(self, data: bytes) -> str:
+        embedded = self.question.embedded
+        if data in embedded.crls or data in embedded.ocsps:
+            return "embedded"
+        return self.question.context.trust.origin_of(data)
+
+    def check_dates(self, certificate: Certificate, answer: status.Answer | None) -> None:
         """Validity of one certificate below the anchor at the moment (shell model, R62)."""
         time, proved = self.question.time, self.question.proved
-        if time > certificate.not_valid_after_utc:
+        ended, known = certificate.not_after, self.question.existing_by
+        if time > ended:
             late = Code.EXPIRED if proved else Code.OUT_OF_BOUNDS_NO_POE
-            if not proved and answer and answer.this_update >= certificate.not_valid_after_utc:
+            if not proved and answer and answer.this_update >= ended:
                 late = Code.OUT_OF_BOUNDS_NOT_REVOKED
-            self.object(late, date=_day(certificate.not_valid_after_utc))
-        elif time < certificate.not_valid_before_utc:
+            self.object(late, date=_day(ended))
+        elif time < certificate.not_before:
             early = Code.NOT_YET_VALID if proved else Code.OUT_OF_BOUNDS_NO_POE
-            self.object(early, date=_day(certificate.not_valid_before_utc))
+            self.object(early, date=_day(certificate.not_before))
+        elif known is not None and known > ended:
+            self.object(Code.OUT_OF_BOUNDS_NO_POE, date=_day(ended))
 
     def source(self, der: bytes) -> str:
         """Say where a certificate came from."""
@@ -325,104 +391,75 @@ class ChainBuilder:
             return "store"
         return "given" if der in self.question.context.trust.intermediates else "signature"
 
-    def link(self, certificate: x509.Certificate, der: bytes) -> ChainLink:
+    def link(self, certificate: Certificate) -> ChainLink:
         """Return the line of the report for one certificate."""
         return ChainLink(
-            subject=certificate.subject.rfc4514_string(),
-            issuer=certificate.issuer.rfc4514_string(),
-            serial=f"{certificate.serial_number:X}",
-            not_before=certificate.not_valid_before_utc,
-            not_after=certificate.not_valid_after_utc,
-            sha256=hashlib.sha256(der).hexdigest(),
-            source=self.source(der),
-            anchor=der == self.anchor,
+            subject=certificate.subject.text,
+            issuer=certificate.issuer.text,
+            serial=serial_hex(certificate.serial_number),
+            not_before=certificate.not_before,
+            not_after=certificate.not_after,
+            sha256=certificate.sha256,
+            source=self.source(certificate.encoded),
+            anchor=certificate.encoded == self.anchor,
         )
 
-    def result(self, links: tuple[ChainLink, ...]) -> PathResult:
+    def result(self) -> PathResult:
         """Return what was collected, the gravest objection first."""
         codes = sorted({reason.code for reason in self.reasons}, key=rank)
         reasons = sorted(self.reasons, key=lambda reason: rank(reason.code))
         return PathResult(
             tuple(codes),
-            links,
+            tuple(self.link(certificate) for certificate in self.parsed),
             tuple(self.revocation),
             tuple(reasons),
             tuple(self.warnings),
             tuple(self.needs),
-            tuple(self.evidence),
+            tuple(dict.fromkeys(self.evidence)),
+            self.policies,
         )
 
 
-_ENGINE_FAULTS = (AssertionError, ValueError, TypeError, KeyError, OverflowError)
-"""What the path engine raises for certificates it did not reckon with, such as a key of another kind than expected."""
-
-
-@lru_cache(maxsize=256)
-def _structural_fault(path: tuple[bytes, ...]) -> tuple[Code, str] | None:
-    """Say what RFC 5280 6.1 holds against a path, dates, revocation and algorithms apart.
-
-    The answer depends on the certificates alone, so it is remembered: an office's letters share their authorities.
-    """
-    if not _may_issue(certificates.certificate(path[-1])):
-        return Code.CHAIN_CONSTRAINTS_FAILURE, "basicConstraints"
-    try:
-        _drive(_validate(path))
-    except ValidationError as error:
-        return Code.CHAIN_CONSTRAINTS_FAILURE, type(error).__name__
-    except (PathError, *_ENGINE_FAULTS, UnsupportedAlgorithm) as error:
-        return Code.CERTIFICATE_CHAIN_GENERAL_FAILURE, type(error).__name__
-    return None
-
-
-def _may_issue(anchor: x509.Certificate) -> bool:
-    """Say whether an anchor vouches for others too: a certificate given to know one signer by is no authority.
-
-    Old roots without any extension are.
-    """
-    kinds = {type(extension.value): extension.value for extension in anchor.extensions}
-    basic, usage = kinds.get(x509.BasicConstraints), kinds.get(x509.KeyUsage)
-    if isinstance(basic, x509.BasicConstraints) and not basic.ca:
+def _is_lifted(answer: status.Answer, known: Sequence[status.Answer]) -> bool:
+    """A hold is over once a later answer no longer knows of it; every other revocation stays."""
+    if answer.reason != "certificateHold":
         return False
-    if isinstance(usage, x509.KeyUsage):
-        return usage.key_cert_sign
-    return isinstance(basic, x509.BasicConstraints) or not kinds
+    later = [one for one in known if one.this_update > answer.this_update and one.reasons >= answer.reasons]
+    return any(one.revoked_at is None and not one.unknown and not one.late for one in later)
 
 
-async def _validate(path: tuple[bytes, ...]) -> None:
-    leaf, *above, root = [asn1.certificate(der) for der in path]
-    anchor = CertTrustAnchor(root)
-    engine = ValidationContext(
-        trust_roots=[root],
-        other_certs=above,
-        moment=ANY_MOMENT,
-        allow_fetching=False,
-        revocation_mode="soft-fail",  # revocation is judged here, not there
-        time_tolerance=DATES_APART,
-        algorithm_usage_policy=AcceptAllAlgorithms(),
-    )
-    await async_validate_path(engine, ValidationPath(anchor, list(reversed(above)), leaf))
+def _enough(telling: Sequence[status.Answer]) -> list[status.Answer]:
+    """Return the answers that together speak of all reasons, the fewest from the beginning; none if they do not."""
+    for answer in telling:
+        if answer.reasons >= status.ALL_REASONS:
+            return [answer]
+    used: list[status.Answer] = []
+    spoken: frozenset[int] = frozenset()
+    for answer in telling:
+        if not answer.reasons <= spoken:
+            used.append(answer)
+            spoken |= answer.reasons
+    return used if spoken >= status.ALL_REASONS else []
 
 
-def _purpose_fault(leaf: x509.Certificate, purpose: Purpose) -> str | None:
-    usage = extended = None
-    critical = False
-    for extension in leaf.extensions:
-        if isinstance(extension.value, x509.KeyUsage):
-            usage = extension.value
-        elif isinstance(extension.value, x509.ExtendedKeyUsage):
-            extended, critical = set(extension.value), extension.critical
-    if usage is not None and not (usage.digital_signature or usage.content_commitment):
+def _purpose_fault(leaf: Certificate, purpose: Purpose | None) -> str | None:
+    if purpose is None:
+        return None
+    usage, purposes = x509ext.usage_of(leaf), x509ext.purposes_of(leaf)
+    if usage is not None and not usage & {x509ext.DIGITAL_SIGNATURE, x509ext.CONTENT_COMMITMENT}:
         return "keyUsage"
     if purpose is Purpose.TSA:
-        return None if extended == {ExtendedKeyUsageOID.TIME_STAMPING} and critical else "extendedKeyUsage"
-    return None if extended is None or extended & _SIGNER_PURPOSES else "extendedKeyUsage"
+        found = leaf.extensions.get(x509ext.EXTENDED_USAGE)
+        alone = purposes == frozenset({TIME_STAMPING}) and found is not None and found.critical
+        return None if alone else "extendedKeyUsage"
+    return None if purposes is None or purposes & _SIGNER_PURPOSES else "extendedKeyUsage"
 
 
-def common_name(name: x509.Name) -> str:
+def common_name(name: Name | x509.Name) -> str:
     """Return the common name of a subject, else the whole subject."""
-    for attribute in name.get_attributes_for_oid(x509.NameOID.COMMON_NAME):
-        return str(attribute.value)
-    return name.rfc4514_string()
+    if isinstance(name, Name):
+        return name.common_name
+    return read_name(name.public_bytes()).common_name
 
 
 def public_key_der(certificate: bytes) -> bytes:
@@ -431,5 +468,4 @@ def public_key_der(certificate: bytes) -> bytes:
     Raises:
         ValueError: the certificate cannot be read.
     """
-    key = certificates.certificate(certificate).public_key()
-    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return read(certificate).key

@@ -10,15 +10,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-from cryptography import x509
-from cryptography.x509.oid import NameOID, ObjectIdentifier
-
-from signer import certificates
+from signer import names
 from signer.algorithms import AlgorithmVerdict, PolicyName, judge
-from signer.chain import PathResult, common_name, judge_path
+from signer.chain import PathResult, judge_path
 from signer.cms import DIGEST_NAMES
+from signer.expectation import TAX_PREFIX
+from signer.levels import level_reached
 from signer.report import (
     Algorithm,
     Appearance,
@@ -43,11 +42,50 @@ from signer.report import (
     worst_first,
 )
 from signer.status import SKEW
-from signer.timestamp import Imprint, judge_token, proved_time
+from signer.timestamp import Beside, Imprint, claimed_time, judge_token
 from signer.trust import Context, Purpose, TrustStore
+from signer.x509read import read, serial_hex
 
 DISAGREEMENT = timedelta(minutes=5)
 """How far the claimed time may lie from the time stamp before it is noted (R42)."""
+
+
+_NEVER = datetime(1, 1, 1, tzinfo=UTC)
+_THIS_VALUE = "-"  # stands for a signature value whose digest the format did not say
+
+
+@dataclass(slots=True)
+class Proofs:
+    """Proofs of existence by digest (SHA-256, hexadecimal): the earliest moment, and what proves it."""
+
+    at: datetime
+    known: dict[str, tuple[datetime, str]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, context: Context) -> Proofs:
+        """Return the proofs the caller hands in, such as a ledger's; those of times to come prove nothing."""
+        found = cls(context.at)
+        for proof in context.proofs:
+            if proof.not_later_than <= context.at:
+                found.add([proof.sha256], proof.not_later_than, proof.source)
+        return found
+
+    def add(self, digests: Sequence[str], moment: datetime | None, source: str) -> None:
+        """Note that something existed not later than a moment; a clock may be ahead of ours by a little."""
+        if moment is None:
+            return
+        moment = min(moment, self.at)
+        for digest in digests:
+            if digest not in self.known or moment < self.known[digest][0]:
+                self.known[digest] = (moment, source)
+
+    def earliest(self, digest: str) -> tuple[datetime, str] | None:
+        """Return the earliest proof for a digest."""
+        return self.known.get(digest)
+
+    def time_of(self, digest: str) -> datetime | None:
+        """Return the earliest moment proved for a digest."""
+        return self.known[digest][0] if digest in self.known else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +130,7 @@ class Facts:
     changes: tuple[Change, ...] = ()
     covered: tuple[str, ...] = ()
     appearance: Appearance | None = None
-    value_sha256: str | None = None  # of the signature value, for proofs of existence
+    value_sha256: str | None = None  # of the signature value (of a stand-alone stamp: as later stamps cover it)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,19 +144,21 @@ class Judged:
 
 def judge_signature(facts: Facts, *, context: Context) -> Judged:
     """Judge one signature: time stamps first, then the path at the time they prove, algorithms, and expectation."""
-    stamps, stamp_evidence, stamp_needs = _judge_stamps(facts, context)
-    proved, source = _best_time(facts, stamps, context)
+    proofs = Proofs.of(context)
+    stamps, stamp_evidence, stamp_needs = _judge_stamps(facts, context, proofs)
+    proved, source = _best_time(facts, proofs, context)
     time = proved or context.at
     base = _describe(facts, stamps, time=time, source=source if proved else "validation-time", context=context)
     if context.policy is PolicyName.INTEGRITY_ONLY:
         return Judged(_integrity_only(base, facts))
     reasons, warnings = list(facts.structural), list(facts.warnings)
-    path = _judge_path(facts, time, proved=proved is not None, context=context)
+    path = _judge_path(facts, time, proved=proved is not None, context=context, proofs=proofs)
     reasons += path.reasons
     warnings += path.warnings
     reasons += _algorithm_reasons(facts, time, context)
     more_reasons, more_warnings = _time_reasons(facts, stamps, proved, context)
     reasons += more_reasons + _expectation_reasons(facts, context)
+    reasons += _nothing_proved(reasons, stamps, proved)
     warnings += more_warnings + _tt15_warnings(facts, time, context)
     return Judged(
         _concluded(base, path=path, reasons=_frozen(reasons, facts.id), warnings=_frozen(warnings, facts.id)),
@@ -127,34 +167,70 @@ def judge_signature(facts: Facts, *, context: Context) -> Judged:
     )
 
 
+_LACKING_PROOF = frozenset(
+    {
+        Code.CRYPTO_CONSTRAINTS_FAILURE_NO_POE,
+        Code.REVOKED_NO_POE,
+        Code.REVOKED_CA_NO_POE,
+        Code.OUT_OF_BOUNDS_NO_POE,
+        Code.REVOCATION_OUT_OF_BOUNDS_NO_POE,
+    }
+)
+
+
+def _nothing_proved(reasons: Sequence[Reason], stamps: Sequence[Timestamp], proved: datetime | None) -> list[Reason]:
+    """Say that there are stamps, but that none of them can still prove anything (past validation, row 25)."""
+    lacking = any(reason.code in _LACKING_PROOF for reason in reasons)
+    return [Reason(Code.NO_POE)] if lacking and proved is None and any(s.kind != "content" for s in stamps) else []
+
+
 def _frozen(reasons: Sequence[Reason], signature: str) -> tuple[Reason, ...]:
     """Name the signature in each reason, and say nothing twice."""
     return _unique([replace(reason, signature=signature) for reason in reasons])
 
 
 def _judge_stamps(
-    facts: Facts, context: Context
+    facts: Facts, context: Context, proofs: Proofs
 ) -> tuple[tuple[Timestamp, ...], tuple[Evidence, ...], tuple[Need, ...]]:
-    stamps: list[Timestamp] = []
+    """Judge the stamps, archive stamps newest first: what one proves to have existed helps those it covers."""
+    judged: dict[int, Timestamp] = {}
     evidence: list[Evidence] = []
     needs: list[Need] = []
-    for stamp in facts.stamps:
-        judged, path = judge_token(
-            stamp.token,
-            imprint=stamp.imprint,
-            id=stamp.id,
-            kind=stamp.kind,
-            context=context,
-            candidates=facts.candidates,
-        )
-        if stamp.faults:
-            judged = _faulty(judged, stamp.faults)
-        stamps.append(judged)
+    for number in _newest_first(facts.stamps):
+        stamp = facts.stamps[number]
+        judged[number], path = _judge_stamp(stamp, facts, context, proofs)
         evidence.append(Evidence("token", stamp.token, "signature"))
         if path is not None:
             evidence += path.evidence
             needs += path.needs
-    return tuple(stamps), tuple(evidence), tuple(needs)
+        if stamp.kind != "content" and judged[number].indication is Indication.PASSED:
+            word = "archive-timestamp" if stamp.kind == "archive" else "timestamp"
+            covered = [digest for digest in (facts.value_sha256, *stamp.covers) if digest]
+            proofs.add(covered, judged[number].time, word)
+            if facts.value_sha256 is None:
+                proofs.add([_THIS_VALUE], judged[number].time, word)
+    return tuple(judged[number] for number in sorted(judged)), tuple(evidence), tuple(needs)
+
+
+def _newest_first(stamps: Sequence[Stamp]) -> list[int]:
+    """Return the order of judgement: archive stamps from the newest to the oldest, then the others as they stand."""
+    archive = [n for n, stamp in enumerate(stamps) if stamp.kind == "archive"]
+    times = {n: claimed_time(stamps[n].token) or _NEVER for n in archive}
+    rest = [n for n in range(len(stamps)) if n not in times]
+    return sorted(archive, key=lambda n: (times[n], n), reverse=True) + rest
+
+
+def _judge_stamp(stamp: Stamp, facts: Facts, context: Context, proofs: Proofs) -> tuple[Timestamp, PathResult | None]:
+    known = proofs.time_of(hashlib.sha256(stamp.token).hexdigest())
+    judged, path = judge_token(
+        stamp.token,
+        imprint=stamp.imprint,
+        id=stamp.id,
+        kind=stamp.kind,
+        context=context,
+        beside=Beside(facts.candidates, facts.embedded, known),
+    )
+    return (_faulty(judged, stamp.faults) if stamp.faults else judged), path
 
 
 def _faulty(judged: Timestamp, faults: Sequence[Reason]) -> Timestamp:
@@ -163,14 +239,9 @@ def _faulty(judged: Timestamp, faults: Sequence[Reason]) -> Timestamp:
     return replace(judged, indication=indication_of(sub), sub_indication=sub, integrity=Integrity.BROKEN)
 
 
-def _best_time(facts: Facts, stamps: Sequence[Timestamp], context: Context) -> tuple[datetime | None, str]:
+def _best_time(facts: Facts, proofs: Proofs, context: Context) -> tuple[datetime | None, str]:
     """Return the earliest proof of existence of the signature value, and its kind."""
-    proofs = [p for p in context.proofs if facts.value_sha256 and p.sha256 == facts.value_sha256]
-    found = [(p.not_later_than, p.source) for p in proofs if p.not_later_than <= context.at]
-    for kind, word in (("signature", "timestamp"), ("archive", "archive-timestamp")):
-        time = proved_time([s for s in stamps if s.kind == kind])
-        if time:
-            found.append((min(time, context.at), word))  # its clock may be ahead of ours by a little
+    found = [proof for digest in (facts.value_sha256 or _THIS_VALUE,) if (proof := proofs.earliest(digest))]
     if facts.kind == "timestamp" and facts.signing_time:
         found.append((min(facts.signing_time, context.at), "timestamp"))  # a token's time is what it states
     return min(found, default=(None, "validation-time"), key=lambda pair: pair[0] or context.at)
@@ -180,9 +251,14 @@ def _describe(
     facts: Facts, stamps: tuple[Timestamp, ...], *, time: datetime, source: str, context: Context
 ) -> SignatureReport:
     signer = signer_of(facts.certificate) if facts.certificate else Signer()
-    level = facts.level
-    if any(s.kind == "signature" and s.integrity is Integrity.INTACT for s in stamps) and level.endswith("-B-B"):
-        level = level[:-1] + "T"
+    level = level_reached(
+        facts.level,
+        stamps,
+        tokens=[stamp.token for stamp in facts.stamps],
+        certificate=facts.certificate,
+        candidates=facts.candidates,
+        embedded=facts.embedded,
+    )
     algorithm = facts.algorithm
     if algorithm is not None:
         algorithm = replace(algorithm, tt15=_table(algorithm, time, context).tt15)
@@ -250,18 +326,21 @@ def _ordered(reasons: Sequence[Reason], sub: Code | None, base: SignatureReport)
     return tuple(ordered)
 
 
-def _judge_path(facts: Facts, time: datetime, *, proved: bool, context: Context) -> PathResult:
+def _judge_path(facts: Facts, time: datetime, *, proved: bool, context: Context, proofs: Proofs) -> PathResult:
     if facts.certificate is None:
         missing = Reason(Code.NO_SIGNING_CERTIFICATE_FOUND)
         return PathResult((Code.NO_SIGNING_CERTIFICATE_FOUND,), reasons=(missing,))
+    is_stamp = facts.kind == "timestamp"
+    known = (proofs.time_of(facts.value_sha256 or "") or context.at) if is_stamp else None
     return judge_path(
         facts.certificate,
-        purpose=Purpose.TSA if facts.kind == "timestamp" else Purpose.SIGNERS,
+        purpose=Purpose.TSA if is_stamp else Purpose.SIGNERS,
         time=time,
         proved=proved,
         context=context,
         candidates=facts.candidates,
         embedded=facts.embedded,
+        existing_by=known,
     )
 
 
@@ -358,13 +437,17 @@ def _constraint(detail: Code) -> Reason:
 def _expectation_reasons(facts: Facts, context: Context) -> list[Reason]:
     if context.expectation is None or facts.kind == "timestamp":
         return []
-    found = hashlib.sha256(facts.certificate).hexdigest() if facts.certificate else "-"
-    if found in context.expectation.certificates:
-        return []
-    wanted = ", ".join(context.expectation.certificates) or "-"
+    found = "-"
+    try:
+        if facts.certificate is not None:
+            found = hashlib.sha256(facts.certificate).hexdigest()
+            if context.expectation.is_met_by(read(facts.certificate)):
+                return []
+    except ValueError:
+        pass  # what cannot be read is nobody expected
     return [
         _constraint(Code.IDENTITY_MISMATCH),
-        Reason(Code.IDENTITY_MISMATCH, {"expected": wanted, "found": found}),
+        Reason(Code.IDENTITY_MISMATCH, {"expected": context.expectation.text, "found": found}),
     ]
 
 
@@ -439,28 +522,25 @@ def signer_of(certificate: bytes) -> Signer:
     """Return whom a certificate (DER) names; an unreadable one names nobody."""
     digest = hashlib.sha256(certificate).hexdigest()
     try:
-        parsed = certificates.certificate(certificate)
-        subject = parsed.subject
-        organization = _first(subject, NameOID.ORGANIZATION_NAME)
-        is_agency = (
-            any(str(a.value).startswith("MST:") for a in subject.get_attributes_for_oid(NameOID.USER_ID))
-            and common_name(subject) == organization
-        )
-        return Signer(
-            name=common_name(subject),
-            serial=f"{parsed.serial_number:X}",
-            issuer=parsed.issuer.rfc4514_string(),
-            certificate_sha256=digest,
-            type="agency" if is_agency else "person",
-            organization=organization,
-            unit=_first(subject, NameOID.ORGANIZATIONAL_UNIT_NAME),
-            position=_first(subject, NameOID.TITLE),
-            email=_first(subject, NameOID.EMAIL_ADDRESS),
-        )
+        parsed = read(certificate)
     except ValueError:
         return Signer(certificate_sha256=digest)
+    subject = parsed.subject
+    organization = _first(subject, names.ORGANIZATION)
+    taxed = any(value.startswith(TAX_PREFIX) for value in subject.values(names.USER_ID))
+    return Signer(
+        name=subject.common_name,
+        serial=serial_hex(parsed.serial_number),
+        issuer=parsed.issuer.text,
+        certificate_sha256=digest,
+        type="agency" if taxed and subject.common_name == organization else "person",
+        organization=organization,
+        unit=_first(subject, names.UNIT),
+        position=_first(subject, names.TITLE),
+        email=_first(subject, names.EMAIL),
+    )
 
 
-def _first(subject: x509.Name, oid: ObjectIdentifier) -> str | None:
-    found = subject.get_attributes_for_oid(oid)
-    return str(found[0].value) if found else None
+def _first(subject: names.Name, oid: str) -> str | None:
+    found = subject.values(oid)
+    return found[0] if found else None

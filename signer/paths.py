@@ -1,8 +1,9 @@
 """Which paths lead from a certificate to an anchor? (signing.md 7.1; RFC 5280 6.1 is applied to them afterwards)
 
 A link of a path is a certificate whose name, and whose signature over the certificate below it, fit: what merely bears
-an issuer's name is no issuer. The search is ours so that its work is bounded: files from strangers carry certificates
-made to be combined without end. The order in which certificates were given makes no difference.
+an issuer's name is no issuer. The work of the search is bounded: files from strangers carry certificates made to be
+combined without end. The order in which certificates were given makes no difference; of several issuers the one whose
+key the certificate names comes first. No path leads twice over the same name and key.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from signer import asn1, certificates
+from signer import pubkeys, x509ext, x509read
 
 PATHS_MAX = 64
 """Paths tried for one certificate."""
@@ -48,14 +49,12 @@ def find_paths(certificate: bytes, anchors: Iterable[bytes], others: Iterable[by
 
 def _readable(found: Iterable[bytes]) -> list[bytes]:
     """Leave out what is no certificate: a stranger's file may carry anything beside its signature."""
-    return [der for der in sorted(set(found)) if _names(der) is not None]
+    return [der for der in sorted(set(found)) if _read(der) is not None]
 
 
-@lru_cache(maxsize=1024)
-def _names(der: bytes) -> tuple[str, str] | None:
+def _read(der: bytes) -> x509read.Certificate | None:
     try:
-        certificates.complete(der)
-        return asn1.names(der)
+        return x509read.read(der)
     except ValueError:
         return None
 
@@ -76,11 +75,14 @@ class _Search:
         if len(path) >= LENGTH_MAX:
             self.too_long = True
             return
-        for anchor in self.anchors:
-            if self._is_link(path[-1], anchor) and self._has_room():
+        child = _read(path[-1])
+        if child is None:
+            return
+        for anchor in _by_key(child, self.anchors):
+            if self._is_link(child, anchor) and self._has_room():
                 self.found.append((*path, anchor))
-        for other in self.others:
-            if other not in path and self._is_link(path[-1], other) and self._has_room():
+        for other in _by_key(child, self.others):
+            if self._is_link(child, other) and not _is_again(other, path) and self._has_room():
                 self.walk((*path, other))
 
     def _has_room(self) -> bool:
@@ -88,20 +90,35 @@ class _Search:
             self.exhausted = True
         return not self.exhausted
 
-    def _is_link(self, child: bytes, issuer: bytes) -> bool:
-        below, above = _names(child), _names(issuer)
-        if below is None or above is None or below[1] != above[0]:
+    def _is_link(self, child: x509read.Certificate, issuer: bytes) -> bool:
+        above = x509read.read(issuer)
+        if child.issuer.key != above.subject.key:
             return False
-        if (child, issuer) not in self._links:
+        link = (child.encoded, issuer)
+        if link not in self._links:
             if len(self._links) >= CHECKS_MAX:
                 self.exhausted = True
                 return False
-            self._links[child, issuer] = _is_issued_by(child, issuer)
-        return self._links[child, issuer]
+            self._links[link] = is_issued_by(*link)
+        return self._links[link]
 
 
-@lru_cache(maxsize=512)
-def _is_issued_by(child: bytes, issuer: bytes) -> bool:
-    """Tell whether the issuer's key signed the child; what cannot be computed here is left to the path engine."""
-    verdict = certificates.is_issued_by(certificates.complete(child), certificates.complete(issuer))
-    return verdict is not False
+def _by_key(child: x509read.Certificate, issuers: Sequence[bytes]) -> list[bytes]:
+    """Put those first whose key identifier the child names; else the order stays."""
+    wanted = x509ext.authority_key_of(child)
+    if wanted is None:
+        return list(issuers)
+    return sorted(issuers, key=lambda der: x509ext.key_identifier_of(x509read.read(der)) != wanted)
+
+
+def _is_again(other: bytes, path: tuple[bytes, ...]) -> bool:
+    found = x509read.read(other)
+    return any(one.subject.key == found.subject.key and one.key == found.key for one in map(x509read.read, path))
+
+
+@lru_cache(maxsize=1024)
+def is_issued_by(child: bytes, issuer: bytes) -> bool:
+    """Tell whether the issuer's key signed the child; what cannot be computed yet is left to the rules of paths."""
+    below, above = x509read.read(child), x509read.read(issuer)
+    held = pubkeys.verify(above.key, below.algorithm, signed=below.signed, value=below.value)
+    return held is not False

@@ -1,35 +1,43 @@
 """Is a certificate revoked, by the CRLs and OCSP answers at hand? (signing.md 7.1, RFC 5280 6.3, RFC 6960)
 
-An answer counts only if it is signed by the certificate's own issuer, or for OCSP by that issuer's direct delegate
-with ``id-kp-OCSPSigning``; indirect, delta and reason-limited lists, and lists with an unknown critical extension, are
-not used. An answer serves the moment T if it was issued at or after T, or if T lies between its issue and
-``next_update`` plus a day. One issued after a certificate's end counts as *good* only if it says that it keeps expired
-certificates (archive cutoff, expiredCertsOnCRL): others forget a revocation soon after that end (RFC 5280 3.3).
+A list counts if it is signed by the certificate's issuer, or by another certificate of the list's issuer that the
+caller vouches for; complete, delta, indirect and scoped lists are used for what they cover. An OCSP answer counts if it
+is signed by that issuer or its direct delegate with ``id-kp-OCSPSigning``. An answer serves the moment T if it was
+issued at or after T, or if T lies between its issue and ``next_update`` plus a day. One issued after a certificate's
+end counts as *good* only if it says that it keeps expired certificates (archive cutoff, expiredCertsOnCRL): others
+forget a revocation soon after that end (RFC 5280 3.3).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from functools import lru_cache
 
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.x509 import ocsp
-from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, ObjectIdentifier
-
-from signer import certificates
-from signer.cms import algorithm_of
+from signer import crls, ocsps, paths, pubkeys, x509ext
+from signer.cms import describe
+from signer.crls import ALL_REASONS, CRL_MAX_BYTES, REASONS, Entry, RevocationList
+from signer.ocsps import OcspAnswer, Statement
 from signer.report import Algorithm
+from signer.x509read import Certificate, read
 
-CRL_MAX_BYTES = 64 * 2**20
-"""Largest revocation list that is read."""
+__all__ = [
+    "ALL_REASONS",
+    "CRL_MAX_BYTES",
+    "GRACE",
+    "OCSP_SIGNING",
+    "SKEW",
+    "Answer",
+    "Sources",
+    "answers",
+    "is_spoken_of",
+    "needs_no_status",
+    "signature_algorithm",
+    "sources",
+]
 
-EXPIRED_CERTS_ON_CRL = ObjectIdentifier("2.5.29.60")
-ARCHIVE_CUTOFF = ObjectIdentifier("1.3.6.1.5.5.7.48.1.6")
+OCSP_SIGNING = "1.3.6.1.5.5.7.3.9"
 
 GRACE = timedelta(hours=24)
 """How long after ``next_update`` an answer still serves (``revocation_grace``); none under the policy *strict*."""
@@ -40,7 +48,7 @@ SKEW = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one CRL or OCSP answer says about one certificate."""
+    """What one OCSP answer, or one CRL with the delta list that continues it, says about one certificate."""
 
     method: str  # crl, ocsp
     data: bytes  # DER, for evidence
@@ -51,6 +59,10 @@ class Answer:
     algorithms: tuple[Algorithm, ...]  # what the answer, and its delegate's certificate, are signed with
     unknown: bool = False
     keeps_from: datetime | None = None  # certificates that ended at or after this moment are still told of
+    reasons: frozenset[int] = ALL_REASONS  # for which it speaks; a list may be limited to some
+    late: bool = False  # its signer was outside the validity of its certificate
+    signer: bytes | None = None  # certificate (DER) that signed it, if not the issuer's
+    more: tuple[bytes, ...] = ()  # the delta list that belongs to it
 
     def serves(self, moment: datetime, *, grace: timedelta) -> bool:
         """Tell whether the answer speaks about that moment."""
@@ -63,247 +75,259 @@ class Answer:
         return self.this_update <= not_after or (self.keeps_from is not None and self.keeps_from <= not_after)
 
 
-def answers(
-    certificate: x509.Certificate, issuer: x509.Certificate, *, crls: Iterable[bytes], ocsps: Iterable[bytes]
-) -> list[Answer]:
-    """Return what the usable answers say about the certificate, OCSP first, each group newest first."""
-    lists = [data for data in crls if len(data) <= CRL_MAX_BYTES]
-    from_ocsp = [a for data in ocsps if (a := _from_ocsp(data, certificate, issuer, lists))]
-    from_crl = [a for data in lists if (a := _from_crl(data, certificate, issuer))]
-    newest = sorted(from_ocsp, key=_issued, reverse=True)
-    return newest + sorted(from_crl, key=_issued, reverse=True)
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The answers at hand, certificates that may have signed them, and what the caller vouches for."""
+
+    crls: tuple[bytes, ...]
+    ocsps: tuple[bytes, ...]
+    at: datetime  # answers issued later are not known yet
+    anchor: bytes
+    pool: tuple[bytes, ...] = ()
+    vouches: Callable[[bytes], bool] = lambda certificate: False
 
 
-def _issued(answer: Answer) -> datetime:
-    return answer.this_update
+def answers(certificate: Certificate, issuer: Certificate, *, key: bytes, sources: Sources) -> list[Answer]:
+    """Return what the usable answers say about the certificate, OCSP first, each group newest first.
+
+    ``key`` is the issuer's public key with the parameters it inherits.
+    """
+    lists = [found for data in sources.crls if (found := _known(data, sources)) is not None]
+    asked = _Asked(certificate, issuer, key, sources)
+    by_list = sorted(_from_lists(lists, asked), key=_issued, reverse=True)
+    by_ocsp = [answer for data in sources.ocsps for answer in _from_ocsp(data, asked, lists)]
+    return sorted(by_ocsp, key=_issued, reverse=True) + by_list
 
 
-@lru_cache(maxsize=16)
-def _load_crl(data: bytes) -> x509.CertificateRevocationList | None:
-    try:
-        return certificates.crl(data)
-    except ValueError:
-        return None
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Which certificate is asked about, by whom it was issued, and with which answers."""
+
+    certificate: Certificate
+    issuer: Certificate
+    key: bytes
+    sources: Sources
 
 
-def _from_crl(data: bytes, certificate: x509.Certificate, issuer: x509.Certificate) -> Answer | None:
-    crl = _load_crl(data)
-    if crl is None or crl.issuer != certificate.issuer or issuer.subject != certificate.issuer:
-        return None
-    if not _may_sign_crls(issuer) or not _in_scope(crl, certificate):
-        return None
-    try:
-        if not crl.is_signature_valid(issuer.public_key()):  # type: ignore[arg-type]  # other key types raise
-            return None
-        entry = crl.get_revoked_certificate_by_serial_number(certificate.serial_number)
-        moment, reason = _entry(entry) if entry is not None else (None, None)
-    except (TypeError, ValueError, UnsupportedAlgorithm):
-        return None
-    if reason == x509.ReasonFlags.remove_from_crl.value:
-        return None  # belongs into a delta list alone
-    algorithms = (algorithm_of(crl, issuer.public_key()),)
-    times = (crl.last_update_utc, crl.next_update_utc, moment)
-    return Answer("crl", data, *times, reason, algorithms, keeps_from=_moment_in(crl.extensions, EXPIRED_CERTS_ON_CRL))
+def _issued(answer: Answer) -> tuple[datetime, bytes]:
+    return answer.this_update, answer.data
 
 
-def _moment_in(extensions: x509.Extensions, oid: ObjectIdentifier) -> datetime | None:
-    """Return the GeneralizedTime that an extension holds, if it is there and readable."""
-    try:
-        value = extensions.get_extension_for_oid(oid).value
-        if isinstance(value, x509.UnrecognizedExtension) and value.value[:2] == b"\x18\x0f":
-            return datetime.strptime(value.value[2:].decode("ascii"), "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
-    except (x509.ExtensionNotFound, ValueError):
-        pass
+def _known(data: bytes, sources: Sources) -> RevocationList | None:
+    found = crls.read(data)
+    return found if found is not None and found.this_update - SKEW <= sources.at else None
+
+
+def is_spoken_of(certificate: Certificate, issuer: Certificate, sources: Sources) -> bool:
+    """Tell whether an answer at hand claims to be about the issuer's certificates, usable or not.
+
+    An issuer that publishes answers is asked for one, even if the certificate names no address.
+    """
+    key = x509ext.key_identifier_of(issuer)
+    for listed in filter(None, map(crls.read, sources.crls)):
+        told_apart = key is not None and listed.authority_key is not None
+        if listed.authority_key == key if told_apart else listed.issuer.key == certificate.issuer.key:
+            return True
+    statements = (one for data in sources.ocsps if (found := ocsps.read(data)) for one in found.statements)
+    return any(one.is_about(certificate, issuer) for one in statements)
+
+
+# --- revocation lists ------------------------------------------------------------------------------------------------
+
+
+def _from_lists(lists: list[RevocationList], asked: _Asked) -> Iterator[Answer]:
+    """Yield an answer for every complete list in scope, continued by the newest delta list that fits."""
+    usable = [one for one in lists if one.is_understood and crls.reasons_for(one, asked.certificate)]
+    for complete in (one for one in usable if not one.is_delta):
+        signed = _signed_list(complete, asked)
+        if signed is None:
+            continue
+        signer, answer = signed
+        fitting = [
+            delta
+            for delta in usable
+            if delta.is_delta and crls.adds_to(delta, complete) and _is_signed_by(delta, _key_of(signer, asked))
+        ]
+        newest = max(fitting, key=lambda one: (one.number or 0, one.this_update, one.encoded), default=None)
+        found = _continued(answer, complete, newest, asked.certificate)
+        if found is not None:
+            yield found
+
+
+def _key_of(signer: Certificate, asked: _Asked) -> bytes:
+    return asked.key if signer is asked.issuer else signer.key
+
+
+def _signed_list(listed: RevocationList, asked: _Asked) -> tuple[Certificate, Answer] | None:
+    """Return who signed a list, and the answer as far as it does not depend on the entry."""
+    for signer in _list_signers(listed, asked):
+        usage = x509ext.usage_of(signer)
+        if usage is not None and x509ext.CRL_SIGN not in usage:
+            continue
+        key = _key_of(signer, asked)
+        if not _is_signed_by(listed, key):
+            continue
+        if signer is not asked.issuer and not asked.sources.vouches(signer.encoded):
+            continue
+        late = signer.encoded != asked.sources.anchor and listed.this_update > signer.not_after
+        algorithm = signature_algorithm(listed.algorithm, key)
+        answer = Answer(
+            method="crl",
+            data=listed.encoded,
+            this_update=listed.this_update,
+            next_update=listed.next_update,
+            revoked_at=None,
+            reason=None,
+            algorithms=(algorithm,),
+            keeps_from=listed.keeps_from,
+            reasons=crls.reasons_for(listed, asked.certificate),
+            late=late,
+            signer=None if signer is asked.issuer else signer.encoded,
+        )
+        return signer, answer
     return None
 
 
-def _entry(entry: x509.RevokedCertificate) -> tuple[datetime, str]:
-    """Return the moment from which a certificate counts as revoked, and why."""
-    moment, reason = entry.revocation_date_utc, x509.ReasonFlags.unspecified
-    for extension in entry.extensions:
-        if isinstance(extension.value, x509.CRLReason):
-            reason = extension.value.reason
-        elif isinstance(extension.value, x509.InvalidityDate):
-            moment = min(moment, extension.value.invalidity_date_utc)
-        elif extension.critical:
-            break  # an entry not understood in full still revokes, from the date given
-    if reason is not x509.ReasonFlags.key_compromise:
-        moment = entry.revocation_date_utc
-    return moment, reason.value
+def _list_signers(listed: RevocationList, asked: _Asked) -> Iterator[Certificate]:
+    """Yield the certificates of a list's issuer: the certificate's own issuer first, others in a fixed order."""
+    if asked.issuer.subject.key == listed.issuer.key:
+        yield asked.issuer
+    for encoded in sorted({asked.sources.anchor, *asked.sources.pool} - {asked.issuer.encoded}):
+        try:
+            candidate = read(encoded)
+        except ValueError:
+            continue
+        if candidate.subject.key == listed.issuer.key:
+            yield candidate
 
 
-def _may_sign_crls(issuer: x509.Certificate) -> bool:
-    try:
-        return issuer.extensions.get_extension_for_class(x509.KeyUsage).value.crl_sign
-    except x509.ExtensionNotFound:
-        return True
-    except ValueError:
-        return False
+def _is_signed_by(listed: RevocationList, key: bytes) -> bool:
+    return _list_holds(listed.encoded, key)
 
 
-def _in_scope(crl: x509.CertificateRevocationList, certificate: x509.Certificate) -> bool:
-    """Tell whether the list is complete for this certificate; what is not understood is out of scope."""
-    try:
-        extensions = list(crl.extensions)
-    except ValueError:
-        return False
-    for extension in extensions:
-        value = extension.value
-        if isinstance(value, x509.IssuingDistributionPoint):
-            partial = value.indirect_crl or value.only_contains_attribute_certs or value.only_some_reasons
-            if partial or value.only_contains_ca_certs != (value.only_contains_ca_certs and _is_ca(certificate)):
-                return False
-            if (value.only_contains_user_certs and _is_ca(certificate)) or not _same_point(value, certificate):
-                return False
-        elif isinstance(value, x509.DeltaCRLIndicator) or extension.critical:
-            return False
-    return True
+@lru_cache(maxsize=256)
+def _list_holds(encoded: bytes, key: bytes) -> bool:
+    listed = crls.read(encoded)
+    assert listed is not None
+    return pubkeys.verify(key, listed.algorithm, signed=listed.signed, value=listed.value) is True
 
 
-def _same_point(scope: x509.IssuingDistributionPoint, certificate: x509.Certificate) -> bool:
-    """A list for one distribution point serves only certificates that name this point."""
-    if not scope.full_name:
-        return scope.relative_name is None
-    return any(name in scope.full_name for point in _points(certificate) for name in point.full_name or ())
-
-
-def _points(certificate: x509.Certificate) -> Sequence[x509.DistributionPoint]:
-    try:
-        return list(certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints).value)
-    except (x509.ExtensionNotFound, ValueError):
-        return []
-
-
-def _is_ca(certificate: x509.Certificate) -> bool:
-    try:
-        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except (x509.ExtensionNotFound, ValueError):
-        return False
-
-
-def _from_ocsp(
-    data: bytes, certificate: x509.Certificate, issuer: x509.Certificate, crls: Sequence[bytes]
+def _continued(
+    answer: Answer, complete: RevocationList, delta: RevocationList | None, certificate: Certificate
 ) -> Answer | None:
+    """Look a certificate up in a complete list and the delta list behind it (RFC 5280, 6.3.3 i to l)."""
     try:
-        response = certificates.ocsp_response(data)
-        if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
-            return None
-        responder = _responder(response, issuer)
-        if responder is None or not _signed_by(response, responder) or not _understood(response):
-            return None
-        if responder is not issuer and _is_withdrawn(responder, issuer, crls):
-            return None
-        algorithms = [algorithm_of(response, responder.public_key())]
-        if responder is not issuer:
-            algorithms.append(algorithm_of(responder, issuer.public_key()))
-        singles = list(response.responses)
-        keeps = _moment_in(response.single_extensions, ARCHIVE_CUTOFF) if len(singles) == 1 else None
-        found = next((single for single in singles if _is_about(single, certificate, issuer)), None)
-        return _ocsp_answer(data, found, tuple(algorithms), keeps) if found else None
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+        entry = complete.find(certificate)
+        changed = delta.find(certificate) if delta is not None else None
+    except ValueError:
         return None
+    found = entry
+    if changed is not None:
+        found = None if changed.reason == "removeFromCRL" else changed
+    if found is not None and found.reason == "removeFromCRL":
+        return None  # belongs into a delta list alone
+    spoilt = any(one is not None and one.has_unknown_entries for one in (complete, delta))
+    if spoilt and found is None:
+        return None  # an entry not understood in full still revokes, but such a list clears nobody
+    if delta is not None:
+        later = max(complete.this_update, delta.this_update)
+        answer = replace(answer, this_update=later, next_update=delta.next_update, more=(delta.encoded,))
+    return _with_entry(answer, found)
+
+
+def _with_entry(answer: Answer, entry: Entry | None) -> Answer:
+    return answer if entry is None else replace(answer, revoked_at=entry.effective, reason=entry.reason)
+
+
+# --- OCSP ------------------------------------------------------------------------------------------------------------
+
+
+def _from_ocsp(data: bytes, asked: _Asked, lists: list[RevocationList]) -> Iterator[Answer]:
+    found = ocsps.read(data)
+    if found is None or not found.understood:
+        return
+    about = [one for one in found.statements if one.understood and one.is_about(asked.certificate, asked.issuer)]
+    if not about:
+        return
+    for responder in _responders(found, asked):
+        answer = _ocsp_answer(found, about[0], responder, asked, lists)
+        if answer is not None and answer.this_update - SKEW <= asked.sources.at:
+            yield answer
+            return
+
+
+def _responders(found: OcspAnswer, asked: _Asked) -> Iterator[Certificate]:
+    """Yield who may have signed: the issuer, or a delegate found in the answer or beside it."""
+    if found.names(asked.issuer):
+        yield asked.issuer
+    for encoded in dict.fromkeys((*found.certificates, *sorted(asked.sources.pool))):
+        try:
+            candidate = read(encoded)
+        except ValueError:
+            continue
+        if found.names(candidate) and candidate.encoded != asked.issuer.encoded and _is_delegate(candidate, asked):
+            yield candidate
+
+
+def _is_delegate(candidate: Certificate, asked: _Asked) -> bool:
+    if candidate.issuer.key != asked.issuer.subject.key or OCSP_SIGNING not in (x509ext.purposes_of(candidate) or ()):
+        return False
+    return paths.is_issued_by(candidate.encoded, asked.issuer.encoded) and not candidate.faults
 
 
 def _ocsp_answer(
-    data: bytes, single: ocsp.OCSPSingleResponse, algorithms: tuple[Algorithm, ...], keeps: datetime | None
-) -> Answer:
-    reason = single.revocation_reason.value if single.revocation_reason else None
-    revoked = single.revocation_time_utc if single.certificate_status is ocsp.OCSPCertStatus.REVOKED else None
-    if revoked and not reason:
-        reason = x509.ReasonFlags.unspecified.value
-    unknown = single.certificate_status is ocsp.OCSPCertStatus.UNKNOWN
-    times = (single.this_update_utc, single.next_update_utc, revoked)
-    return Answer("ocsp", data, *times, reason, algorithms, unknown, keeps)
+    found: OcspAnswer, statement: Statement, responder: Certificate, asked: _Asked, lists: list[RevocationList]
+) -> Answer | None:
+    own = responder is asked.issuer
+    key = asked.key if own else responder.key
+    if pubkeys.verify(key, found.algorithm, signed=found.signed, value=found.value) is not True:
+        return None
+    if not own and _is_withdrawn(responder, asked, lists):
+        return None
+    algorithms = [signature_algorithm(found.algorithm, key)]
+    if not own:
+        algorithms.append(signature_algorithm(responder.algorithm, asked.key))
+    inside = responder.not_before <= found.produced_at <= responder.not_after
+    reason = REASONS.get(statement.reason or 0, "unspecified") if statement.revoked_at is not None else None
+    return Answer(
+        method="ocsp",
+        data=found.encoded,
+        this_update=statement.this_update,
+        next_update=statement.next_update,
+        revoked_at=statement.revoked_at,
+        reason=reason,
+        algorithms=tuple(algorithms),
+        unknown=statement.status == "unknown",
+        keeps_from=statement.cutoff,
+        late=not inside and responder.encoded != asked.sources.anchor,
+        signer=None if own else responder.encoded,
+    )
 
 
-def _understood(response: ocsp.OCSPResponse) -> bool:
-    """An answer with a critical extension that is not known here is not used."""
-    known = (x509.OCSPNonce,)
-    return not any(e.critical and not isinstance(e.value, known) for e in response.extensions)
-
-
-def _is_withdrawn(delegate: x509.Certificate, issuer: x509.Certificate, crls: Sequence[bytes]) -> bool:
+def _is_withdrawn(delegate: Certificate, asked: _Asked, lists: list[RevocationList]) -> bool:
     """Tell whether a delegate that does not forgo checking is revoked by a list at hand."""
     if needs_no_status(delegate):
         return False
-    return any((a := _from_crl(data, delegate, issuer)) is not None and a.revoked_at is not None for data in crls)
+    about = replace(asked, certificate=delegate)
+    return any(answer.revoked_at is not None for answer in _from_lists(lists, about))
 
 
-def _is_about(single: ocsp.OCSPSingleResponse, certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    if single.serial_number != certificate.serial_number:
-        return False
-    asked = ocsp.OCSPRequestBuilder().add_certificate(certificate, issuer, single.hash_algorithm).build()
-    return asked.issuer_key_hash == single.issuer_key_hash and asked.issuer_name_hash == single.issuer_name_hash
-
-
-def _responder(response: ocsp.OCSPResponse, issuer: x509.Certificate) -> x509.Certificate | None:
-    """Return who may have signed: the issuer, or its delegate found in the answer and valid when it was produced."""
-    if _named(response, issuer):
-        return issuer
-    for found in response.certificates:
-        candidate = certificates.complete(found.public_bytes(serialization.Encoding.DER))
-        if _named(response, candidate) and _is_delegate(candidate, issuer, response.produced_at_utc):
-            return candidate
-    return None
-
-
-def _named(response: ocsp.OCSPResponse, certificate: x509.Certificate) -> bool:
-    if response.responder_name is not None:
-        return response.responder_name == certificate.subject
-    return response.responder_key_hash == x509.SubjectKeyIdentifier.from_public_key(certificate.public_key()).digest
-
-
-def _is_delegate(candidate: x509.Certificate, issuer: x509.Certificate, produced: datetime) -> bool:
-    if not candidate.not_valid_before_utc <= produced <= candidate.not_valid_after_utc:
-        return False
-    if not certificates.is_issued_by(candidate, issuer):
-        return False
+def signature_algorithm(algorithm: bytes, key: bytes) -> Algorithm:
+    """Return what something was signed with, given the AlgorithmIdentifier and the key (both DER)."""
     try:
-        usages = candidate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except x509.ExtensionNotFound:
-        return False
-    return ExtendedKeyUsageOID.OCSP_SIGNING in usages
+        how = pubkeys.scheme(algorithm)
+        loaded: object = pubkeys.load(key)[0]
+    except (ValueError, IndexError):
+        return Algorithm("unknown", "unknown", "unknown", 0, None, tt15=False)
+    return describe(loaded, how.family, how.digest)
 
 
-def _signed_by(response: ocsp.OCSPResponse, responder: x509.Certificate) -> bool:
-    key, algorithm = responder.public_key(), response.signature_hash_algorithm
-    if algorithm is None:
-        return False
-    try:
-        if isinstance(key, rsa.RSAPublicKey):
-            how: padding.AsymmetricPadding = padding.PKCS1v15()
-            if "pss" in response.signature_algorithm_oid._name.lower():
-                how = padding.PSS(padding.MGF1(algorithm), padding.PSS.AUTO)
-            key.verify(response.signature, response.tbs_response_bytes, how, algorithm)
-        elif isinstance(key, ec.EllipticCurvePublicKey):
-            key.verify(response.signature, response.tbs_response_bytes, ec.ECDSA(algorithm))
-        else:
-            return False
-    except InvalidSignature:
-        return False
-    return True
-
-
-def sources(certificate: x509.Certificate) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def sources(certificate: Certificate) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the OCSP and CRL addresses a certificate names."""
-    crl = [n.value for p in _points(certificate) for n in p.full_name or () if _is_uri(n)]
-    try:
-        access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
-    except (x509.ExtensionNotFound, ValueError):
-        return (), tuple(crl)
-    found = [a.access_location for a in access if a.access_method == AuthorityInformationAccessOID.OCSP]
-    return tuple(name.value for name in found if _is_uri(name)), tuple(crl)
+    ocsp = x509ext.addresses_of(certificate, method=x509ext.OCSP_ACCESS)
+    return ocsp, x509ext.list_addresses_of(certificate)
 
 
-def _is_uri(name: x509.GeneralName) -> bool:
-    return isinstance(name, x509.UniformResourceIdentifier)
-
-
-def needs_no_status(certificate: x509.Certificate) -> bool:
+def needs_no_status(certificate: Certificate) -> bool:
     """Tell whether the certificate is an OCSP signer's that asks not to be checked (``id-pkix-ocsp-nocheck``)."""
-    try:
-        certificate.extensions.get_extension_for_class(x509.OCSPNoCheck)
-        usages = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except (x509.ExtensionNotFound, ValueError):
-        return False
-    return ExtendedKeyUsageOID.OCSP_SIGNING in usages
+    return x509ext.OCSP_NOCHECK in certificate.extensions and OCSP_SIGNING in (x509ext.purposes_of(certificate) or ())

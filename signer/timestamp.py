@@ -9,18 +9,19 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
-from signer import asn1, certificates
+from signer import asn1
 from signer.algorithms import judge
-from signer.chain import PathResult, common_name, judge_path
+from signer.chain import PathResult, judge_path
 from signer.cms import DIGEST_NAMES, CmsCheck, check_signer, digest_with
 from signer.errors import TimestampError
 from signer.report import Code, Crypto, Indication, Integrity, Timestamp, indication_of, worst_first
 from signer.status import SKEW
 from signer.trust import Context, Purpose, TrustStore
+from signer.x509read import read
 
 TOKEN_MAX_BYTES = 256 * 1024
 """Largest answer of a time-stamping authority that is read; real ones are 3 to 10 KB."""
@@ -91,10 +92,10 @@ def obtain(
 
 def _refuse_untrusted(opened: Token, context: Context) -> None:
     assert opened.check.certificate is not None
-    path = _judge_path(opened, opened.check.certificate, context, ())
+    path = _judge_path(opened, opened.check.certificate, context, Beside())
     against = [code for code in path.sub_indications if code is not Code.TRY_LATER]
     if against:
-        tsa = common_name(certificates.certificate(opened.check.certificate).subject)
+        tsa = read(opened.check.certificate).subject.common_name
         raise TimestampError(
             "EDOC-PKI-006", "the time-stamping authority is not trusted", tsa=tsa, reason=against[0].value
         )
@@ -137,14 +138,29 @@ def _digest_of(imprint: Imprint, algorithm: str) -> bytes:
     return digest_with(algorithm, imprint) if isinstance(imprint, bytes) else imprint(algorithm)
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What is known around a token: certificates and status answers found beside it, and when it surely existed.
+
+    ``existing_by`` is a proof by something else than the token itself; without one that is the moment of judgement.
+    """
+
+    candidates: tuple[bytes, ...] = ()
+    embedded: TrustStore = field(default_factory=TrustStore)
+    existing_by: datetime | None = None
+
+
 def judge_token(
-    token: bytes, *, imprint: Imprint, id: str, kind: str, context: Context, candidates: Sequence[bytes] = ()
+    token: bytes, *, imprint: Imprint, id: str, kind: str, context: Context, beside: Beside | None = None
 ) -> tuple[Timestamp, PathResult | None]:
     """Judge a token over octets: mathematics, then the path at its own time, then its algorithms.
 
     ``kind`` is ``signature``, ``content`` or ``archive``. A token that is broken or over other octets has integrity
-    ``broken``; one whose authority is not trusted is intact, but not ``TOTAL-PASSED``: it proves no time.
+    ``broken``; one whose authority is not trusted is intact, but not ``TOTAL-PASSED``: it proves no time. So does one
+    whose authority's certificate, or algorithm, ended before anything else proves that the token existed.
     """
+    beside = beside or Beside()
+    candidates = beside.candidates
     opened = open_token(token, imprint=imprint, candidates=candidates)
     if opened is None:
         return _broken(id, kind), None
@@ -153,8 +169,9 @@ def judge_token(
     stamp = _described(id, kind, opened)
     if stamp.integrity is not Integrity.INTACT or opened.check.certificate is None:
         return stamp, None
-    path = _judge_path(opened, opened.check.certificate, context, candidates)
-    sub = worst_first((*path.sub_indications, *_objections(opened, context)))
+    existing_by = min(beside.existing_by or context.at, context.at)
+    path = _judge_path(opened, opened.check.certificate, context, replace(beside, existing_by=existing_by))
+    sub = worst_first((*path.sub_indications, *_objections(opened, context, existing_by)))
     return replace(stamp, indication=indication_of(sub), sub_indication=sub), path
 
 
@@ -167,20 +184,24 @@ def _completed(token: bytes, opened: Token, imprint: Imprint, context: Context) 
     return again
 
 
-def _judge_path(opened: Token, certificate: bytes, context: Context, candidates: Sequence[bytes]) -> PathResult:
+def _judge_path(opened: Token, certificate: bytes, context: Context, beside: Beside) -> PathResult:
     return judge_path(
         certificate,
         purpose=Purpose.TSA,
         time=opened.info.time,
         proved=True,
         context=context,
-        candidates=(*opened.certificates, *candidates),
-        embedded=opened.embedded,
+        candidates=(*opened.certificates, *beside.candidates),
+        embedded=opened.embedded.merged(beside.embedded),
+        existing_by=beside.existing_by,
     )
 
 
-def _objections(opened: Token, context: Context) -> list[Code]:
-    """Say what holds against the token itself: a time to come, or algorithms that are not accepted."""
+def _objections(opened: Token, context: Context, existing_by: datetime) -> list[Code]:
+    """Say what holds against the token itself: a time to come, or algorithms that are not accepted.
+
+    An algorithm that ended meanwhile could serve to make the token up: what counts is when the token surely existed.
+    """
     found = [Code.TIMESTAMP_ORDER_FAILURE] if opened.info.time - SKEW > context.at else []
     algorithm = opened.check.algorithm
     assert algorithm is not None  # the mathematics held
@@ -193,7 +214,7 @@ def _objections(opened: Token, context: Context) -> list[Code]:
             signature=signature,
             digest=digest,
             bits=algorithm.bits,
-            at=opened.info.time,
+            at=max(existing_by, opened.info.time),
             table=context.algorithms,
         )
         found += [verdict.code] if verdict.code else []
@@ -229,13 +250,22 @@ def _described(id: str, kind: str, opened: Token) -> Timestamp:
 
 def _name_of(certificate: bytes | None) -> str | None:
     try:
-        return common_name(certificates.certificate(certificate).subject) if certificate else None
+        return read(certificate).subject.common_name if certificate else None
     except ValueError:
         return None
 
 
 def _broken(id: str, kind: str) -> Timestamp:
     return Timestamp(id, kind, None, None, Indication.FAILED, Code.FORMAT_FAILURE, Integrity.BROKEN, None, None)
+
+
+def claimed_time(token: bytes) -> datetime | None:
+    """Return the time a token states, unchecked; ``None`` if it cannot be read."""
+    try:
+        content = asn1.read_signed_data(token).content
+        return asn1.read_tst_info(content).time if content is not None else None
+    except ValueError:
+        return None
 
 
 def proved_time(stamps: Sequence[Timestamp]) -> datetime | None:

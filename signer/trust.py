@@ -6,6 +6,7 @@ asked. A ``Context`` holds everything one judgement depends on, so that the same
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -17,9 +18,12 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs7
 
-from signer import certificates
+from signer import certificates, crls, ocsps, x509read
 from signer.algorithms import AlgorithmTable, PolicyName
+from signer.der import value
 from signer.errors import TrustError
+from signer.expectation import Expectation
+from signer.pathrules import BY_DEFAULT, Inputs
 
 CERTIFICATES_MAX = 2000
 """Certificates read from one file; state trust lists hold some dozens."""
@@ -35,20 +39,43 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """A certificate trusted because the caller says so: its own signature, dates, algorithms are not judged (R70)."""
+    """A certificate trusted because the caller says so: its own signature, dates, algorithms are not judged (R70).
+
+    It serves moments from ``valid_from`` on and before ``sunset``, where these are given.
+    """
 
     certificate: bytes  # DER
     purposes: frozenset[Purpose]
+    valid_from: datetime | None = None
+    sunset: datetime | None = None
+
+    def serves(self, moment: datetime) -> bool:
+        """Tell whether the anchor is trusted for that moment."""
+        started = self.valid_from is None or self.valid_from <= moment
+        return started and (self.sunset is None or moment < self.sunset)
 
 
 @dataclass(frozen=True, slots=True)
 class TrustStore:
-    """Anchors, certificates for building paths (not trusted), and status answers (DER) to use."""
+    """Anchors, certificates for building paths (not trusted), and status answers (DER) to use.
+
+    ``origins`` says of status answers where they came from, if not simply given: ``store`` for those kept from an
+    earlier judgement (R69), ``online`` for those fetched for this one.
+    """
 
     anchors: tuple[Anchor, ...] = ()
     intermediates: tuple[bytes, ...] = ()
     crls: tuple[bytes, ...] = ()
     ocsps: tuple[bytes, ...] = ()
+    origins: tuple[tuple[bytes, str], ...] = ()
+
+    def coming_from(self, origin: str) -> TrustStore:
+        """Return the same store, its status answers marked as ``store`` or ``online``."""
+        return replace(self, origins=tuple((data, origin) for data in (*self.crls, *self.ocsps)))
+
+    def origin_of(self, answer: bytes) -> str:
+        """Return where a status answer came from: ``given``, ``store`` or ``online``."""
+        return next((origin for data, origin in self.origins if data == answer), "given")
 
     def merged(self, other: TrustStore) -> TrustStore:
         """Return a store with everything of both."""
@@ -57,24 +84,19 @@ class TrustStore:
             tuple(dict.fromkeys(self.intermediates + other.intermediates)),
             tuple(dict.fromkeys(self.crls + other.crls)),
             tuple(dict.fromkeys(self.ocsps + other.ocsps)),
+            tuple(dict.fromkeys(self.origins + other.origins)),
         )
 
-    def for_purpose(self, *purposes: Purpose) -> tuple[bytes, ...]:
-        """Return the anchors (DER) that serve one of the purposes."""
+    def for_purpose(self, *purposes: Purpose, at: datetime | None = None) -> tuple[bytes, ...]:
+        """Return the anchors (DER) that serve one of the purposes, with ``at`` only those that serve that moment."""
         wanted = frozenset(purposes)
-        return tuple(anchor.certificate for anchor in self.anchors if anchor.purposes & wanted)
+        found = (one for one in self.anchors if one.purposes & wanted and (at is None or one.serves(at)))
+        return tuple(dict.fromkeys(anchor.certificate for anchor in found))
 
     def fingerprint(self) -> str:
         """Return the SHA-256 over the sorted digests of the anchors, hexadecimal."""
         digests = sorted({hashlib.sha256(anchor.certificate).hexdigest() for anchor in self.anchors})
         return hashlib.sha256("".join(digests).encode("ascii")).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class Expectation:
-    """Whom the caller expects: any of these certificates (SHA-256, hexadecimal)."""
-
-    certificates: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +158,7 @@ class Context:
     contents: tuple[Content, ...] = ()
     public_keys: tuple[bytes, ...] = ()  # SubjectPublicKeyInfo, DER; settle integrity only
     secrets: tuple[bytes, ...] = field(default=(), repr=False)  # for HMAC, W9; never a public key
+    path_inputs: Inputs = BY_DEFAULT  # what is asked of certificate policies (RFC 5280, 6.1.1)
 
     def __post_init__(self) -> None:
         if self.at.tzinfo is None:
@@ -154,29 +177,54 @@ def load_certificates(data: bytes) -> tuple[bytes, ...]:
     """
     try:
         found = _certificates(data)
+        for der in found:
+            x509read.read(der)
     except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
         raise TrustError("EDOC-TRU-001", "certificates cannot be read") from None
     if not found:
         raise TrustError("EDOC-TRU-002", "no certificate in the file")
     if len(found) > CERTIFICATES_MAX:
         raise TrustError("EDOC-TRU-003", "too many certificates", limit=str(CERTIFICATES_MAX), value=str(len(found)))
-    return tuple(certificate.public_bytes(serialization.Encoding.DER) for certificate in found)
+    return tuple(found)
 
 
-def _certificates(data: bytes) -> list[x509.Certificate]:
-    if b"-----BEGIN CERTIFICATE-----" in data:
-        found = x509.load_pem_x509_certificates(data)
-        if len(found) != data.count(b"-----BEGIN CERTIFICATE-----"):
-            raise ValueError("a certificate is cut off")
-        return found
+def _certificates(data: bytes) -> list[bytes]:
+    for label in ("CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"):
+        if f"-----BEGIN {label}-----".encode() in data:
+            blocks = _pem_blocks(data, label)
+            return [_first_value(block) for block in blocks] if label.startswith("TRUSTED") else blocks
     if b"-----BEGIN PKCS7-----" in data:
-        return pkcs7.load_pem_pkcs7_certificates(data)
+        return [der for block in _pem_blocks(data, "PKCS7") for der in _of_pkcs7(block)]
     if b"-----BEGIN " in data or not data.startswith(b"0"):
         return []
     try:
-        return [x509.load_der_x509_certificate(data)]
+        x509read.read(data)
     except ValueError:
-        return pkcs7.load_der_pkcs7_certificates(data)
+        return _of_pkcs7(data)
+    return [data]
+
+
+def _first_value(block: bytes) -> bytes:
+    """OpenSSL writes what a certificate is trusted for behind it."""
+    return value(block).encoded
+
+
+def _of_pkcs7(data: bytes) -> list[bytes]:
+    found = pkcs7.load_der_pkcs7_certificates(data)
+    return [certificate.public_bytes(serialization.Encoding.DER) for certificate in found]
+
+
+def _pem_blocks(data: bytes, label: str) -> list[bytes]:
+    """Return what stands between the lines of PEM; other text around it does not matter.
+
+    Raises:
+        ValueError: a block is cut off, or not base64.
+    """
+    begin, end = f"-----BEGIN {label}-----".encode(), f"-----END {label}-----".encode()
+    blocks = [block.partition(end) for block in data.split(begin)[1:]]
+    if any(not found for _, found, _ in blocks):
+        raise ValueError("a block is cut off")
+    return [base64.b64decode(b"".join(body.split()), validate=True) for body, _, _ in blocks]
 
 
 def anchors_from(data: bytes, *purposes: Purpose) -> TrustStore:
@@ -201,25 +249,23 @@ def load_status(data: bytes) -> TrustStore:
     """
     if b"-----BEGIN X509 CRL-----" in data:
         try:
-            return TrustStore(crls=tuple(_pem_crls(data)))
-        except (ValueError, x509.InvalidVersion):
-            raise TrustError("EDOC-TRU-004", "a revocation list cannot be read") from None
-    try:
-        certificates.crl(data)
-    except ValueError:
-        pass
-    else:
+            found = _pem_blocks(data, "X509 CRL")
+        except ValueError:
+            found = []
+        if not found or not all(crls.read(one) for one in found):
+            raise TrustError("EDOC-TRU-004", "a revocation list cannot be read")
+        return TrustStore(crls=tuple(found))
+    if crls.read(data) is not None:
         return TrustStore(crls=(data,))
-    try:
-        certificates.ocsp_response(data)
-    except ValueError:
-        raise TrustError("EDOC-TRU-004", "neither a revocation list nor an OCSP answer") from None
+    if ocsps.read(data) is None and not _is_ocsp(data):
+        raise TrustError("EDOC-TRU-004", "neither a revocation list nor an OCSP answer")
     return TrustStore(ocsps=(data,))
 
 
-def _pem_crls(data: bytes) -> list[bytes]:
-    end = b"-----END X509 CRL-----"
-    if data.count(b"-----BEGIN X509 CRL-----") != data.count(end):
-        raise ValueError("a revocation list is cut off")
-    blocks = [block[block.index(b"-----BEGIN X509 CRL-----") :] + end for block in data.split(end)[:-1]]
-    return [x509.load_pem_x509_crl(block).public_bytes(serialization.Encoding.DER) for block in blocks]
+def _is_ocsp(data: bytes) -> bool:
+    """An answer that the service could not or would not give is one too; it says nothing."""
+    try:
+        certificates.ocsp_response(data)
+    except ValueError:
+        return False
+    return True

@@ -21,7 +21,7 @@ from signer.devfaults import FaultyTimestamper, tsa_of
 from signer.devpki import DevPki, DevTimestamper, pem
 from signer.errors import TimestampError
 from signer.report import Code, Indication, Integrity, Timestamp
-from signer.timestamp import judge_token, obtain, open_token, proved_time
+from signer.timestamp import Beside, judge_token, obtain, open_token, proved_time
 from signer.trust import Context, TrustStore
 
 OCTETS = b"the stamped octets"
@@ -163,7 +163,9 @@ class TestJudging:
             opened = open_token(token, imprint=OCTETS, candidates=crowd)
             assert opened is not None
             assert opened.check.certificate == authority.tsa.certificate
-            stamp, _ = judge_token(token, imprint=OCTETS, id="t", kind="signature", context=context, candidates=crowd)
+            stamp, _ = judge_token(
+                token, imprint=OCTETS, id="t", kind="signature", context=context, beside=Beside(tuple(crowd))
+            )
             assert (stamp.indication, stamp.certificate_sha256) == (
                 Indication.PASSED,
                 hashlib.sha256(authority.tsa.certificate).hexdigest(),
