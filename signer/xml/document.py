@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from lxml import etree
 
+from signer.doctype import read_doctype
 from signer.safexml import Skeleton
-from signer.xml.c14n import EXC, WORD_MAX, Form, canonical, canonical_document
+from signer.xml.c14n import EXC, Form, canonical, canonical_document
 from signer.xml.dsig import DS
 
 SIGNATURE = f"{{{DS}}}Signature"
-_ID_DECLARED = re.compile(rb"([^\s<>\"'=]+)\s+ID\s+#(?:IMPLIED|REQUIRED)")
+_SAML = "{urn:oasis:names:tc:SAML:1.0:"
+_SAML_IDS = {
+    "AssertionID": f"{_SAML}assertion}}Assertion",
+    "RequestID": f"{_SAML}protocol}}Request",
+    "ResponseID": f"{_SAML}protocol}}Response",
+}
+"""Attributes that are IDs by the schema of SAML 1.x, each on one element."""
+
 OUTPUT_RATIO = 64
 """Canonical octets of one signature, as a multiple of the file (signing.md 5.1, N2)."""
 OUTPUT_FLOOR_BYTES = 1024 * 1024
@@ -22,6 +29,25 @@ OUTPUT_FLOOR_BYTES = 1024 * 1024
 
 class OverBudget(Exception):
     """Canonical output passed its budget; the signature is not computable."""
+
+
+class Budget:
+    """Canonical octets one signature may still make, whatever it references."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, size: int) -> None:
+        self.left = max(OUTPUT_RATIO * size, OUTPUT_FLOOR_BYTES)
+
+    def spend(self, octets: int) -> None:
+        """Take octets off.
+
+        Raises:
+            OverBudget: there are not as many left.
+        """
+        self.left -= octets
+        if self.left < 0:
+            raise OverBudget
 
 
 @dataclass(frozen=True)
@@ -42,6 +68,8 @@ class Document:
     ids: dict[str, list[etree._Element]] = field(default_factory=dict)
     signatures: tuple[etree._Element, ...] = ()
     size: int = 0
+    digests: dict[tuple[NodeSet, Form, str], bytes] = field(default_factory=dict)  # those computed already
+    places: dict[etree._Element, dict[etree._Element, int]] = field(default_factory=dict)  # likewise, for paths
 
     @classmethod
     def of(cls, root: etree._Element, skeleton: Skeleton, *, size: int) -> Document:
@@ -52,49 +80,63 @@ class Document:
         """Return an ID value that two elements have (W1), or ``None``."""
         return next((value for value, elements in self.ids.items() if len(elements) > 1), None)
 
+    def budget(self) -> Budget:
+        """Return the budget of one signature of this file."""
+        return Budget(self.size)
+
+    def is_empty(self, nodes: NodeSet) -> bool:
+        """Tell whether no element is left in a node set."""
+        apex = nodes.apex if nodes.apex is not None else self.root
+        return bool(nodes.omit) and (apex in nodes.omit or any(e in nodes.omit for e in apex.iterancestors()))
+
     def pieces(self, nodes: NodeSet, form: Form) -> Iterator[bytes]:
         """Yield canonical octets with runs put back."""
-        runs = {word.encode("ascii"): run for word, run in self.skeleton.runs.items()}
-        for piece in self.skeleton_pieces(nodes, form):
-            yield runs.get(piece, piece) if runs and len(piece) <= WORD_MAX else piece
+        return self._pieces(nodes, form, self.skeleton.runs)
 
     def skeleton_pieces(self, nodes: NodeSet, form: Form) -> Iterator[bytes]:
         """Yield canonical octets in which words stand for runs."""
+        return self._pieces(nodes, form, {})
+
+    def _pieces(self, nodes: NodeSet, form: Form, runs: Mapping[str, bytes]) -> Iterator[bytes]:
         actual = Form(form.exclusive, form.comments and nodes.comments, form.prefixes, form.version_11)
         if nodes.apex is None:
-            return canonical_document(self.root, actual, omit=nodes.omit)
-        return canonical(nodes.apex, actual, omit=nodes.omit)
+            return canonical_document(self.root, actual, omit=nodes.omit, runs=runs)
+        if self.is_empty(nodes):
+            return iter(())
+        return canonical(nodes.apex, actual, omit=nodes.omit, runs=runs)
 
-    def digest(self, nodes: NodeSet, form: Form, algorithm: str) -> bytes:
-        """Hash canonical octets piece by piece.
+    def digest(self, nodes: NodeSet, form: Form, algorithm: str, budget: Budget | None = None) -> bytes:
+        """Hash canonical octets piece by piece; what was hashed before costs nothing.
 
         Raises:
             OverBudget: more than ``OUTPUT_RATIO`` times the file.
         """
-        state, left = hashlib.new(algorithm, usedforsecurity=False), self.budget
+        key = (nodes, form, algorithm)
+        if key in self.digests:
+            return self.digests[key]
+        state, allowed = hashlib.new(algorithm, usedforsecurity=False), budget or self.budget()
         for piece in self.pieces(nodes, form):
             state.update(piece)
-            left -= len(piece)
-            if left < 0:
-                raise OverBudget
-        return state.digest()
+            allowed.spend(len(piece))
+        self.digests[key] = state.digest()
+        return self.digests[key]
 
-    def octets(self, nodes: NodeSet, form: Form = EXC) -> bytes:
+    def octets(self, nodes: NodeSet, form: Form = EXC, budget: Budget | None = None) -> bytes:
         """Return canonical octets.
 
         Raises:
             OverBudget: as ``digest``.
         """
-        found, left = [], self.budget
+        found, allowed = [], budget or self.budget()
         for piece in self.pieces(nodes, form):
             found.append(piece)
-            left -= len(piece)
-            if left < 0:
-                raise OverBudget
+            allowed.spend(len(piece))
         return b"".join(found)
 
     def text(self, nodes: NodeSet) -> str:
         """Return the text of the nodes, runs put back, without comments and instructions."""
+        if self.is_empty(nodes):
+            return ""
         stack: list[etree._Element | str] = [nodes.apex if nodes.apex is not None else self.root]
         found: list[str] = []
         while stack:
@@ -108,36 +150,62 @@ class Document:
                     stack += [child.tail or "", child]
         return "".join(found)
 
-    @property
-    def budget(self) -> int:
-        """Canonical octets allowed for one reference."""
-        return max(OUTPUT_RATIO * self.size, OUTPUT_FLOOR_BYTES)
-
     def path(self, element: etree._Element) -> str:
         """Return where an element stands, as ``/name/child[2]``, with local names only."""
         parts = []
         for node in (element, *element.iterancestors()):
-            name = etree.QName(node).localname
-            place = sum(sibling.tag == node.tag for sibling in node.itersiblings(preceding=True)) + 1
+            name, place = etree.QName(node).localname, self._place(node)
             parts.append(f"{name}[{place}]" if place > 1 else name)
         return "/" + "/".join(reversed(parts))
+
+    def _place(self, node: etree._Element) -> int:
+        """Return which of its name an element is below its parent, from 1."""
+        parent = node.getparent()
+        if parent is None:
+            return 1
+        if parent not in self.places:
+            counts: dict[str, int] = {}
+            found: dict[etree._Element, int] = {}
+            for child in parent.iterchildren(etree.Element):
+                found[child] = counts[str(child.tag)] = counts.get(str(child.tag), 0) + 1
+            self.places[parent] = found
+        return self.places[parent][node]
+
+
+def text_of(element: etree._Element | None) -> str:
+    """Return the text of an element as readers get it: comments in it do not cut it off; ``""`` without one."""
+    if element is None:
+        return ""
+    if len(element) == 0:
+        return element.text or ""
+    return "".join((element.text or "", *(child.tail or "" for child in element)))
 
 
 def _ids(root: etree._Element, skeleton: Skeleton) -> dict[str, list[etree._Element]]:
     declared = _declared_ids(root, skeleton)
+    kinds: dict[str, bool | None] = {}  # is it an ID? None: that depends on the element
     found: dict[str, list[etree._Element]] = {}
     for element in root.iter(etree.Element):
-        for name, value in element.attrib.items():
-            local = etree.QName(str(name)).localname
-            if local.lower() == "id" or local in declared:
-                holders = found.setdefault(str(value), [])
-                if element not in holders:
+        for name, value in element.items():
+            if name not in kinds:
+                local = name.rpartition("}")[2]
+                depends = local in _SAML_IDS or any(local == attribute for _, attribute in declared)
+                kinds[name] = True if local.lower() == "id" else None if depends else False
+            kind = kinds[name]
+            if kind or (kind is None and _is_id(element, name, declared)):
+                holders = found.setdefault(value, [])
+                if not holders or holders[-1] is not element:
                     holders.append(element)
     return found
 
 
-def _declared_ids(root: etree._Element, skeleton: Skeleton) -> frozenset[str]:
-    """Return local names of attributes that the file declares as IDs, on whatever element; rather too many."""
+def _is_id(element: etree._Element, name: str, declared: frozenset[tuple[str, str]]) -> bool:
+    return _SAML_IDS.get(name) == element.tag or ((etree.QName(element).localname, name.rpartition("}")[2]) in declared)
+
+
+def _declared_ids(root: etree._Element, skeleton: Skeleton) -> frozenset[tuple[str, str]]:
+    """Return the attributes the file declares as IDs, by local names of element and attribute."""
     if root.getroottree().docinfo.internalDTD is None:
         return frozenset()
-    return frozenset(name.decode("utf-8").rpartition(":")[2] for name in _ID_DECLARED.findall(skeleton.data))
+    found = read_doctype(skeleton.data.decode("utf-8"))
+    return found.ids if found is not None else frozenset()

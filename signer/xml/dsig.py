@@ -1,4 +1,4 @@
-"""The core of XML-DSig: algorithms by identifier, and whether a value fits a key (signing.md 5.2; RFC 9231).
+"""The core of XML-DSig: algorithms by identifier, base64, keys of certificates (signing.md 5.2; RFC 9231).
 
 The lists are closed: an identifier that is not in them is unsupported, never guessed. Old digests are computed, so that
 integrity is known; whether they are accepted is the policy's business. HMAC is not in the list: a public key is never
@@ -12,17 +12,19 @@ import binascii
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature, encode_dss_signature
+from cryptography.exceptions import UnsupportedAlgorithm
+from lxml import etree
 
 from signer.algorithms import Scheme
 from signer.certificates import certificate as read_certificate
-from signer.cms import DIGEST_NAMES, describe
-from signer.report import Algorithm, Crypto
+from signer.cms import DIGEST_NAMES
+from signer.xml.values import Method as Method
+from signer.xml.values import ValueCheck as ValueCheck
+from signer.xml.values import check_value as check_value
+from signer.xml.values import digest_bytes as digest_bytes
+from signer.xml.values import raw_value as raw_value
 
 DS = "http://www.w3.org/2000/09/xmldsig#"
 MORE = "http://www.w3.org/2001/04/xmldsig-more#"
@@ -30,6 +32,8 @@ MORE_2007 = "http://www.w3.org/2007/05/xmldsig-more#"
 MORE_2021 = "http://www.w3.org/2021/04/xmldsig-more#"
 ENC = "http://www.w3.org/2001/04/xmlenc#"
 DS11 = "http://www.w3.org/2009/xmldsig11#"
+PSS = MORE_2007 + "rsa-pss"
+HMAC_BITS_MIN = 80
 
 ENVELOPED = DS + "enveloped-signature"
 BASE64 = DS + "base64"
@@ -43,6 +47,8 @@ DIGESTS: Mapping[str, str] = {
     ENC + "sha256": "sha256",
     MORE + "sha384": "sha384",
     ENC + "sha512": "sha512",
+    ENC + "ripemd160": "ripemd160",
+    MORE_2007 + "sha3-224": "sha3_224",
     MORE_2007 + "sha3-256": "sha3_256",
     MORE_2007 + "sha3-384": "sha3_384",
     MORE_2007 + "sha3-512": "sha3_512",
@@ -51,42 +57,25 @@ DIGESTS: Mapping[str, str] = {
 
 DIGEST_URIS: Mapping[str, str] = {name: uri for uri, name in DIGESTS.items()}
 
-_HASHES: Mapping[str, hashes.HashAlgorithm] = {
-    "md5": hashes.MD5(),  # noqa: S303  # computed so that integrity is known; never accepted (R70)
-    "sha1": hashes.SHA1(),  # noqa: S303  # as above
-    "sha224": hashes.SHA224(),
-    "sha256": hashes.SHA256(),
-    "sha384": hashes.SHA384(),
-    "sha512": hashes.SHA512(),
-    "sha3_256": hashes.SHA3_256(),
-    "sha3_384": hashes.SHA3_384(),
-    "sha3_512": hashes.SHA3_512(),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Method:
-    """A signature method: scheme in the words of ``signer.cms``, and the digest over SignedInfo."""
-
-    scheme: str
-    digest: str
-
 
 def _methods() -> dict[str, Method]:
     found = {
         DS + "rsa-sha1": Method("rsassa_pkcs1v15", "sha1"),
-        MORE + "rsa-md5": Method("rsassa_pkcs1v15", "md5"),
         DS + "dsa-sha1": Method("dsa", "sha1"),
+        DS + "hmac-sha1": Method("hmac", "sha1"),
         DS11 + "dsa-sha256": Method("dsa", "sha256"),
+        MORE_2007 + "ecdsa-ripemd160": Method("ecdsa", "ripemd160"),
         MORE_2021 + "eddsa-ed25519": Method("ed25519", "sha512"),
         MORE_2021 + "eddsa-ed448": Method("ed448", "sha512"),
     }
-    for name in ("sha1", "sha224", "sha256", "sha384", "sha512"):
-        found[MORE + "ecdsa-" + name] = Method("ecdsa", name)
+    for name in ("md5", "ripemd160", "sha1", "sha224", "sha256", "sha384", "sha512"):
         found[MORE_2007 + name + "-rsa-MGF1"] = Method("rsassa_pss", name)
+        if name not in {"md5", "ripemd160"}:
+            found[MORE + "ecdsa-" + name] = Method("ecdsa", name)
         if name != "sha1":
             found[MORE + "rsa-" + name] = Method("rsassa_pkcs1v15", name)
-    for name in ("sha3_256", "sha3_384", "sha3_512"):
+            found[MORE + "hmac-" + name] = Method("hmac", name)
+    for name in ("sha3_224", "sha3_256", "sha3_384", "sha3_512"):
         uri = name.replace("_", "-")
         found[MORE_2021 + "ecdsa-" + uri] = Method("ecdsa", name)
         found[MORE_2007 + uri + "-rsa-MGF1"] = Method("rsassa_pss", name)
@@ -94,7 +83,7 @@ def _methods() -> dict[str, Method]:
 
 
 METHODS: Mapping[str, Method] = _methods()
-"""Signature identifiers that can be computed."""
+"""Signature identifiers that can be computed. RSASSA-PSS with parameters is read by ``method_of``."""
 
 _SCHEME_URIS: Mapping[Scheme, str] = {
     Scheme.RSA_PKCS1_SHA256: MORE + "rsa-sha256",
@@ -108,6 +97,7 @@ _SCHEME_URIS: Mapping[Scheme, str] = {
     Scheme.ECDSA_SHA512: MORE + "ecdsa-sha512",
 }
 
+_NUMBER = re.compile(r"[0-9]{1,5}")
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 
 
@@ -120,11 +110,6 @@ def method_uri(scheme: Scheme) -> str:
     if scheme not in _SCHEME_URIS:
         raise ValueError(f"XML signatures are not written with {scheme.value}")
     return _SCHEME_URIS[scheme]
-
-
-def digest_bytes(name: str, data: bytes) -> bytes:
-    """Hash with a digest of ``DIGESTS``."""
-    return hashlib.new(name, data, usedforsecurity=False).digest()
 
 
 def encode(data: bytes) -> str:
@@ -159,15 +144,6 @@ def decode_exact(text: str) -> bytes:
     return data
 
 
-@dataclass(frozen=True, slots=True)
-class ValueCheck:
-    """Does a signature value fit a key? ``der`` tells that an ECDSA value was DER-coded."""
-
-    crypto: Crypto
-    algorithm: Algorithm | None
-    der: bool = False
-
-
 def public_key(certificate: bytes) -> object | None:
     """Return a certificate's public key, or ``None`` if certificate or key cannot be read."""
     try:
@@ -176,67 +152,65 @@ def public_key(certificate: bytes) -> object | None:
         return None
 
 
-def check_value(key: object, value: bytes, octets: bytes, method: Method) -> ValueCheck:
-    """Check a value over the canonical octets of SignedInfo. A key of another kind than the method's is ``bad``."""
-    algorithm = describe(key, method.scheme, method.digest)
-    if isinstance(key, ec.EllipticCurvePublicKey) and method.scheme == "ecdsa":
-        value, was_der = _dss_value(key, value)
-        if value == b"":
-            return ValueCheck(Crypto.BAD, algorithm)
-    else:
-        was_der = False
-    try:
-        fits = _fits(key, value, octets, method)
-    except InvalidSignature:
-        fits = False
-    except (ValueError, UnsupportedAlgorithm):
-        return ValueCheck(Crypto.UNKNOWN, algorithm)
-    return ValueCheck(Crypto.OK if fits else Crypto.BAD, algorithm, was_der)
+def method_of(element: etree._Element) -> Method:
+    """Read a ``ds:SignatureMethod`` with its parameters.
+
+    Raises:
+        KeyError: an algorithm or parameter outside the list; the argument names it.
+        ValueError: a parameter that breaks the signature, such as an HMAC cut too short.
+    """
+    uri = element.get("Algorithm", "")
+    children = [str(child.tag) for child in element.iterchildren(etree.Element)]
+    if uri == PSS:
+        return _pss(element)
+    if uri not in METHODS:
+        raise KeyError(uri)
+    method = METHODS[uri]
+    if not children:
+        return method
+    if method.scheme != "hmac" or children != [f"{{{DS}}}HMACOutputLength"]:
+        raise KeyError(f"{uri} with {children[0]}")
+    return replace(method, output_bits=_output_bits(element, method))
 
 
-def _dss_value(key: ec.EllipticCurvePublicKey, value: bytes) -> tuple[bytes, bool]:
-    """Return an ECDSA value in DER; the standard's form is r and s, each as long as the field."""
-    size = (key.curve.key_size + 7) // 8
-    if len(value) == 2 * size:
-        return encode_dss_signature(int.from_bytes(value[:size]), int.from_bytes(value[size:])), False
-    try:
-        r, s = decode_dss_signature(value)
-    except ValueError:
-        return b"", False
-    return value if encode_dss_signature(r, s) == value else b"", True
+def _output_bits(element: etree._Element, method: Method) -> int:
+    """Return the length a shortened HMAC has: a whole number of octets, half the digest and 80 bits at least."""
+    text = (element.findtext(f"{{{DS}}}HMACOutputLength") or "").strip()
+    size = 8 * hashlib.new(method.digest, usedforsecurity=False).digest_size
+    if not _NUMBER.fullmatch(text) or not max(size // 2, HMAC_BITS_MIN) <= int(text) <= size or int(text) % 8:
+        raise ValueError("HMACOutputLength")
+    return int(text)
 
 
-def raw_value(key: object, value: bytes) -> bytes:
-    """Turn a value as a key makes it (ECDSA in DER) into the octets of ``SignatureValue`` (r and s)."""
-    if not isinstance(key, ec.EllipticCurvePublicKey):
-        return value
-    size = (key.curve.key_size + 7) // 8
-    r, s = decode_dss_signature(value)
-    return r.to_bytes(size) + s.to_bytes(size)
+def _pss(element: etree._Element) -> Method:
+    """Read RSASSA-PSS with parameters (RFC 9231, 2.3.9); what is left out is SHA-256, MGF1 with it, its length."""
+    given = element.find(f"{{{MORE_2007}}}RSAPSSParams")
+    if given is None:
+        return Method("rsassa_pss", "sha256")
+    digest = _named_digest(given, "sha256")
+    function = given.find(f"{{{MORE_2007}}}MaskGenerationFunction")
+    mask = digest
+    if function is not None:
+        if function.get("Algorithm") != MORE_2007 + "MGF1":
+            raise KeyError(function.get("Algorithm", ""))
+        mask = _named_digest(function, "sha256")
+    salt = (given.findtext(f"{{{MORE_2007}}}SaltLength") or "").strip()
+    trailer = (given.findtext(f"{{{MORE_2007}}}TrailerField") or "1").strip()
+    if trailer != "1":
+        raise KeyError(f"TrailerField {trailer}")
+    if salt and not _NUMBER.fullmatch(salt):
+        raise ValueError("SaltLength")
+    return Method("rsassa_pss", digest, mask=mask, salt=int(salt) if salt else None)
 
 
-def _fits(key: object, value: bytes, octets: bytes, method: Method) -> bool:
-    if isinstance(key, ed25519.Ed25519PublicKey) and method.scheme == "ed25519":
-        key.verify(value, octets)
-        return True
-    if isinstance(key, ed448.Ed448PublicKey) and method.scheme == "ed448":
-        key.verify(value, octets)
-        return True
-    algorithm = _HASHES[method.digest]
-    hashed, how = digest_bytes(method.digest, octets), Prehashed(algorithm)
-    if isinstance(key, rsa.RSAPublicKey) and method.scheme == "rsassa_pkcs1v15":
-        key.verify(value, hashed, padding.PKCS1v15(), how)
-    elif isinstance(key, rsa.RSAPublicKey) and method.scheme == "rsassa_pss":
-        key.verify(value, hashed, padding.PSS(padding.MGF1(algorithm), algorithm.digest_size), how)
-    elif isinstance(key, ec.EllipticCurvePublicKey) and method.scheme == "ecdsa":
-        key.verify(value, hashed, ec.ECDSA(how))
-    elif isinstance(key, dsa.DSAPublicKey) and method.scheme == "dsa":
-        size = len(value) // 2
-        dss = encode_dss_signature(int.from_bytes(value[:size]), int.from_bytes(value[size:]))
-        key.verify(dss, hashed, how)
-    else:
-        return False
-    return True
+def _named_digest(element: etree._Element, default: str) -> str:
+    method = element.find(f"{{{DS}}}DigestMethod")
+    if method is None:
+        return default
+    uri = method.get("Algorithm", "")
+    if uri not in DIGESTS:
+        raise KeyError(uri)
+    return DIGESTS[uri]
 
 
 def digest_label(name: str) -> str:

@@ -12,16 +12,20 @@ from lxml import etree
 
 from signer.report import Algorithm, Code, Crypto, Reason
 from signer.safexml import parser
-from signer.trust import Limits
+from signer.trust import Context
 from signer.xml.c14n import Form
-from signer.xml.document import SIGNATURE, Document, NodeSet, OverBudget
-from signer.xml.dsig import DS, MANIFEST_TYPE, METHODS, Method, check_value, decode, public_key
-from signer.xml.keyinfo import Offered, offered
+from signer.xml.document import SIGNATURE, Document, NodeSet, OverBudget, text_of
+from signer.xml.dsig import DS, decode, method_of, public_key
+from signer.xml.keyinfo import given_keys, offered
 from signer.xml.properties import Properties, embedded_certificates, read_properties
-from signer.xml.references import Evaluated, evaluate, method_form
+from signer.xml.references import Evaluated, Setting, evaluate, method_form, over_limit
+from signer.xml.values import Method, Secret, ValueCheck, check_value
 from signer.xml.xades import XADES
 
 BROKEN = frozenset({Code.FORMAT_FAILURE, Code.HASH_FAILURE, Code.SIG_CRYPTO_FAILURE})
+MANIFEST_DEPTH = 3
+"""Manifests in manifests that are followed."""
+_MANIFEST = f"{{{DS}}}Manifest"
 _UNKNOWN = frozenset({Code.CRYPTO_CONSTRAINTS_FAILURE, Code.SIGNED_DATA_NOT_FOUND})
 
 
@@ -38,7 +42,9 @@ class Examined:
     certificate: bytes | None = None
     candidates: tuple[bytes, ...] = ()
     value: bytes = b""
+    crls: tuple[bytes, ...] = ()  # beside the certificates in KeyInfo
     reasons: tuple[Reason, ...] = ()
+    warnings: tuple[Reason, ...] = ()
     counters: etree._Element | None = None  # the signature this one is a counter-signature of
 
     @property
@@ -58,28 +64,32 @@ class Examined:
 
 
 def examine(
-    element: etree._Element, *, id: str, document: Document, content: Mapping[str, bytes], limits: Limits
+    element: etree._Element, *, id: str, document: Document, content: Mapping[str, bytes], context: Context
 ) -> Examined:
     """Examine a signature; ``content`` is what external references may name."""
     base = Examined(element, id, counters=_counters(element))
     infos, values = element.findall(f"{{{DS}}}SignedInfo"), element.findall(f"{{{DS}}}SignatureValue")
     if len(infos) != 1 or len(values) != 1:
         return base.with_reasons(_malformed("Signature"))
+    setting = Setting(document, element, content, document.budget(), context.limits)
     try:
-        value = decode(values[0].text or "")
-        octets, info = _signed_info(infos[0], document)
+        value = decode(text_of(values[0]))
+        octets, info = _signed_info(infos[0], setting)
     except (ValueError, etree.XMLSyntaxError):
         return base.with_reasons(_malformed("SignedInfo"))
-    except (KeyError, OverBudget) as error:
-        name = str(error.args[0]) if error.args else "canonical-octets"
-        return base.with_reasons(_unsupported(name))
+    except OverBudget:
+        return base.with_reasons(over_limit("canonical-octets"))
+    except KeyError as error:
+        return base.with_reasons(_unsupported(str(error.args[0])))
     listed = info.findall(f"{{{DS}}}Reference")
-    if not 1 <= len(listed) <= limits.references:
-        return base.with_reasons(_unsupported(f"{len(listed)} references"))
-    references = _references(listed, document=document, signature=element, content=content)
+    if not listed:
+        return base.with_reasons(_malformed("SignedInfo"))
+    if len(listed) > context.limits.references:
+        return base.with_reasons(over_limit("references"))
+    references = _references(listed, infos[0].findall(f"{{{DS}}}Reference"), setting)
     properties = read_properties(element, references)
     reasons = [reason for one in references for reason in one.reasons] + list(properties.reasons)
-    checked = _check_value(element, info, octets, value, properties)
+    checked = _check_value(info, octets, value, properties, setting=setting, context=context)
     return replace(
         checked,
         id=id,
@@ -105,12 +115,13 @@ def _unsupported(name: str) -> list[Reason]:
     return [Reason(Code.CRYPTO_CONSTRAINTS_FAILURE, facts), Reason(Code.ALGORITHM_UNSUPPORTED, facts)]
 
 
-def _signed_info(element: etree._Element, document: Document) -> tuple[bytes, etree._Element]:
+def _signed_info(element: etree._Element, setting: Setting) -> tuple[bytes, etree._Element]:
     """Return the canonical octets of SignedInfo, and the tree they make.
 
     Raises:
         ValueError: no canonicalisation method.
         KeyError: one we do not compute.
+        OverBudget: longer than is allowed.
     """
     methods = element.findall(f"{{{DS}}}CanonicalizationMethod")
     if len(methods) != 1:
@@ -118,58 +129,118 @@ def _signed_info(element: etree._Element, document: Document) -> tuple[bytes, et
     form = method_form(methods[0])
     if form is None:
         raise KeyError(methods[0].get("Algorithm", ""))
-    octets = document.octets(NodeSet(element, comments=form.comments), form)
+    octets = setting.document.octets(NodeSet(element, comments=form.comments), form, setting.budget)
     return octets, etree.fromstring(octets, parser())
 
 
 def _references(
-    listed: Sequence[etree._Element],
-    *,
-    document: Document,
-    signature: etree._Element,
-    content: Mapping[str, bytes],
+    listed: Sequence[etree._Element], originals: Sequence[etree._Element], setting: Setting
 ) -> tuple[Evaluated, ...]:
     """Evaluate references; those of a manifest follow the reference to it and count only if all hold (W7)."""
     found: list[Evaluated] = []
-    for one in listed:
-        result = evaluate(one, document=document, signature=signature, content=content)
+    for position, one in enumerate(listed):
+        original = originals[position] if len(originals) == len(listed) else None
+        result = evaluate(one, setting=setting, original=original)
         found.append(result)
-        manifest = result.target.apex if result.target is not None else None
-        if manifest is None or (result.type != MANIFEST_TYPE and manifest.tag != f"{{{DS}}}Manifest"):
-            continue
-        inner = manifest.findall(f"{{{DS}}}Reference") if manifest.tag == f"{{{DS}}}Manifest" else []
-        nested = [evaluate(r, document=document, signature=signature, content=content) for r in inner[:100]]
-        if len(inner) > 100 or not all(r.holds for r in nested):
-            nested = [replace(r, target=None, external=None) for r in nested]
-        found += nested
+        if result.holds and result.target is not None and result.target.apex is not None:
+            found += _in_manifests(result.target.apex, setting, depth=MANIFEST_DEPTH)
     return tuple(found)
 
 
+def _in_manifests(apex: etree._Element, setting: Setting, *, depth: int) -> list[Evaluated]:
+    """Evaluate the references of a manifest, or of the manifests in an object; nested ones as well."""
+    manifests = [apex] if apex.tag == _MANIFEST else apex.findall(_MANIFEST) if apex.tag == f"{{{DS}}}Object" else []
+    found: list[Evaluated] = []
+    for manifest in manifests:
+        listed = manifest.findall(f"{{{DS}}}Reference")
+        if len(listed) > setting.limits.references or depth == 0:
+            found.append(Evaluated("", None, None, None, None, None, reasons=over_limit("references")))
+            continue
+        nested = []
+        for one in listed:
+            result = evaluate(one, setting=setting, original=one)
+            nested.append(result)
+            inner = result.target.apex if result.holds and result.target is not None else None
+            if inner is not None and inner is not apex:
+                nested += _in_manifests(inner, setting, depth=depth - 1)
+        if not all(one.holds for one in nested):
+            nested = [_of_failed_manifest(one) for one in nested]
+        found += [replace(one, in_manifest=True) for one in nested]
+    return found
+
+
+def _of_failed_manifest(one: Evaluated) -> Evaluated:
+    """Nothing is covered through a manifest of which one reference fails."""
+    reasons = one.reasons
+    if any(reason.code is Code.HASH_FAILURE for reason in reasons):
+        reasons = (*reasons, Reason(Code.MANIFEST_MISMATCH, {"name": one.uri or "document"}))
+    return replace(one, target=None, external=None, text=None, reasons=reasons)
+
+
+# --- the value -------------------------------------------------------------------------------------------------------
+
+
 def _check_value(
-    element: etree._Element, info: etree._Element, octets: bytes, value: bytes, properties: Properties
+    info: etree._Element,
+    octets: bytes,
+    value: bytes,
+    properties: Properties,
+    *,
+    setting: Setting,
+    context: Context,
 ) -> Examined:
     """Find the signer's certificate and check the value: the one the properties name, else the one that fits (W6)."""
-    given = offered(element)
-    candidates = tuple(dict.fromkeys((*given.certificates, *embedded_certificates(properties))))
-    base = Examined(element, "", properties=properties, candidates=candidates, value=value)
-    named = info.findtext(f"{{{DS}}}SignatureMethod/{{{DS}}}HMACOutputLength")
-    uri = info.find(f"{{{DS}}}SignatureMethod")
-    method = METHODS.get(uri.get("Algorithm", "")) if uri is not None else None
-    if method is None or named is not None:
-        return base.with_reasons(_unsupported(uri.get("Algorithm", "") if uri is not None else "-"))
+    given = offered(setting.signature, document=setting.document, context=context, content=setting.content)
+    candidates = (*given.certificates, *embedded_certificates(properties), *given.named)
+    candidates = tuple(dict.fromkeys((*candidates, *_known(candidates, properties, context))))
+    base = Examined(setting.signature, "", properties=properties, candidates=candidates, value=value, crls=given.crls)
+    methods = info.findall(f"{{{DS}}}SignatureMethod")
+    if len(methods) != 1:
+        return base.with_reasons(_malformed("SignatureMethod"))
+    try:
+        method = method_of(methods[0])
+    except KeyError as error:
+        return base.with_reasons(_unsupported(str(error.args[0])))
+    except ValueError as error:
+        return base.with_reasons(_malformed(str(error)))
+    if method.scheme == "hmac":
+        keys: tuple[object, ...] = tuple(Secret(secret) for secret in context.secrets)
+        return _with_bare_key(base, keys, octets, value, method) if keys else base.with_reasons(_unsupported("HMAC"))
     certificate, mismatch = _signer(candidates, properties, octets, value, method)
-    reasons = [Reason(Code.FORMAT_FAILURE), Reason(Code.SIGNING_CERTIFICATE_MISMATCH)] if mismatch else []
-    if certificate is None:
-        return _with_bare_key(base, given, octets, value, method).with_reasons(reasons)
+    keys = given.keys or (() if candidates else given_keys(context))
+    if mismatch:
+        base = base.with_reasons([Reason(Code.FORMAT_FAILURE), Reason(Code.SIGNING_CERTIFICATE_MISMATCH)])
+    if certificate is None or (keys and not mismatch and not _fits(certificate, octets, value, method)):
+        bare = _with_bare_key(base, keys, octets, value, method)
+        if certificate is None or bare.crypto is Crypto.OK:
+            return bare
+    return _with_certificate(base, certificate, octets, value, method)
+
+
+def _known(candidates: Sequence[bytes], properties: Properties, context: Context) -> tuple[bytes, ...]:
+    """Return certificates given by the caller that the signed properties name, if the signature brings none of them."""
+    wanted = properties.certificate
+    if wanted is None or any(wanted.names(der) for der in candidates):
+        return ()
+    known = (*context.trust.intermediates, *(anchor.certificate for anchor in context.trust.anchors))
+    return tuple(der for der in known if wanted.names(der))
+
+
+def _with_certificate(base: Examined, certificate: bytes, octets: bytes, value: bytes, method: Method) -> Examined:
     key = public_key(certificate)
     if key is None:
-        return replace(base, certificate=certificate).with_reasons([*reasons, *_unsupported("certificate")])
-    check = check_value(key, value, octets, method)
+        return replace(base, certificate=certificate).with_reasons(_unsupported("certificate"))
+    return replace(_concluded(base, check_value(key, value, octets, method), method), certificate=certificate)
+
+
+def _concluded(base: Examined, check: ValueCheck, method: Method) -> Examined:
+    reasons: list[Reason] = []
     if check.crypto is Crypto.BAD:
         reasons.append(Reason(Code.SIG_CRYPTO_FAILURE))
     elif check.crypto is Crypto.UNKNOWN:
         reasons += _unsupported(method.scheme)
-    return replace(base, certificate=certificate, crypto=check.crypto, algorithm=check.algorithm).with_reasons(reasons)
+    warnings = (Reason(Code.SIGNATURE_VALUE_DER),) if check.der else ()
+    return replace(base, crypto=check.crypto, algorithm=check.algorithm, warnings=warnings).with_reasons(reasons)
 
 
 def _signer(
@@ -190,14 +261,13 @@ def _fits(certificate: bytes, octets: bytes, value: bytes, method: Method) -> bo
     return key is not None and check_value(key, value, octets, method).crypto is Crypto.OK
 
 
-def _with_bare_key(base: Examined, given: Offered, octets: bytes, value: bytes, method: Method) -> Examined:
+def _with_bare_key(base: Examined, keys: Sequence[object], octets: bytes, value: bytes, method: Method) -> Examined:
     """Without a certificate the bytes can still be intact; nobody has signed them, though."""
-    checks = [check_value(key, value, octets, method) for key in given.keys]
-    good = next((check for check in checks if check.crypto is Crypto.OK), None)
-    if good is not None:
-        return replace(base, crypto=Crypto.OK, algorithm=good.algorithm)
-    if checks:
-        return replace(base, crypto=Crypto.BAD).with_reasons([Reason(Code.SIG_CRYPTO_FAILURE)])
+    checks = [check_value(key, value, octets, method) for key in keys]
+    for wanted in (Crypto.OK, Crypto.BAD, Crypto.UNKNOWN):
+        found = next((check for check in checks if check.crypto is wanted), None)
+        if found is not None:
+            return _concluded(base, found, method)
     return base
 
 

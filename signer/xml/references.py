@@ -14,12 +14,12 @@ from urllib.parse import unquote
 
 from lxml import etree
 
-from signer.errors import InputRefused
+from signer.errors import InputRefused, LimitExceeded
 from signer.report import Code, Reason
 from signer.safexml import parse_foreign
 from signer.trust import Limits
 from signer.xml.c14n import FORMS, INCLUSIVE, Form
-from signer.xml.document import SIGNATURE, Document, NodeSet, OverBudget
+from signer.xml.document import SIGNATURE, Budget, Document, NodeSet, OverBudget, text_of
 from signer.xml.dsig import BASE64, DIGESTS, DS, ENVELOPED, decode, digest_bytes
 
 TRANSFORMS_MAX = 6
@@ -27,8 +27,8 @@ XPATH = "http://www.w3.org/TR/1999/REC-xpath-19991116"
 FILTER2 = "http://www.w3.org/2002/06/xmldsig-filter2"
 EXC_NS = "http://www.w3.org/2001/10/xml-exc-c14n#"
 
-_NOT_SIGNATURES = re.compile(r"\s*not\(\s*ancestor-or-self::([\w.-]+):Signature\s*\)\s*")
-_SUBTRACT = re.compile(r"\s*/descendant::([\w.-]+):Signature\s*")
+_NOT_SIGNATURES = re.compile(r"\s*not\s*\(\s*ancestor-or-self\s*::\s*([\w.-]+):Signature\s*\)\s*")
+_SUBTRACT = re.compile(r"\s*/\s*descendant\s*::\s*([\w.-]+):Signature\s*")
 _POINTER = re.compile(r"#xpointer\(\s*(?:(?P<root>/)|id\(\s*(?:'(?P<a>[^']*)'|\"(?P<b>[^\"]*)\")\s*\))\s*\)")
 
 
@@ -42,7 +42,10 @@ class Missing(Exception):
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A reference after evaluation: its target in the file (or the external name), and why it does not hold, if so."""
+    """A reference after evaluation: its target in the file (or the external name), and why it does not hold, if so.
+
+    ``text`` is an element of which the text alone is covered, as base64 of something else.
+    """
 
     uri: str
     type: str | None
@@ -52,6 +55,8 @@ class Evaluated:
     digest: str | None
     form: Form = FORMS[INCLUSIVE]
     reasons: tuple[Reason, ...] = ()
+    text: etree._Element | None = None
+    in_manifest: bool = False
 
     @property
     def holds(self) -> bool:
@@ -59,43 +64,58 @@ class Evaluated:
         return not self.reasons
 
 
-def evaluate(
-    reference: etree._Element,
-    *,
-    document: Document,
-    signature: etree._Element,
-    content: Mapping[str, bytes],
-) -> Evaluated:
-    """Evaluate a ``ds:Reference``, as found in SignedInfo or a manifest, of ``signature`` in ``document``."""
-    uri, kind, name = reference.get("URI"), reference.get("Type"), reference.get("Id")
-    target: NodeSet | None = None
-    external: str | None = None
-    digest_name: str | None = None
-    form = FORMS[INCLUSIVE]
+@dataclass(frozen=True)
+class Setting:
+    """Where a reference stands: the file, its signature, what external addresses may name, and what is left to do."""
+
+    document: Document
+    signature: etree._Element
+    content: Mapping[str, bytes]
+    budget: Budget
+    limits: Limits
+
+
+def evaluate(reference: etree._Element, *, setting: Setting, original: etree._Element | None = None) -> Evaluated:
+    """Evaluate a ``ds:Reference``, as found in SignedInfo or a manifest.
+
+    ``original`` is the same element in the file, where ``reference`` was read from canonical octets: exclusive form
+    drops the declarations of prefixes that stand in the text of an XPath alone.
+    """
+    work = _Work(setting, original)
     reasons: tuple[Reason, ...] = ()
     try:
-        if uri is None:
-            raise Unsupported("Reference without URI")
         digest_name, wanted = _wanted(reference)
-        if uri == "" or uri.startswith("#"):
-            target = _resolve(uri, document)
-        else:
-            external = _name(uri, content)
-        state: NodeSet | bytes = target if target is not None else content[external or ""]
-        found, target, form = _transformed(state, reference, document, signature, digest_name)
-        if found != wanted:
-            reasons = (Reason(Code.HASH_FAILURE, {"part": uri or "document"}),)
+        work.digest = digest_name
+        state = work.content(reference.get("URI"))
+        if work.transformed(state, reference) != wanted:
+            reasons = (Reason(Code.HASH_FAILURE, {"part": reference.get("URI") or "document"}),)
     except Unsupported as error:
         facts = {"algorithm": str(error)}
         reasons = (Reason(Code.CRYPTO_CONSTRAINTS_FAILURE, facts), Reason(Code.ALGORITHM_UNSUPPORTED, facts))
     except Missing as error:
         reasons = (Reason(Code.SIGNED_DATA_NOT_FOUND, {"name": str(error)}),)
-    except OverBudget:
-        facts = {"limit": "canonical-octets"}
-        reasons = (Reason(Code.CRYPTO_CONSTRAINTS_FAILURE, facts), Reason(Code.LIMIT_EXCEEDED, facts))
+    except (OverBudget, LimitExceeded) as error:
+        limit = str(error.facts.get("limit", "-")) if isinstance(error, LimitExceeded) else "canonical-octets"
+        reasons = over_limit(limit)
     except (ValueError, InputRefused) as error:
         reasons = (Reason(Code.FORMAT_FAILURE), Reason(Code.MALFORMED, {"where": f"Reference: {error}"}))
-    return Evaluated(uri or "", kind, name, target, external, digest_name, form, reasons)
+    return Evaluated(
+        uri=reference.get("URI") or "",
+        type=reference.get("Type"),
+        id=reference.get("Id"),
+        target=work.nodes if work.nodes is not None and not setting.document.is_empty(work.nodes) else None,
+        external=work.external,
+        digest=work.digest,
+        form=work.form,
+        reasons=reasons,
+        text=work.text,
+    )
+
+
+def over_limit(limit: str) -> tuple[Reason, ...]:
+    """Return the reasons of a signature that takes more work than is allowed."""
+    facts = {"limit": limit}
+    return (Reason(Code.CRYPTO_CONSTRAINTS_FAILURE, {"algorithm": limit}), Reason(Code.LIMIT_EXCEEDED, facts))
 
 
 def _wanted(reference: etree._Element) -> tuple[str, bytes]:
@@ -106,20 +126,20 @@ def _wanted(reference: etree._Element) -> tuple[str, bytes]:
     algorithm = methods[0].get("Algorithm", "")
     if algorithm not in DIGESTS:
         raise Unsupported(algorithm)
-    return DIGESTS[algorithm], decode(values[0].text or "")
+    return DIGESTS[algorithm], decode(text_of(values[0]))
 
 
 def _resolve(uri: str, document: Document) -> NodeSet:
     """Find what a same-document reference points at. Plain forms leave comments out, ``xpointer`` keeps them (N2)."""
     if uri == "":
         return NodeSet(None)
-    pointer = _POINTER.fullmatch(uri)
+    pointer = _POINTER.fullmatch(uri) or _POINTER.fullmatch(unquote(uri))
     if pointer and pointer["root"]:
         return NodeSet(None, comments=True)
     name = (pointer["a"] if pointer["a"] is not None else pointer["b"]) if pointer else uri[1:]
     if pointer is None and "(" in uri:
         raise Unsupported(uri)
-    found = document.ids.get(name, [])
+    found = [e for one in dict.fromkeys((name, unquote(name))) for e in document.ids.get(one, [])]
     if len(found) > 1:
         raise ValueError("an id that occurs more than once")
     if not found:
@@ -127,9 +147,19 @@ def _resolve(uri: str, document: Document) -> NodeSet:
     return NodeSet(found[0], comments=pointer is not None)
 
 
-def _name(uri: str, content: Mapping[str, bytes]) -> str:
-    """Return the name of external content: the address as it stands, or percent-decoded; never one of two."""
+def _name(uri: str | None, content: Mapping[str, bytes]) -> str:
+    """Return the name of external content: the address as it stands, or percent-decoded; never one of two.
+
+    Content under the empty name serves whatever is asked for, and a reference without an address, as does content that
+    is the only one given.
+    """
+    if uri is None:
+        if "" in content or len(content) == 1:
+            return next(iter(content))
+        raise Unsupported("Reference without URI")
     found = [name for name in dict.fromkeys((uri, unquote(uri))) if name in content]
+    if not found and "" in content:
+        return ""
     if not found:
         raise Missing(unquote(uri))
     if len(found) > 1:
@@ -137,46 +167,129 @@ def _name(uri: str, content: Mapping[str, bytes]) -> str:
     return found[0]
 
 
-def _transformed(
-    state: NodeSet | bytes, reference: etree._Element, document: Document, signature: etree._Element, digest_name: str
-) -> tuple[bytes, NodeSet | None, Form]:
-    """Apply the transforms; return the digest, the nodes in this file that it is over, and their canonical form."""
-    transforms = reference.findall(f"{{{DS}}}Transforms/{{{DS}}}Transform")
-    if len(transforms) > TRANSFORMS_MAX:
-        raise Unsupported(f"{len(transforms)} transforms")
-    owner, nodes = document, state if isinstance(state, NodeSet) else None
-    form = FORMS[INCLUSIVE]
-    for position, transform in enumerate(transforms, start=1):
-        algorithm = transform.get("Algorithm", "")
-        if algorithm in FORMS:
-            if isinstance(state, bytes):
-                owner, state = _parsed(state)
-            form = _form(transform, algorithm)
-            if position == len(transforms):
-                return owner.digest(state, form, digest_name), nodes, form
-            state = owner.octets(state, form)
-        elif algorithm == BASE64:
-            nodes = None  # the text is covered, the markup around it is not
-            state = decode(owner.text(state)) if isinstance(state, NodeSet) else decode(str(state, "ascii"))
+class _Work:
+    """The way from what a reference names to the octets that are hashed, and what is covered on the way.
+
+    ``nodes`` are the nodes in this file that the digest is over, ``form`` the canonical form they were last in.
+    """
+
+    def __init__(self, setting: Setting, original: etree._Element | None) -> None:
+        self.setting, self.original = setting, original
+        self.owner = setting.document
+        self.nodes: NodeSet | None = None
+        self.text: etree._Element | None = None
+        self.external: str | None = None
+        self.digest: str | None = None
+        self.form = FORMS[INCLUSIVE]
+
+    def content(self, uri: str | None) -> NodeSet | bytes:
+        """Return what an address names."""
+        if uri is not None and (uri == "" or uri.startswith("#")):
+            self.nodes = _resolve(uri, self.owner)
+            return self.nodes
+        name = _name(uri, self.setting.content)
+        self.external = name or uri or "-"
+        return self.setting.content[name]
+
+    def transformed(self, state: NodeSet | bytes, reference: etree._Element) -> bytes:
+        """Apply the transforms and hash."""
+        assert self.digest is not None
+        transforms, originals = transforms_of(reference), transforms_of(self.original)
+        if len(transforms) > TRANSFORMS_MAX:
+            raise LimitExceeded("EDOC-XML-002", "too many transforms", limit="transforms", value=str(len(transforms)))
+        for position, transform in enumerate(transforms):
+            algorithm = transform.get("Algorithm", "")
+            original = originals[position] if len(originals) == len(transforms) else None
+            if algorithm in FORMS:
+                state = self._parsed(state)
+                self.form = _form(transform, algorithm)
+                if position == len(transforms) - 1:
+                    return self.owner.digest(state, self.form, self.digest, self.setting.budget)
+                state = self.owner.octets(state, self.form, self.setting.budget)
+            elif algorithm == BASE64:
+                state = self._decoded(state)
+            else:
+                state = self._filtered(state, transform, original)
+        if isinstance(state, bytes):
+            return digest_bytes(self.digest, state)
+        self.form = FORMS[INCLUSIVE]
+        return self.owner.digest(state, self.form, self.digest, self.setting.budget)
+
+    def _parsed(self, state: NodeSet | bytes) -> NodeSet:
+        if isinstance(state, NodeSet):
+            return state
+        try:
+            skeleton, root = parse_foreign(state, limits=self.setting.limits)
+        except InputRefused as error:
+            if error.code == "EDOC-XML-003":
+                raise Unsupported("DOCTYPE") from None
+            raise
+        self.owner = Document.of(root, skeleton, size=len(state))
+        return NodeSet(None, comments=True)
+
+    def _decoded(self, state: NodeSet | bytes) -> bytes:
+        """Decode base64: the text is covered, the markup around it is not."""
+        if isinstance(state, bytes):
+            return decode(str(state, "ascii"))
+        if self.owner is self.setting.document and not self.owner.is_empty(state):
+            self.text = state.apex if state.apex is not None else self.owner.root
+        self.nodes = None
+        return decode(self.owner.text(state))
+
+    def _filtered(self, state: NodeSet | bytes, transform: etree._Element, original: etree._Element | None) -> NodeSet:
+        """Leave signatures out. Nothing else is filtered: an XPath can be a lock on anything."""
+        algorithm, own = transform.get("Algorithm", ""), self.setting.signature
+        if algorithm == ENVELOPED:
+            if not isinstance(state, NodeSet) or self.owner is not self.setting.document:
+                raise Unsupported(algorithm)
+            apex = state.apex if state.apex is not None else self.owner.root
+            gone: frozenset[etree._Element] = frozenset()
+            if own is apex or own in apex.iterancestors():
+                gone = frozenset({apex})
+            elif apex in own.iterancestors():  # elsewhere it leaves nothing out; writers name the transform by habit
+                gone = frozenset({own})
+            found = NodeSet(state.apex, state.omit | gone, state.comments)
+        elif leaves_out(transform, original):
+            found = self._without_signatures(self._parsed(state))
+            if self.nodes is not None and self.owner is not self.setting.document:
+                self.nodes = _less(self.nodes, self.setting.document)
+                return found
         else:
-            state = _filtered(state, transform, algorithm, document, signature)
-            nodes = state
-    if isinstance(state, bytes):
-        return digest_bytes(digest_name, state), nodes, form
-    return owner.digest(state, FORMS[INCLUSIVE], digest_name), nodes, FORMS[INCLUSIVE]
+            raise Unsupported(algorithm)
+        if self.owner is self.setting.document:
+            self.nodes = found
+        return found
+
+    def _without_signatures(self, state: NodeSet) -> NodeSet:
+        return _less(state, self.owner)
 
 
-def _parsed(octets: bytes) -> tuple[Document, NodeSet]:
-    skeleton, root = parse_foreign(octets, limits=Limits())
-    return Document.of(root, skeleton, size=len(octets)), NodeSet(None, comments=True)
+def _less(nodes: NodeSet, owner: Document) -> NodeSet:
+    """Return nodes without any signature; nothing is left of nodes inside of one."""
+    apex = nodes.apex if nodes.apex is not None else owner.root
+    inside = apex.tag == SIGNATURE or next(apex.iterancestors(SIGNATURE), None) is not None
+    left_out = {apex} if inside else frozenset(apex.iter(SIGNATURE))
+    return NodeSet(nodes.apex, nodes.omit | left_out, nodes.comments)
+
+
+def transforms_of(reference: etree._Element | None) -> list[etree._Element]:
+    """Return the transforms of a reference.
+
+    Raises:
+        ValueError: two lists of them.
+    """
+    lists = reference.findall(f"{{{DS}}}Transforms") if reference is not None else []
+    if len(lists) > 1:
+        raise ValueError("Transforms")
+    return lists[0].findall(f"{{{DS}}}Transform") if lists else []
 
 
 def _form(transform: etree._Element, algorithm: str) -> Form:
     form = FORMS[algorithm]
     lists = transform.findall(f"{{{EXC_NS}}}InclusiveNamespaces")
-    if not lists:
+    if not lists or not form.exclusive:
         return form
-    if not form.exclusive or len(lists) > 1:
+    if len(lists) > 1:
         raise ValueError("InclusiveNamespaces")
     listed = (lists[0].get("PrefixList") or "").split()
     prefixes = frozenset("" if name == "#default" else name for name in listed)
@@ -194,37 +307,28 @@ def method_form(method: etree._Element) -> Form | None:
         return None
 
 
-def _filtered(
-    state: NodeSet | bytes, transform: etree._Element, algorithm: str, document: Document, signature: etree._Element
-) -> NodeSet:
-    """Apply a transform that leaves signatures out. Nothing else is filtered: an XPath can be a lock on anything."""
-    if not isinstance(state, NodeSet):
-        raise Unsupported(algorithm)
-    if algorithm == ENVELOPED:
-        apex = state.apex if state.apex is not None else document.root
-        if signature is not apex and apex not in signature.iterancestors():
-            raise ValueError("an enveloped signature outside of what it signs")
-        return NodeSet(state.apex, state.omit | {signature}, state.comments)
-    if leaves_out(transform):
-        apex = state.apex if state.apex is not None else document.root
-        return NodeSet(state.apex, state.omit | frozenset(apex.iter(SIGNATURE)), state.comments)
-    raise Unsupported(algorithm)
+def leaves_out(transform: etree._Element, original: etree._Element | None = None) -> bool:
+    """Tell whether a transform is one of the two that leave every signature out, in exactly the form we know.
 
-
-def leaves_out(transform: etree._Element) -> bool:
-    """Tell whether a transform is one of the two that leave every signature out, in exactly the form we know."""
+    The prefix in the expression must be bound to the namespace of XML-DSig, here or in the file.
+    """
     algorithm = transform.get("Algorithm", "")
     children = list(transform.iterchildren(etree.Element))
-    if len(children) != 1 or len(children[0]):
+    if len(children) != 1 or next(children[0].iterchildren(etree.Element), None) is not None:
         return False
     only = children[0]
     if algorithm == XPATH and only.tag == f"{{{DS}}}XPath":
-        found = _NOT_SIGNATURES.fullmatch(only.text or "")
+        found = _NOT_SIGNATURES.fullmatch(text_of(only))
     elif algorithm == FILTER2 and only.tag == f"{{{FILTER2}}}XPath" and only.get("Filter") == "subtract":
-        found = _SUBTRACT.fullmatch(only.text or "")
+        found = _SUBTRACT.fullmatch(text_of(only))
     else:
         return False
-    return found is not None and only.nsmap.get(found[1]) == DS
+    if found is None:
+        return False
+    if found[1] in only.nsmap:
+        return only.nsmap[found[1]] == DS
+    there = next(original.iterchildren(etree.Element), None) if original is not None else None
+    return there is not None and there.nsmap.get(found[1]) == DS
 
 
 def leaves_signatures_out(signature: etree._Element, root: etree._Element) -> bool:

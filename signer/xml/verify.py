@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 
 from lxml import etree
 
@@ -17,14 +16,13 @@ from signer.errors import InputRefused, LimitExceeded, NotVerified
 from signer.judge import Facts, FileFacts, Judged, Stamp, judge_signature, report_of
 from signer.report import Code, Covers, Crypto, Integrity, Reason, Report, Verdict
 from signer.safexml import parse_foreign, parser
-from signer.trust import Context
+from signer.trust import Context, TrustStore
 from signer.xml.coverage import extent, wrapping
 from signer.xml.document import Document, NodeSet, OverBudget
 from signer.xml.dsig import digest_label
 from signer.xml.examine import BROKEN, Examined, examine, form_of
 from signer.xml.properties import stamps
 
-_NOTHING: Mapping[str, bytes] = MappingProxyType({})
 _TOKEN = object()
 
 
@@ -79,7 +77,7 @@ def verify_xml(
         for one in findings.examined:
             region = _covering(one, findings.document, covers)
             if region is not None and one.certificate is not None:
-                return _verified(one, region, findings, content or _NOTHING)
+                return _verified(one, region, findings, _given(context) if content is None else content)
     code = findings.report.reasons[0].code if findings.report.reasons else Code.PARTIAL_COVERAGE
     raise NotVerified("EDOC-SIG-001", f"not verified: {code}", findings.report, reason=code.value)
 
@@ -93,8 +91,10 @@ def find(
     except InputRefused as error:
         over = isinstance(error, LimitExceeded)
         facts = {"limit": str(error.facts.get("limit", "-"))} if over else {}
-        reason = Reason(Code.LIMIT_EXCEEDED if over else Code.UNREADABLE, facts)
-        return XmlFindings(report_of(FileFacts(kind, None, data, reasons=(reason,)), (), context=context))
+        reasons = [Reason(Code.LIMIT_EXCEEDED if over else Code.UNREADABLE, facts)]
+        if error.code == "EDOC-XML-003":
+            reasons.append(Reason(Code.DOCTYPE_REFUSED))
+        return XmlFindings(report_of(FileFacts(kind, None, data, reasons=tuple(reasons)), (), context=context))
     document = Document.of(root, skeleton, size=len(data))
     warnings = _file_warnings(document)
     if kind == "edxml":
@@ -143,13 +143,20 @@ def _examined(document: Document, context: Context, content: Mapping[str, bytes]
     limits = context.limits
     if content is not None:
         limits = replace(limits, references=max(limits.references, limits.zip_members))
+    context = replace(context, limits=limits)
+    given = _given(context) if content is None else content
     names: list[str] = []
     found = []
     for number, element in enumerate(document.signatures, start=1):
         name = element.get("Id") or f"signature-{number}"
         names.append(name if name not in names else f"{name}-{number}")
-        found.append(examine(element, id=names[-1], document=document, content=content or _NOTHING, limits=limits))
+        found.append(examine(element, id=names[-1], document=document, content=given, context=context))
     return wrapping(found, document)
+
+
+def _given(context: Context) -> Mapping[str, bytes]:
+    """Return the contents the caller gave, by name; of two under one name the first counts."""
+    return {one.name: one.data for one in reversed(context.contents)}
 
 
 def facts_of(one: Examined, document: Document) -> Facts:
@@ -161,7 +168,9 @@ def facts_of(one: Examined, document: Document) -> Facts:
     elif not one.is_intact:
         integrity = Integrity.UNKNOWN
     covers, covered = extent(one, document)
-    warnings = [Reason(Code.PARTIAL_COVERAGE, {"path": ", ".join(covered) or "-"})] if covers is Covers.PARTIAL else []
+    warnings = list(one.warnings)
+    if covers is Covers.PARTIAL:
+        warnings.append(Reason(Code.PARTIAL_COVERAGE, {"covered": ", ".join(covered) or "-"}))
     signed = one.properties.present and one.properties.certificate is not None and one.properties.signing_time
     crypto = Crypto.BAD if codes & {Code.HASH_FAILURE, Code.SIG_CRYPTO_FAILURE} else one.crypto
     return Facts(
@@ -174,6 +183,7 @@ def facts_of(one: Examined, document: Document) -> Facts:
         algorithm=one.algorithm,
         digests=tuple(dict.fromkeys(digest_label(r.digest) for r in one.references if r.digest)),
         candidates=one.candidates,
+        embedded=TrustStore(crls=one.crls),
         signing_time=one.properties.signing_time,
         structural=one.reasons,
         stamps=_stamps(one, document),
