@@ -11,26 +11,26 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pyhanko.pdf_utils import generic
-from pyhanko.pdf_utils.reader import PdfFileReader
-
-from signer.errors import InputRefused
-from signer.pdf.opening import READING_FAULTS, open_pdf, split_trailing
-from signer.pdf.page import Field, fields, pages
-from signer.pdf.syntax import SPACE, SyntaxFault, Token, integers, name_of, object_at
+from signer.errors import InputRefused, LimitExceeded
+from signer.pdf.formtree import FormField, Where
+from signer.pdf.listing import Forms
+from signer.pdf.reading import PdfFile, State
+from signer.pdf.reading.state import StrictState
+from signer.pdf.syntax import SPACE, SyntaxFault, Token, integers, name_of, object_at, reference_of
+from signer.pdf.values import Reference
 from signer.report import Covers
-from signer.trust import Limits
 
-_UPDATE = re.compile(rb"\bobj\b|\bxref\b|\btrailer\b|startxref")
+_HEX_DIGITS = b"0123456789abcdefABCDEF"
+_STARTXREF = re.compile(rb"startxref[\0\t\n\f\r ]*+(\d{1,19})")
+HOPS_MAX = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a signature's dictionary stands: object number, offset of the object, tokens of range and contents."""
+    """Where a signature's dictionary stands: the object that holds it, its tokens, and those of range and contents."""
 
-    number: int
-    generation: int
-    offset: int
+    reference: Reference
+    offset: int  # of the object
     dictionary: Token
     byte_range: tuple[int, ...] | None
     contents: Token | None
@@ -44,33 +44,68 @@ class Coverage:
     ranges: tuple[tuple[int, int], tuple[int, int]] | None  # (start, end) twice
     gap: tuple[int, int] | None
     faults: tuple[str, ...]
-    trailing: int = 0
     revision: int | None = None
 
 
-def locate(data: bytes, reader: PdfFileReader, field: Field, revision: int) -> Place | None:
-    """Find the signature dictionary of a field, as of a revision; ``None`` if it stands where no signature can."""
+def locate(data: bytes, state: State, field: FormField) -> Place | None:
+    """Find the signature dictionary of a field in a state; ``None`` if it stands where no signature can.
+
+    Raises:
+        LimitExceeded: a budget is used up.
+    """
+    where = Where(field.value) if isinstance(field.value, Reference) else field.value_at
     try:
-        if isinstance(field.value, generic.IndirectObject):
-            reference, path = field.value.reference, tuple[str, ...]()
-        elif field.reference is not None:
-            reference, path = field.reference, ("/V",)
-        else:
-            return None
-        offset = reader.xrefs.get_historical_ref(reference, revision - 1)
-        if not isinstance(offset, int):
-            return None  # in an object stream: compressed, so nothing a range could leave out
-        token = object_at(data, offset, reference.idnum, reference.generation)
-        for key in path:
-            (token,) = token.all(key)
-    except (*READING_FAULTS, SyntaxFault):
+        found = _token(data, state, where) if where else None
+    except LimitExceeded:
+        raise
+    except (InputRefused, SyntaxFault):
         return None
-    if token.kind != "dictionary":
+    if found is None or found[1].kind != "dictionary":
         return None
+    reference, token, offset = found
     ranges, contents = token.all("/ByteRange"), token.all("/Contents")
-    numbers = integers(data, ranges[0]) if len(ranges) == 1 else None
+    numbers = _numbers(data, state, ranges[0]) if len(ranges) == 1 else None
     hexed = contents[0] if len(contents) == 1 and contents[0].kind == "hex" else None
-    return Place(reference.idnum, reference.generation, offset, token, numbers, hexed)
+    return Place(reference, offset, token, numbers, hexed)
+
+
+def _token(data: bytes, state: State, where: Where) -> tuple[Reference, Token, int] | None:
+    """Return the object that holds a value, the value's token, and the object's offset."""
+    reference, steps = where.holder, list(where.steps)
+    for _ in range(HOPS_MAX):
+        origin = state.origin(reference)
+        if origin is None or origin.container is not None:
+            return None  # in an object stream: compressed, so nothing a range could leave out
+        token = object_at(data, origin.offset, reference.number)
+        while steps and token.kind != "reference":
+            step = steps.pop(0)
+            token = _inside(token, step)
+        if token.kind != "reference":
+            return reference, token, origin.offset
+        reference = Reference(*reference_of(data, token))
+    return None
+
+
+def _inside(token: Token, step: str | int) -> Token:
+    if isinstance(step, int):
+        if token.kind != "array" or step >= len(token.items):
+            raise SyntaxFault("array")
+        return token.items[step]
+    found = token.all(f"/{step}")
+    if len(found) != 1:
+        raise SyntaxFault("dictionary")
+    return found[0]
+
+
+def _numbers(data: bytes, state: State, token: Token) -> tuple[int, ...] | None:
+    """Return the numbers of ``/ByteRange``, which may stand in an object of its own."""
+    if token.kind == "reference":
+        value = state.resolve(Reference(*reference_of(data, token)))
+        plain = value if isinstance(value, tuple) else ()
+        if not plain or not all(type(one) is int and one >= 0 for one in plain):
+            return None
+        return tuple(one for one in plain if isinstance(one, int))
+    return integers(data, token)
 
 
 def sub_filter(data: bytes, place: Place) -> str:
@@ -79,95 +114,86 @@ def sub_filter(data: bytes, place: Place) -> str:
     return name_of(data, found[0])[1:] if len(found) == 1 and found[0].kind == "name" else ""
 
 
-def cover(data: bytes, place: Place, field: Field, *, reader: PdfFileReader, limits: Limits) -> Coverage:
-    """Judge C1 to C4 and C6 for one signature."""
-    numbers = place.byte_range
+def cover(file: PdfFile, place: Place, field: FormField, forms: Forms) -> Coverage:
+    """Judge C1 to C4 and C6 for one signature.
+
+    Raises:
+        LimitExceeded: a budget is used up.
+    """
+    numbers, data = place.byte_range, file.data
     if numbers is None or len(numbers) != 4:
         return Coverage(Covers.PARTIAL, None, None, ("C1",))
     zero, a, b, c = numbers
     if zero != 0 or not 0 < a < b or c <= 0 or b + c > len(data):
         return Coverage(Covers.PARTIAL, None, None, ("C1",))
-    faults = []
-    if not _is_hex_string(data[a:b]):
+    faults, end = [], b + c
+    if not _is_hex_string(data, a, b):
         faults.append("C2")
-    if not _is_contents(place, data, a, b) or place.offset >= a or not _within(place, a, b, b + c):
+    if not _is_contents(place, data, a, b) or not _within(place, a, b, end):
         faults.append("C3")
-    if _defined_twice(reader, place):
+    state = _signed_state(file, end)
+    if state is None or not _holds(data, state, forms, field=field, place=place):
+        return Coverage(Covers.PARTIAL, ((0, a), (b, end)), (a, b), (*faults, "C4"))
+    if _defined_twice(data, state, place, end):
         faults.append("C3")
-    covers, trailing = _reach(data, b + c)
-    revision = _complete(data[: b + c], field, place, reader=reader, limits=limits)
-    last = int(reader.xrefs.total_revisions)
-    if revision is None:
-        faults.append("C4")
-        covers = Covers.PARTIAL
-    elif covers is Covers.REVISION and revision == last:
-        faults.append("C6")  # an update that the chain of cross-references does not lead to
-    elif covers is Covers.WHOLE and revision != last:
-        faults.append("C5")
-    return Coverage(covers, ((0, a), (b, b + c)), (a, b), tuple(dict.fromkeys(faults)), trailing, revision or last)
+    covers = Covers.WHOLE
+    if state.revision < file.latest.revision or file.structure_behind(max(end, state.eof)) is not None:
+        covers = Covers.REVISION
+    return Coverage(covers, ((0, a), (b, end)), (a, b), tuple(dict.fromkeys(faults)), state.revision)
 
 
-def _is_hex_string(gap: bytes) -> bool:
-    """C2: one string of hexadecimal digits, all of one case, and white space around or in it.
-
-    Writers use one case; a digit of the other case is a byte changed without changing the value.
-    """
-    inner = gap.strip(SPACE)
+def _is_hex_string(data: bytes, a: int, b: int) -> bool:
+    """C2: white space aside, the gap is one string of hexadecimal digits and white space."""
+    inner = data[a:b].strip(SPACE)
     if not (inner.startswith(b"<") and inner.endswith(b">")):
         return False
-    digits = inner[1:-1].translate(None, SPACE)
-    lower, upper = digits.translate(None, b"0123456789abcdef"), digits.translate(None, b"0123456789ABCDEF")
-    return not lower or not upper
+    return not inner[1:-1].translate(None, SPACE + _HEX_DIGITS)
 
 
 def _is_contents(place: Place, data: bytes, a: int, b: int) -> bool:
+    """C3: the string in the gap is the value of ``/Contents``, and nothing else is left out."""
     token = place.contents
-    if token is None:
+    if token is None or not a <= token.start < token.end <= b:
         return False
-    return not data[a : token.start].strip(SPACE) and not data[token.end : b].strip(SPACE) and a <= token.start < b
+    return not data[a : token.start].strip(SPACE) and not data[token.end : b].strip(SPACE)
 
 
 def _within(place: Place, a: int, b: int, end: int) -> bool:
-    """C3: the dictionary lies inside the ranges, around the gap."""
-    return place.dictionary.start < a and b <= place.dictionary.end <= end
+    """C3: object and dictionary lie inside the ranges, around the gap."""
+    return place.offset < a and place.dictionary.start < a and b <= place.dictionary.end <= end
 
 
-def _defined_twice(reader: PdfFileReader, place: Place) -> bool:
-    reference = generic.Reference(place.number, place.generation, reader)
-    try:
-        return bool(reader.xrefs.get_introducing_revision(reference) != reader.xrefs.get_last_change(reference))
-    except READING_FAULTS:
-        return True
+def _signed_state(file: PdfFile, end: int) -> State | None:
+    """C4, C5: return the last complete state within the range, if the prefix alone leads to it.
 
-
-def _reach(data: bytes, end: int) -> tuple[Covers, int]:
-    """C6: nothing, white space or bytes without structure behind the range are harmless."""
-    rest = data[end:]
-    if _UPDATE.search(rest):
-        return Covers.REVISION, 0
-    return Covers.WHOLE, len(rest) if rest.strip(SPACE) else 0
-
-
-def _complete(prefix: bytes, field: Field, place: Place, *, reader: PdfFileReader, limits: Limits) -> int | None:
-    """C4: return the revision that the signed bytes are, if they alone lead to this dictionary by this field.
-
-    That revision must be one of the chain of the whole file: an update that goes back past it hides it.
+    A ``startxref`` behind it inside the range would lead readers of the prefix elsewhere.
     """
-    if split_trailing(prefix)[1] or not prefix.rstrip(SPACE).endswith(b"%%EOF"):
-        return None
-    try:
-        alone = open_pdf(prefix, limits=limits)
-        revision = int(alone.xrefs.total_revisions)
-        if reader.xrefs.get_startxref_for_revision(revision - 1) != alone.last_startxref:
+    state = next((one for one in reversed(file.revisions) if one.eof <= end), None)
+    if isinstance(state, StrictState):
+        at = file.data.rfind(b"startxref", 0, end)
+        match = _STARTXREF.match(file.data, at, end)
+        if match is None or int(match[1]) + state.base != state.startxref:
             return None
-        for one in fields(alone, pages(alone)):
-            if one.name == field.name and one.kind == "/Sig":
-                found = locate(prefix, alone, one, revision)
-                same = found is not None and (found.offset, found.byte_range) == (place.offset, place.byte_range)
-                return revision if same else None
-    except (*READING_FAULTS, InputRefused):
-        return None
-    return None
+    return state
+
+
+def _holds(data: bytes, state: State, forms: Forms, *, field: FormField, place: Place) -> bool:
+    """C4: in the signed state the field leads to this very dictionary."""
+    for one in forms.of(state):
+        if one.name == field.name and one.signature(state) is not None:
+            found = locate(data, state, one)
+            if found is not None and (found.offset, found.dictionary.start) == (place.offset, place.dictionary.start):
+                return found.byte_range == place.byte_range
+    return False
+
+
+def _defined_twice(data: bytes, state: State, place: Place, end: int) -> bool:
+    """C3: no second definition within the signed bytes, neither in the chain nor beside it."""
+    number = place.reference.number
+    if isinstance(state, StrictState) and state.rows(number) != 1:
+        return True
+    pattern = re.compile(rb"(?<![0-9])%d[\0\t\n\f\r ]++\d{1,5}[\0\t\n\f\r ]++obj(?![A-Za-z0-9])" % number)
+    return pattern.search(data, place.dictionary.end, end) is not None
 
 
 def shared_gaps(gaps: Sequence[tuple[int, int] | None]) -> frozenset[int]:

@@ -13,76 +13,24 @@ from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.rw_common import PdfHandler
 
 from signer.errors import InputRefused
+from signer.pdf.geometry import MM, Box, Sheet
 from signer.pdf.objects import dictionary_of, entry, follow, integer_of, is_name, items_of, reference
 from signer.pdf.opening import open_pdf, reading
 from signer.trust import Limits
 
-MM = 72 / 25.4
-"""Points of one millimetre."""
+__all__ = ["MM", "Box", "Field", "PageView", "PdfFacts", "describe", "fields", "overlap", "page_at", "pages"]
+
 PAGES_MAX = 20_000
 FIELDS_MAX = 20_000
 DEPTH_MAX = 64
 
-Box = tuple[float, float, float, float]
-"""x, y, width, height in mm; y downwards from the top of the page."""
-
 
 @dataclass(frozen=True, slots=True)
-class PageView:
-    """Geometry of one page. ``left`` … ``top`` is the visible box in user space units."""
+class PageView(Sheet):
+    """Geometry of one page, its number from 1, and the object it is."""
 
     number: int
     reference: generic.Reference
-    left: float
-    bottom: float
-    right: float
-    top: float
-    rotation: int
-    unit: float
-
-    @property
-    def size(self) -> tuple[float, float]:
-        """Width and height as displayed, in mm."""
-        across, up = (self.right - self.left) * self.unit / MM, (self.top - self.bottom) * self.unit / MM
-        return (up, across) if self.rotation in (90, 270) else (across, up)
-
-    def to_user(self, x: float, y: float) -> tuple[float, float]:
-        """Return the user space point of a displayed point in mm."""
-        u, v = x * MM / self.unit, y * MM / self.unit
-        return {
-            0: (self.left + u, self.top - v),
-            90: (self.left + v, self.bottom + u),
-            180: (self.right - u, self.bottom + v),
-            270: (self.right - v, self.top - u),
-        }[self.rotation]
-
-    def to_mm(self, x: float, y: float) -> tuple[float, float]:
-        """Return the displayed point in mm of a user space point."""
-        u, v = {
-            0: (x - self.left, self.top - y),
-            90: (y - self.bottom, x - self.left),
-            180: (self.right - x, y - self.bottom),
-            270: (self.top - y, self.right - x),
-        }[self.rotation]
-        return u * self.unit / MM, v * self.unit / MM
-
-    def rectangle(self, box: Box) -> tuple[float, float, float, float]:
-        """Return a box as a PDF rectangle (left, bottom, right, top) in user space."""
-        x1, y1 = self.to_user(box[0], box[1])
-        x2, y2 = self.to_user(box[0] + box[2], box[1] + box[3])
-        return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
-
-    def box(self, rectangle: Sequence[float]) -> Box:
-        """Return a PDF rectangle as a box in mm."""
-        x1, y1 = self.to_mm(rectangle[0], rectangle[1])
-        x2, y2 = self.to_mm(rectangle[2], rectangle[3])
-        return min(x1, x2), min(y1, y2), abs(x2 - x1), abs(y2 - y1)
-
-    def holds(self, box: Box) -> bool:
-        """Say whether a box lies on the page, to a tenth of a millimetre."""
-        width, height = self.size
-        x, y, w, h = box
-        return x >= -0.1 and y >= -0.1 and x + w <= width + 0.1 and y + h <= height + 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +106,7 @@ def _view(
     unit = float(page["/UserUnit"]) if "/UserUnit" in page else 1.0
     if rotation % 90 or not 0 < unit <= 75_000:
         raise ValueError("page geometry")
-    return PageView(number, reference, *seen, rotation, unit)
+    return PageView(*seen, rotation, unit, number, reference)
 
 
 def rectangle_of(value: generic.PdfObject | None) -> tuple[float, float, float, float] | None:

@@ -1,86 +1,121 @@
-"""Can the file be read in two ways? (signing.md 4.1, D2; 4.2, C6; G5)
+"""Can the file be read in two ways that a person would see? (signing.md 4.1, D2; 4.2, C6; G5)
 
-A strict reader follows ``startxref`` and ``/Prev``; a recovering one scans for objects and lets the last win. Whatever
-lies behind the first signed range must be known to the strict reading, or a person may be shown something that nobody
-signed. In hybrid files the objects that only newer readers see must not be reachable from what is displayed.
+A strict reader follows ``startxref`` and ``/Prev``; a recovering one scans for objects and lets the last win; old ones
+do not look into ``/XRefStm``. The second reading is made when there is a reason: the file is hybrid, the chain is
+damaged or inconsistent, or behind the first signed range stands what no cross-reference names. Compared is all that
+the catalog leads to, but for what no reader displays.
 """
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from collections.abc import Mapping
 
-from pyhanko.pdf_utils import generic
-from pyhanko.pdf_utils.reader import PdfFileReader
+from signer.errors import InputRefused, LimitExceeded
+from signer.pdf.reading import PdfFile, State
+from signer.pdf.reading.budget import over
+from signer.pdf.reading.lexer import Lexer
+from signer.pdf.reading.scan import scan
+from signer.pdf.values import Reference, Stream, Value
 
-from signer.pdf.objects import follow, items_of
-
-_OBJECT = re.compile(rb"(?<![0-9])(\d{1,10})[\0\t\n\f\r ]+(\d{1,5})[\0\t\n\f\r ]+obj\b")
-_STARTXREF = re.compile(rb"startxref[\0\t\n\f\r ]+(\d{1,12})")
-_HIDDEN_BEHIND = frozenset({"/StructTreeRoot", "/Parent", "/P", "/StructParents", "/Metadata", "/PieceInfo"})
-
-
-def differ(data: bytes, reader: PdfFileReader, start: int) -> str | None:
-    """Return what two readers may see differently behind ``start``, or ``None``."""
-    known = _known_offsets(reader)
-    chain = {int(reader.xrefs.get_startxref_for_revision(i)) for i in range(reader.xrefs.total_revisions)}
-    for match in _STARTXREF.finditer(data, start):
-        if int(match[1]) not in chain:
-            return "startxref"
-    ordered = sorted(known)
-    for match in _OBJECT.finditer(data, start):
-        if match.start() not in known and not _inside_stream(data, ordered, match.start()):
-            return f"object {int(match[1])}"
-    return "hybrid" if _hybrid_shows(reader) else None
+_STARTXREF = re.compile(rb"startxref[\0\t\n\f\r ]*+(\d{1,19})")
+_UNSEEN = frozenset(
+    {"StructTreeRoot", "StructParents", "StructParent", "Parent", "P", "Metadata", "PieceInfo", "LastModified", "DSS"}
+)
+"""Entries that change nothing a person sees, or that only lead back."""
+_UNREAD = object()
 
 
-def _known_offsets(reader: PdfFileReader) -> set[int]:
-    """Return the offsets of all objects that some revision's cross-references name, and of the sections themselves."""
-    found: set[int] = set()
-    for revision in range(reader.xrefs.total_revisions):
-        found.add(int(reader.xrefs.get_startxref_for_revision(revision)))
-        data = reader.xrefs.get_xref_data(revision)
-        for section in (data, data.hybrid.xref_data if data.hybrid is not None else None):
-            if section is not None:
-                found |= {offset for _, offset in section.standard_xrefs.values() if isinstance(offset, int)}
-        if data.hybrid is not None:
-            found.add(int(data.hybrid.meta_info.start_location))
-    return found
+def differ(file: PdfFile, start: int) -> bool:
+    """Say whether two readers may see different things; ``start`` is where the first signed range ends.
 
-
-def _inside_stream(data: bytes, ordered: list[int], position: int) -> bool:
-    """Say whether a position lies in the stream of a known object: bytes there only look like an object."""
-    index = bisect_right(ordered, position)
-    if index == 0:
+    Raises:
+        LimitExceeded: a budget is used up.
+    """
+    if file.broken_chain or not (file.hybrid or file.faults or file.oddities or _stray(file, start)):
         return False
-    begin = ordered[index - 1]
-    stream = data.find(b"stream", begin, position)
-    return stream >= 0 and data.find(b"endstream", stream, position) < 0
+    if file.hybrid and not same(file.latest, file.as_old_readers(), file.limits.pdf_values):
+        return True
+    try:
+        other = file.recovered()
+    except LimitExceeded:
+        raise
+    except InputRefused:
+        return True
+    return not same(file.latest, other, file.limits.pdf_values)
 
 
-def _hybrid_shows(reader: PdfFileReader) -> bool:
-    hidden: set[generic.Reference] = set()
-    for revision in range(reader.xrefs.total_revisions):
-        data = reader.xrefs.get_xref_data(revision)
-        if data.hybrid is not None:
-            refs = data.hybrid.xref_data.explicit_refs_in_revision
-            hidden |= {generic.Reference(number, generation, reader) for number, generation in refs}
-    if not hidden:
+def _stray(file: PdfFile, start: int) -> bool:
+    """Say whether behind ``start`` stands a section or object that the chain does not lead to."""
+    if start >= len(file.data):
         return False
-    root = reader.root
-    stack: list[generic.PdfObject | None] = [root.raw_get(key) for key in root if key not in _HIDDEN_BEHIND]
-    seen: set[generic.Reference] = set()
+    sections = [section for update in file.updates for section in update.sections]
+    bases = {section.offset - section.base for section in sections}
+    if any(int(match[1]) not in bases for match in _STARTXREF.finditer(file.data, start)):
+        return True
+    lexer = Lexer(file.data, file.limits.pdf_nesting)
+    found = scan(lexer, file.budget, start)
+    for number, definitions in found.objects.items():
+        known = {lexer.header(offset) for offset in file.offsets(number)}
+        if any(lexer.header(one.offset) not in known for one in definitions):
+            return True
+    trailers = sum(section.stream is None for section in sections if section.offset >= start)
+    return len(found.trailers) > trailers
+
+
+def same(one: State, other: State, budget: int) -> bool:
+    """Say whether two states show the same: everything the catalogs lead to, compared by meaning.
+
+    Raises:
+        LimitExceeded: more values than ``budget``.
+    """
+    stack: list[tuple[Value, Value]] = [(dict(one.root), dict(other.root))]
+    seen: set[tuple[Reference, Reference]] = set()
+    count = 0
     while stack:
-        item = stack.pop()
-        if isinstance(item, generic.IndirectObject):
-            if item.reference in hidden:
-                return True
-            if item.reference in seen:
+        left, right = stack.pop()
+        count += 1
+        if count > budget:
+            over("pdf_values", count, "value")
+        if isinstance(left, Reference) and isinstance(right, Reference):
+            if (left, right) in seen:
                 continue
-            seen.add(item.reference)
-            item = follow(item)
-        if isinstance(item, generic.DictionaryObject):
-            stack += [item.raw_get(key) for key in item if key not in _HIDDEN_BEHIND]
-        elif isinstance(item, generic.ArrayObject):
-            stack += items_of(item)
-    return False
+            seen.add((left, right))
+        pairs = _pairs(one, other, _read(one, left), _read(other, right))
+        if pairs is None:
+            return False
+        stack += pairs
+    return True
+
+
+def _read(state: State, value: Value) -> Value | object:
+    try:
+        return state.resolve(value)
+    except LimitExceeded:
+        raise
+    except InputRefused:
+        return _UNREAD
+
+
+def _pairs(one: State, other: State, left: Value | object, right: Value | object) -> list[tuple[Value, Value]] | None:
+    """Return what is still to be compared of two values, or ``None`` if they differ."""
+    if isinstance(left, Stream) and isinstance(right, Stream):
+        if left.raw != right.raw and _octets(one, left) != _octets(other, right):
+            return None
+        left = {key: value for key, value in left.dictionary.items() if key != "Length"}
+        right = {key: value for key, value in right.dictionary.items() if key != "Length"}
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        keys = (left.keys() | right.keys()) - _UNSEEN
+        return [(left.get(key), right.get(key)) for key in keys]
+    if isinstance(left, tuple) and isinstance(right, tuple):
+        return list(zip(left, right, strict=True)) if len(left) == len(right) else None
+    return [] if type(left) is type(right) and left == right else None
+
+
+def _octets(state: State, stream: Stream) -> bytes | None:
+    try:
+        return state.decoded(stream)
+    except LimitExceeded:
+        raise
+    except InputRefused:
+        return None

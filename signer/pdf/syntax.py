@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 
 SPACE = b"\0\t\n\f\r "
 _DELIMITER = b"()<>[]{}/%"
-_BLANK = re.compile(rb"(?:[\0\t\n\f\r ]+|%[^\r\n]*)*")
+_BLANK = re.compile(rb"(?:[\0\t\n\f\r ]++|%[^\r\n]*+)*+")
 _NAME = re.compile(rb"/[^\0\t\n\f\r ()<>\[\]{}/%]*")
 _WORD = re.compile(rb"[^\0\t\n\f\r ()<>\[\]{}/%]+")
-_HEX = re.compile(rb"<[0-9A-Fa-f\0\t\n\f\r ]*>")
-_HEADER = re.compile(rb"[\0\t\n\f\r ]*(\d{1,10})[\0\t\n\f\r ]+(\d{1,5})[\0\t\n\f\r ]+obj")
+_HEX = re.compile(rb"<[^<>]*+>")
+_HEADER = re.compile(rb"(?:[\0\t\n\f\r ]++|%[^\r\n]*+)*+(\d{1,10})[\0\t\n\f\r ]+(\d{1,5})[\0\t\n\f\r ]+obj")
 _REFERENCE = re.compile(rb"(\d{1,10})[\0\t\n\f\r ]+(\d{1,5})[\0\t\n\f\r ]+R(?![^\0\t\n\f\r ()<>\[\]{}/%])")
 DEPTH_MAX = 64
 
@@ -39,16 +39,24 @@ class Token:
         return tuple(value for name, value in self.entries if name == key)
 
 
-def object_at(data: bytes, offset: int, number: int, generation: int) -> Token:
-    """Read the object that begins at an offset.
+def object_at(data: bytes, offset: int, number: int) -> Token:
+    """Read the object that begins at, or behind white space at, an offset.
 
     Raises:
         SyntaxFault: there is no such object.
     """
     header = _HEADER.match(data, offset)
-    if header is None or int(header[1]) != number or int(header[2]) != generation:
+    if header is None or int(header[1]) != number:
         raise SyntaxFault("object header")
     return value_at(data, header.end())
+
+
+def reference_of(data: bytes, token: Token) -> tuple[int, int]:
+    """Return number and generation of a reference."""
+    match = _REFERENCE.match(data, token.start)
+    if match is None:
+        raise SyntaxFault("reference")
+    return int(match[1]), int(match[2])
 
 
 def value_at(data: bytes, offset: int, depth: int = 0) -> Token:

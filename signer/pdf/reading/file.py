@@ -130,6 +130,23 @@ class PdfFile:
         """Return the latest state as readers see it that do not know ``/XRefStm``."""
         return StrictState(self._store, self.updates, self._recovery, old=True) if self.updates else self.latest
 
+    @property
+    def budget(self) -> Budget:
+        """What reading may still cost."""
+        return self._store.budget
+
+    def offsets(self, number: int) -> frozenset[int]:
+        """Return every offset at which some section says that an object stands, and of sections that are objects."""
+        found = set[int]()
+        for section in (section for update in self.updates for section in update.sections):
+            for one in (section, section.hidden):
+                entry = one.entry(number) if one else None
+                if entry is not None and entry.offset is not None:
+                    found.add(entry.offset)
+                if one is not None and one.stream == number:
+                    found.add(one.offset)
+        return frozenset(found)
+
     def structure_behind(self, start: int) -> int | None:
         """Return where behind ``start`` something stands that a reader could take for part of an update."""
         match = _STRUCTURE.search(self.data, start)

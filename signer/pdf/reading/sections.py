@@ -47,6 +47,11 @@ class Entry:
 FREE = Entry()
 
 
+def _row(offset: int, generation: int, kind: bytes, base: int) -> Entry:
+    """Return what a row of a table says; offset 0 is the header, so some writers mark free numbers by it."""
+    return Entry(offset + base, generation) if kind == b"n" and offset else FREE
+
+
 @dataclass(frozen=True, slots=True)
 class _Block:
     """Rows of consecutive numbers: fixed rows of a table or stream in ``data``, or rows read one by one."""
@@ -64,7 +69,7 @@ class _Block:
             return self.rows[index]
         if self.widths is None:
             row = self.data[self.at + 20 * index : self.at + 20 * index + 18]
-            return Entry(int(row[:10]) + base, int(row[11:16])) if row[17] == 0x6E else FREE
+            return _row(int(row[:10]), int(row[11:16]), row[17:18], base)
         return self._packed(index, base)
 
     def _packed(self, index: int, base: int) -> Entry:
@@ -75,7 +80,7 @@ class _Block:
         second = int.from_bytes(self.data[at + one : at + one + two], "big")
         third = int.from_bytes(self.data[at + one + two : at + one + two + three], "big")
         if kind == 1:
-            return Entry(second + base, third)
+            return Entry(second + base, third) if second else FREE
         return Entry(container=second, index=third) if kind == 2 else FREE
 
 
@@ -159,7 +164,7 @@ def _block(lexer: Lexer, at: int, first: int, count: int, base: int) -> tuple[_B
         row = _ROW.match(data, at)
         if row is None:
             break  # fewer rows than declared
-        rows.append(Entry(int(row[1]) + base, int(row[2])) if row[3] == b"n" else FREE)
+        rows.append(_row(int(row[1]), int(row[2]), row[3], base))
         at = row.end()
     if len(rows) < count:
         lexer.oddities.append("cross-reference rows")

@@ -281,6 +281,7 @@ class StrictState(State):
         super().__init__(store, len(updates), last.end, last.sections[0].trailer)
         self.eof = last.eof
         self.startxref = last.startxref
+        self.base = last.sections[0].base
         self._ends = [update.end for update in updates]
         self._sections = tuple(section for update in reversed(updates) for section in update.sections)
         self._newest = last.sections

@@ -1,0 +1,71 @@
+"""The geometry of a page as displayed: millimetres from its upper left corner (signing.md 3.3).
+
+The page is what is displayed: crop box, ``/Rotate`` and ``/UserUnit`` applied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+MM = 72 / 25.4
+"""Points of one millimetre."""
+
+Box = tuple[float, float, float, float]
+"""x, y, width, height in mm; y downwards from the top of the page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A page's visible box in user space units (``left`` … ``top``), its rotation and unit."""
+
+    left: float
+    bottom: float
+    right: float
+    top: float
+    rotation: int
+    unit: float
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """Width and height as displayed, in mm."""
+        across, up = (self.right - self.left) * self.unit / MM, (self.top - self.bottom) * self.unit / MM
+        return (up, across) if self.rotation in (90, 270) else (across, up)
+
+    def to_user(self, x: float, y: float) -> tuple[float, float]:
+        """Return the user space point of a displayed point in mm."""
+        u, v = x * MM / self.unit, y * MM / self.unit
+        return {
+            0: (self.left + u, self.top - v),
+            90: (self.left + v, self.bottom + u),
+            180: (self.right - u, self.bottom + v),
+            270: (self.right - v, self.top - u),
+        }[self.rotation]
+
+    def to_mm(self, x: float, y: float) -> tuple[float, float]:
+        """Return the displayed point in mm of a user space point."""
+        u, v = {
+            0: (x - self.left, self.top - y),
+            90: (y - self.bottom, x - self.left),
+            180: (self.right - x, y - self.bottom),
+            270: (self.top - y, self.right - x),
+        }[self.rotation]
+        return u * self.unit / MM, v * self.unit / MM
+
+    def rectangle(self, box: Box) -> tuple[float, float, float, float]:
+        """Return a box as a PDF rectangle (left, bottom, right, top) in user space."""
+        x1, y1 = self.to_user(box[0], box[1])
+        x2, y2 = self.to_user(box[0] + box[2], box[1] + box[3])
+        return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
+
+    def box(self, rectangle: Sequence[float]) -> Box:
+        """Return a PDF rectangle as a box in mm."""
+        x1, y1 = self.to_mm(rectangle[0], rectangle[1])
+        x2, y2 = self.to_mm(rectangle[2], rectangle[3])
+        return min(x1, x2), min(y1, y2), abs(x2 - x1), abs(y2 - y1)
+
+    def holds(self, box: Box) -> bool:
+        """Say whether a box lies on the page, to a tenth of a millimetre."""
+        width, height = self.size
+        x, y, w, h = box
+        return x >= -0.1 and y >= -0.1 and x + w <= width + 0.1 and y + h <= height + 0.1
