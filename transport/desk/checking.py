@@ -92,7 +92,9 @@ def prepared(console: Console, request: Request, *, generated_at: datetime) -> t
 
 
 def _judgement(request: Request, context: Context, generated_at: datetime) -> Judgement:
-    store = context.trust
+    from signer.algorithms import built_in
+
+    store, table = context.trust, context.algorithms or built_in()
     return Judgement(
         request.at,
         generated_at,
@@ -105,6 +107,7 @@ def _judgement(request: Request, context: Context, generated_at: datetime) -> Ju
             AnchorShown(anchor.certificate, tuple(sorted(purpose.value for purpose in anchor.purposes)))
             for anchor in store.anchors
         ),
+        (table.name, table.edition, table.sha256),
     )
 
 

@@ -41,7 +41,8 @@ class Judging:
     def inspect(self, data: bytes) -> Report:
         """Return the report without the directory's knowledge."""
         kind = recognise(data)
-        if kind in {"proof", "unknown"} and (proof := self._proof(data)):
+        proof = self._proof(data) if kind in {"proof", "unknown"} else None
+        if proof is not None:
             return proof
         report = inspect_file(data, context=self.context)
         more = _MORE.get(report.kind)

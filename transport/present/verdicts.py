@@ -10,6 +10,7 @@ from transport.present.screen import Screen
 from transport.present.text import pad, person_time, sanitise
 from transport.present.verify import Checked, reasons_of, verdict_of
 
+SIGNS = {"good": "✔", "bad": "✘", "open": "?"}
 TONES = {Verdict.VALID: "good", Verdict.INVALID: "bad", Verdict.INDETERMINATE: "open"}
 _QUIET_CHANGES = frozenset(
     {"validation-data", "timestamp", "metadata", "rewrite", "structure", "signature", "empty-field"}

@@ -59,6 +59,7 @@ class Judgement:
     anchors_sha256: str
     network: str = "offline"
     trusted: tuple[AnchorShown, ...] = ()  # for detailed reports
+    algorithms: tuple[str, ...] = ()  # name, edition, SHA-256 of the algorithm table
 
 
 def exit_code(files: Sequence[Checked]) -> int:
