@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from signer import asn1
 from signer.judge import Facts
@@ -16,12 +17,19 @@ _RAW = re.compile(
 _SPACE = b"\0\t\n\f\r "
 
 
-def raw_signatures(data: bytes, limits: Limits, why: Reason) -> list[Facts]:
-    """List what looks like a signature: broken if its digest differs, else unknown for the reason ``why``."""
-    facts = []
-    for number, match in enumerate(_RAW.finditer(data)):
-        if number >= limits.signatures:
+def raw_signatures(
+    data: bytes, limits: Limits, why: Reason, *, start: int = 0, known: Sequence[tuple[int, int]] = ()
+) -> list[Facts]:
+    """List what looks like a signature from ``start`` on: broken if its digest differs, else unknown as ``why`` says.
+
+    Those that stand within ``known`` are listed already.
+    """
+    facts: list[Facts] = []
+    for match in _RAW.finditer(data, start):
+        if len(facts) >= limits.signatures:
             break
+        if any(begin <= match.start() < end for begin, end in known):
+            continue
         zero, a, b, c = (int(part) for part in match.groups())
         wrong = zero != 0 or not 0 < a < b or c <= 0 or b + c > len(data)
         reasons: tuple[Reason, ...] = (Reason(Code.FORMAT_FAILURE), Reason(Code.BYTE_RANGE_INVALID, {"rule": "C1"}))

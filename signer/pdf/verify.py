@@ -72,6 +72,7 @@ def inspect_pdf(data: bytes, *, context: Context) -> Report:
         return report_of(replace(facts, reasons=(over,)), (), context=context)
     stamped = [one for one in found for each in one.facts if _is_good_stamp(one, each)]
     judged = [seen.judged(one, each, context, stamped=stamped) for one in found for each in one.facts]
+    judged += [judge_signature(each, context=context) for each in _behind(file, found)]
     return report_of(facts, judged, context=context)
 
 
@@ -153,6 +154,15 @@ def _spans(found: Sequence[Found]) -> list[tuple[int, int]]:
     """Return where the dictionaries of the signatures stand."""
     tokens = [one.place.dictionary for one in found if one.place is not None]
     return [(token.start, token.end) for token in tokens]
+
+
+def _behind(file: PdfFile, found: Sequence[Found]) -> list[Facts]:
+    """Return signatures in an update that is not complete, so that no reading leads to them."""
+    start = 0 if file.broken_chain else file.latest.eof
+    if file.structure_behind(start) is None:
+        return []
+    why = Reason(Code.MALFORMED, {"where": "cross-reference"})
+    return raw_signatures(file.data, file.limits, why, start=start, known=_spans(found))
 
 
 def _worst(one: Found) -> Integrity:

@@ -495,14 +495,21 @@ def test_an_unsigned_file_has_no_signature(plain: bytes, context: Context) -> No
     assert [reason.code for reason in report.reasons] == [Code.NO_SIGNATURE]
 
 
+def grown(data: bytes, times: int) -> bytes:
+    """Return a file with many updates."""
+    for _ in range(times):
+        data = update(data, {90: b"(x)"})
+    return data
+
+
 @pytest.mark.parametrize(
     ("data", "code"),
     [
         (b"", Code.UNSUPPORTED_FORMAT),
         (b"Van ban", Code.UNSUPPORTED_FORMAT),
-        (simple()[:200], Code.UNREADABLE),
+        (b"%PDF-1.7\n1 0 obj\n(Van ban", Code.UNREADABLE),
         (simple().replace(b"/Root 1 0 R", b"/Root 1 0 R /Encrypt << /Filter /Standard >>"), Code.ENCRYPTED),
-        (simple() + b"startxref\n" * 300, Code.LIMIT_EXCEEDED),
+        (grown(simple(), 101), Code.LIMIT_EXCEEDED),
     ],
 )
 def test_what_cannot_be_read_is_said(data: bytes, code: Code, context: Context) -> None:
