@@ -10,7 +10,7 @@ forget a revocation soon after that end (RFC 5280 3.3).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -123,13 +123,35 @@ def is_spoken_of(certificate: Certificate, issuer: Certificate, sources: Sources
 
     An issuer that publishes answers is asked for one, even if the certificate names no address.
     """
-    key = x509ext.key_identifier_of(issuer)
     for listed in filter(None, map(crls.read, sources.crls)):
-        told_apart = key is not None and listed.authority_key is not None
-        if listed.authority_key == key if told_apart else listed.issuer.key == certificate.issuer.key:
+        if _is_of_issuer(listed, issuer, sources):
             return True
     statements = (one for data in sources.ocsps if (found := ocsps.read(data)) for one in found.statements)
     return any(one.is_about(certificate, issuer) for one in statements)
+
+
+def _is_of_issuer(listed: RevocationList, issuer: Certificate, sources: Sources) -> bool:
+    """Tell whether a list names the issuer's key, or its name and a key that is certified under this name."""
+    named, key = listed.authority_key, x509ext.key_identifier_of(issuer)
+    same_name = listed.issuer.key == issuer.subject.key
+    if named is None or key is None or named == key:
+        return same_name or (named is not None and named == key)
+    return same_name and any(
+        paths.find_paths(one.encoded, (sources.anchor,), sources.pool).paths
+        for one in _named_in(sources.pool, listed)
+        if x509ext.key_identifier_of(one) == named
+    )
+
+
+def _named_in(pool: Iterable[bytes], listed: RevocationList) -> Iterator[Certificate]:
+    """Yield the certificates of a list's issuer in a fixed order."""
+    for encoded in sorted(set(pool)):
+        try:
+            candidate = read(encoded)
+        except ValueError:
+            continue
+        if candidate.subject.key == listed.issuer.key:
+            yield candidate
 
 
 # --- revocation lists ------------------------------------------------------------------------------------------------
@@ -192,13 +214,7 @@ def _list_signers(listed: RevocationList, asked: _Asked) -> Iterator[Certificate
     """Yield the certificates of a list's issuer: the certificate's own issuer first, others in a fixed order."""
     if asked.issuer.subject.key == listed.issuer.key:
         yield asked.issuer
-    for encoded in sorted({asked.sources.anchor, *asked.sources.pool} - {asked.issuer.encoded}):
-        try:
-            candidate = read(encoded)
-        except ValueError:
-            continue
-        if candidate.subject.key == listed.issuer.key:
-            yield candidate
+    yield from _named_in({asked.sources.anchor, *asked.sources.pool} - {asked.issuer.encoded}, listed)
 
 
 def _is_signed_by(listed: RevocationList, key: bytes) -> bool:
