@@ -1,67 +1,93 @@
 """See what is signed: what signatures cover, and the ways to be misled about it (signing.md 5.5, W1 to W4, W8).
 
-Runs after the mathematics of all signatures, because an element counts as covered by any intact one.
+Runs after the mathematics of all signatures, because an element counts as covered by any intact one. The rules are read
+so that a copy that can be mistaken for the signed part is broken, and a file that merely repeats names is not:
+
+W1: two elements with one ID value, referenced or not.
+W2: a reference into another signature, unless it counter-signs that one's value or is made inside of it; or into a
+``ds:Object`` that stands in no signature and that none covers.
+W3: *twin* is an element that no intact signature covers and that bears the name of an element **a reference points at**
+(or of the content of a ``ds:Object`` it points at), wherever it stands: a reader that looks for the name may take it.
+Names of elements further inside are no sign by themselves, for parts of an invoice share them; they count only
+**inside a signature**, where references leave content out and no honest content of that name can stand.
+W4: a signature over data in one of its objects has another object with data that no intact signature covers.
+Qualifying properties are no data; signature properties are, once the signature covers some of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from lxml import etree
 
-from signer.report import Code, Covers, Reason
+from signer.report import Code, Covers, Crypto, Reason
 from signer.xml.document import SIGNATURE, Document, NodeSet
 from signer.xml.dsig import DS
-from signer.xml.examine import Examined
-from signer.xml.xades import XADES
+from signer.xml.examine import BROKEN, Examined
+from signer.xml.regions import Coverage
 
-_OBJECT = f"{{{DS}}}Object"
-_QUALIFYING = f"{{{XADES}}}QualifyingProperties"
+ETSI = "{http://uri.etsi.org/01903/"
+_OBJECT, _VALUE = f"{{{DS}}}Object", f"{{{DS}}}SignatureValue"
+_PROPERTIES = f"{{{DS}}}SignatureProperties"
+_ABOUT_ITSELF = frozenset({f"{{{DS}}}KeyInfo", _PROPERTIES, f"{{{DS}}}SignatureProperty"})
+
+
+@dataclass(frozen=True)
+class _Loose:
+    """First element of each name that no intact signature covers: anywhere, and inside a signature."""
+
+    coverage: Coverage
+    anywhere: dict[str, etree._Element]
+    hidden: dict[str, etree._Element]
 
 
 def wrapping(examined: Sequence[Examined], document: Document) -> tuple[Examined, ...]:
     """Return the signatures with what is misleading about their coverage added to their reasons."""
-    covered = covered_elements([region for one in examined if one.is_intact for region in one.regions], document)
+    loose = _loose(examined, document)
     twice = document.duplicate_id()
     result = []
     for one in examined:
         reasons: list[Reason] = []
         if twice is not None:
             reasons += [Reason(Code.FORMAT_FAILURE), Reason(Code.DUPLICATE_ID, {"id": twice})]
-        path = _misplaced(one, document) or _fake_object(one) or _twin(one, document, covered)
+        path = _misplaced(one, document, loose) or _fake_object(one, document, loose) or _twin(one, document, loose)
         if path is not None:
             reasons += [Reason(Code.FORMAT_FAILURE), Reason(Code.XML_WRAPPING, {"path": path})]
         if one.is_intact and _covers_no_content(one):
             reasons += [Reason(Code.FORMAT_FAILURE), Reason(Code.CONTENT_NOT_SIGNED, {"name": "/"})]
-        if one.counters is not None and not _is_counter_signature(one):
+        if one.counters is not None and not _counter_signs(one):
             reasons += [Reason(Code.FORMAT_FAILURE), Reason(Code.COUNTER_SIGNATURE_BROKEN)]
         result.append(one.with_reasons(reasons))
     return tuple(result)
 
 
-def covered_elements(regions: Sequence[NodeSet], document: Document) -> set[etree._Element]:
-    """Return every element that one of the regions covers."""
-    covered: set[etree._Element] = set()
-    for region in dict.fromkeys(regions):
-        stack = [region.apex if region.apex is not None else document.root]
-        while stack:
-            element = stack.pop()
-            if element in region.omit:
-                continue
-            covered.add(element)
-            stack.extend(element.iterchildren(etree.Element))
-    return covered
+def _loose(examined: Sequence[Examined], document: Document) -> _Loose:
+    coverage = Coverage([region for one in examined if one.is_intact for region in one.regions], document)
+    anywhere: dict[str, etree._Element] = {}
+    hidden: dict[str, etree._Element] = {}
+    if not any(one.is_intact for one in examined):
+        return _Loose(coverage, anywhere, hidden)
+    texts = {one.text for signature in examined if signature.is_intact for one in signature.references}
+    for element in coverage.uncovered():
+        tag = str(element.tag)
+        if _is_ours(tag) or element in texts or (tag in anywhere and tag in hidden):
+            continue
+        anywhere.setdefault(tag, element)
+        if tag not in hidden and next(element.iterancestors(SIGNATURE), None) is not None:
+            hidden[tag] = element
+    return _Loose(coverage, anywhere, hidden)
 
 
-def _misplaced(one: Examined, document: Document) -> str | None:
+def _misplaced(one: Examined, document: Document, loose: _Loose) -> str | None:
     """W2: a target inside a signature that does not hold this one, or in a ds:Object of none."""
     for region in one.regions:
-        if region.apex is None:
+        if region.apex is None or _is_value_of_another(region.apex):
             continue
         for ancestor in region.apex.iterancestors(SIGNATURE, _OBJECT):
             if ancestor.tag == _OBJECT:
                 parent = ancestor.getparent()
-                stray = parent is None or parent.tag != SIGNATURE
+                stray = (parent is None or parent.tag != SIGNATURE) and not loose.coverage.covers(ancestor)
             else:
                 stray = ancestor is not one.element and ancestor not in one.element.iterancestors()
             if stray:
@@ -69,81 +95,143 @@ def _misplaced(one: Examined, document: Document) -> str | None:
     return None
 
 
-def _fake_object(one: Examined) -> str | None:
-    """W4: a signature over one of its objects leaves no other content in its objects uncovered."""
+def _is_value_of_another(element: etree._Element) -> bool:
+    parent = element.getparent()
+    return element.tag == _VALUE and parent is not None and parent.tag == SIGNATURE
+
+
+def _fake_object(one: Examined, document: Document, loose: _Loose) -> str | None:
+    """W4: a signature over data in one of its objects leaves no other data in its objects uncovered."""
     own = one.element.findall(_OBJECT)
-    targets = {region.apex for region in one.regions}
-    signed = [o for o in own if o in targets or any(e in targets and e.getparent() is o for e in o if not _is_props(e))]
-    if not signed:
-        return None
+    targets = _targets(one)
+    is_over_data = any(_holds_signed_data(holder, targets) for holder in own)
+    is_over_properties = any(target.tag == _PROPERTIES for target in targets)
     for holder in own:
-        loose = [e for e in holder.iterchildren(etree.Element) if e not in targets and not _is_props(e)]
-        texts = [holder.text or "", *(e.tail or "" for e in holder)]
-        if holder not in targets and (loose or any(text.strip() for text in texts)):
-            return f"Object[{own.index(holder) + 1}]"
-    return None
-
-
-def _is_props(element: etree._Element) -> bool:
-    return element.tag == _QUALIFYING
-
-
-def _twin(one: Examined, document: Document, covered: set[etree._Element]) -> str | None:
-    """W3: an element of the same name as a covered one, that no intact signature covers.
-
-    Anywhere in the file if the name is that of a target; inside a signature, where references leave content out, if it
-    is that of anything covered. Elsewhere names recur in good files, as in an invoice signed by its parts.
-    """
-    targets = {region.apex if region.apex is not None else document.root for region in one.regions}
-    heads = [*targets, *(child for t in targets if t.tag == _OBJECT for child in t.iterchildren(etree.Element))]
-    names = {str(e.tag) for e in heads if not _is_ours(e)}
-    if not names or not one.is_intact:
-        return None
-    inner = {str(e.tag) for e in covered_elements(one.regions, document) if not _is_ours(e)}
-    for element in document.root.iter(etree.Element):
-        if element in covered or element in targets or element.tag not in inner:
+        if holder in targets:
             continue
-        if element.tag in names or next(element.iterancestors(SIGNATURE), None) is not None:
-            return document.path(element)
+        for child in holder.iterchildren(etree.Element):
+            is_property = child.tag == _PROPERTIES
+            applies = is_over_properties if is_property else is_over_data
+            if applies and not _is_qualifying(child) and _has_loose_data(child, targets, loose.coverage):
+                return document.path(child)
+        if is_over_data and _own_text(holder).strip():
+            return document.path(holder)
     return None
 
 
-def _is_ours(element: etree._Element) -> bool:
-    return str(element.tag).startswith((f"{{{DS}}}", f"{{{XADES}}}"))
+def _targets(one: Examined) -> set[etree._Element]:
+    """Return the elements that references which hold point at, as nodes or as text alone."""
+    found = {region.apex for region in one.regions if region.apex is not None}
+    return found | {r.text for r in one.references if r.holds and r.text is not None and len(r.text) == 0}
+
+
+def _holds_signed_data(holder: etree._Element, targets: set[etree._Element]) -> bool:
+    if holder in targets:
+        return _has_data(holder)
+    return any(
+        holder in target.iterancestors() and not _is_qualifying(target) and target.tag not in _ABOUT_ITSELF
+        for target in targets
+    )
+
+
+def _has_data(holder: etree._Element) -> bool:
+    children = list(holder.iterchildren(etree.Element))
+    return bool(_own_text(holder).strip()) or any(not _is_qualifying(e) and e.tag != _PROPERTIES for e in children)
+
+
+def _has_loose_data(top: etree._Element, targets: set[etree._Element], coverage: Coverage) -> bool:
+    """Tell whether something below that carries data (text, or an element with nothing in it) is not covered."""
+    for element in top.iter(etree.Element):
+        carries = next(element.iterchildren(etree.Element), None) is None or _own_text(element).strip()
+        if carries and element not in targets and not coverage.covers(element):
+            return True
+    return False
+
+
+def _own_text(element: etree._Element) -> str:
+    return "".join((element.text or "", *(child.tail or "" for child in element)))
+
+
+def _is_qualifying(element: etree._Element) -> bool:
+    return str(element.tag).startswith(ETSI)
+
+
+def _twin(one: Examined, document: Document, loose: _Loose) -> str | None:
+    """W3, as the module says."""
+    if not one.is_intact:
+        return None
+    heads = [region.apex if region.apex is not None else document.root for region in one.regions]
+    heads += [child for head in heads if head.tag == _OBJECT for child in head.iterchildren(etree.Element)]
+    for name in {str(head.tag) for head in heads if not _is_ours(str(head.tag))}:
+        if name in loose.anywhere and loose.anywhere[name] not in heads:
+            return document.path(loose.anywhere[name])
+    if heads and loose.hidden:
+        own = Coverage(one.regions, document)
+        for name, element in loose.hidden.items():
+            if any(own.covers(e) for head in dict.fromkeys(heads) for e in head.iter(name)):
+                return document.path(element)
+    return None
+
+
+def _is_ours(tag: str) -> bool:
+    return tag.startswith((f"{{{DS}}}", ETSI))
 
 
 def _covers_no_content(one: Examined) -> bool:
     """Tell whether a signature is over its own parts alone; content beside it only looks signed."""
     if one.counters is not None:
         return False
-    apexes = [r.target.apex if r.target is not None else None for r in one.references]
-    return all(apex is not None and apex.tag != _OBJECT and _is_ours(apex) for apex in apexes)
+    for reference in one.references:
+        target = reference.target
+        if reference.external is not None or reference.text is not None:
+            return False
+        if target is not None and (target.apex is None or not _is_about(target.apex, one.element)):
+            return False
+    return True
 
 
-def _is_counter_signature(one: Examined) -> bool:
-    """W8: over the SignatureValue of the signature it stands in, and holding."""
-    value = one.counters.find(f"{{{DS}}}SignatureValue") if one.counters is not None else None
-    return one.is_intact and value is not None and any(region.apex is value for region in one.regions)
+def _is_about(apex: etree._Element, signature: etree._Element) -> bool:
+    """Tell whether an element is a part of the signature that says something about the signature itself."""
+    if signature not in apex.iterancestors():
+        return False
+    is_empty_object = apex.tag == _OBJECT and not _has_data(apex)
+    return apex.tag in _ABOUT_ITSELF or _is_qualifying(apex) or is_empty_object
+
+
+def _counter_signs(one: Examined) -> bool:
+    """W8: over the SignatureValue of the signature it stands in, and not broken."""
+    value = one.counters.find(_VALUE) if one.counters is not None else None
+    if one.crypto is Crypto.BAD or {reason.code for reason in one.reasons} & BROKEN:
+        return False
+    return value is not None and any(r.target is not None and r.target.apex is value for r in one.references)
 
 
 def extent(one: Examined, document: Document) -> tuple[Covers, tuple[str, ...]]:
     """Return how much of the file a signature covers, and the paths of what it covers (external names included)."""
-    regions = [r for r in one.regions if r.apex is None or r.apex.tag != f"{{{XADES}}}SignedProperties"]
-    paths = [document.path(r.apex if r.apex is not None else document.root) for r in regions]
+    regions = [r for r in one.regions if r.apex is None or not _is_about(r.apex, one.element)]
+    elements = [r.apex if r.apex is not None else document.root for r in regions]
+    elements += [r.text for r in one.references if r.holds and r.text is not None]
+    paths = [document.path(element) for element in elements]
     external = [r.external for r in one.references if r.holds and r.external is not None]
-    whole = any(
-        (r.apex is None or r.apex is document.root) and all(o.tag == SIGNATURE for o in r.omit) for r in regions
-    )
+    whole = any(_is_whole(region, document) for region in regions)
     if document.root is one.element:  # the file is the signature: enveloping, or detached over what was given
-        whole = _covers_its_objects(one, has_external=bool(external))
+        whole = _covers_its_objects(one, document, has_external=bool(external))
     return (Covers.WHOLE if whole else Covers.PARTIAL), tuple(dict.fromkeys((*paths, *external)))
 
 
-def _covers_its_objects(one: Examined, *, has_external: bool) -> bool:
-    """Tell whether a signature that is the whole file covers all content in it, or external content beside none."""
-    targets = {region.apex for region in one.regions}
-    contents = [child for holder in one.element.findall(_OBJECT) for child in holder.iterchildren(etree.Element)]
-    loose = [e for e in contents if not _is_props(e) and e not in targets and e.getparent() not in targets]
-    texts = [o for o in one.element.findall(_OBJECT) if o not in targets and (o.text or "").strip()]
-    own = any(target is not None and target.tag == _OBJECT for target in targets) or any(e in targets for e in contents)
-    return not loose and not texts and (own or has_external)
+def _is_whole(region: NodeSet, document: Document) -> bool:
+    is_document = region.apex is None or region.apex is document.root
+    return is_document and all(o.tag == SIGNATURE for o in region.omit)
+
+
+def _covers_its_objects(one: Examined, document: Document, *, has_external: bool) -> bool:
+    """Tell whether a signature that is the whole file covers all data in it, or external content beside none."""
+    own, targets = one.element.findall(_OBJECT), _targets(one)
+    coverage = Coverage(one.regions, document)
+    for holder in own:
+        if holder in targets:
+            continue
+        children = [e for e in holder.iterchildren(etree.Element) if not _is_qualifying(e)]
+        if _own_text(holder).strip() or any(_has_loose_data(e, targets, coverage) for e in children):
+            return False
+    return has_external or any(_holds_signed_data(holder, targets) for holder in own)
