@@ -29,6 +29,8 @@ PIECES = 1024
 """Parts joined before they are handed out."""
 LONG_TEXT = 1 << 16
 """Texts from this length on are handed out at once."""
+STARTS_MAX, BOUND_MAX = 1000, 64
+"""Start tags remembered, and namespaces in scope up to which they are."""
 TAG_SIZE = 64
 """What is assumed of the length of a tag that declares nothing."""
 
@@ -99,18 +101,23 @@ def digest(pieces: Iterable[bytes], algorithm: str = "sha256") -> bytes:
 
 Rendered = dict[str, str]
 Name = tuple[str, str, str]  # namespace, local name, name as written
-Attribute = tuple[str, str, str, str]  # namespace, local name, name as written, value
+Attribute = tuple[str, str, str, str, int]  # namespace, local name, name as written, value, place in the element
+Items = list[tuple[str, str]]
 Tag = tuple[str, str, str, str]  # start without its bracket, end, prefix, namespace
 
 
-class _Scope:
-    """The namespaces in scope at an element, and the attribute names whose prefix is known for certain there."""
+class _State:
+    """What is in scope at an element, and what has been rendered around it.
 
-    __slots__ = ("bound", "names")
+    ``names`` are the attribute names whose prefix is known for certain here, ``known`` what start tags came out as.
+    """
 
-    def __init__(self, bound: Rendered) -> None:
-        self.bound = bound
+    __slots__ = ("bound", "known", "names", "rendered")
+
+    def __init__(self, bound: Rendered, rendered: Rendered) -> None:
+        self.bound, self.rendered = bound, rendered
         self.names: dict[str, Name | None] = {}
+        self.known: dict[tuple[object, ...], Start] = {}
 
     def name(self, name: str) -> Name | None:
         """Return an attribute's name as written; ``None`` where two prefixes are bound to its namespace."""
@@ -122,13 +129,17 @@ class _Scope:
         return self.names[name]
 
 
+Start = tuple[str, _State, tuple[tuple[int, str], ...]]
+"""A start tag behind its name: declarations, the state from there on, and attributes by place and written name."""
+
+
 class _Writer:
-    """One canonicalisation. ``scope`` and ``rendered`` are those at the element the walk is in."""
+    """One canonicalisation. ``state`` is that at the element the walk is in."""
 
     def __init__(self, form: Form, omit: Collection[etree._Element], runs: Mapping[str, bytes] | None) -> None:
         self.form, self.omit, self.runs = form, frozenset(omit), runs
         self.tags: dict[tuple[str, str | None], Tag] = {}
-        self.scope, self.rendered = _Scope({}), Rendered()
+        self.state, self.remembered = _State({}, {}), 0
 
     def element(self, apex: etree._Element) -> Iterator[bytes]:
         """Walk the tree once, handing out what has been written whenever it is enough."""
@@ -151,22 +162,24 @@ class _Writer:
     def _walk(self, apex: etree._Element, add: Callable[[str], None]) -> Iterator[str]:
         """Add tags and the like as they come; yield each text, which the caller writes, and now and then ``""``."""
         omit, tags, simple = self.omit, self.tags, not self.form.prefixes
-        frames: list[tuple[str, _Scope, Rendered]] = []
+        frames: list[tuple[str, _State]] = []
         own: Rendered = {}  # what the coming element declares
         waiting = 0  # about how many characters were added since something was yielded for their sake
         walker = etree.iterwalk(apex, events=("start", "end", "start-ns", "comment", "pi"))
         for event, node in cast("Iterator[tuple[str, etree._Element]]", walker):
             if event == "start":
-                rendered = self.rendered
                 if omit and node in omit:
                     walker.skip_subtree()
-                    frames.append(("", self.scope, rendered))
+                    frames.append(("", self.state))
                     own = {}
                     continue
                 start, end, prefix, uri = tags.get((node.tag, node.prefix)) or self._tag(node)  # type: ignore[arg-type]  # names of elements are texts
-                frames.append((end, self.scope, rendered))
+                frames.append((end, self.state))
                 items = node.items()
-                if own or not simple or node is apex or rendered.get(prefix, "") != uri:
+                if node is apex:
+                    start += self._first(node, items)
+                    own = {}
+                elif own or not simple or self.state.rendered.get(prefix, "") != uri:
                     start += self._start(node, items, own)
                     own = {}
                     waiting += len(start)
@@ -175,7 +188,7 @@ class _Writer:
                 add(start + ">")
                 text = node.text
             elif event == "end":
-                end, self.scope, self.rendered = frames.pop()
+                end, self.state = frames.pop()
                 add(end)
                 text = node.tail if frames else None
             elif event == "start-ns":
@@ -192,25 +205,46 @@ class _Writer:
             if text:
                 yield text
 
-    def _start(self, node: etree._Element, items: list[tuple[str, str]], own: Rendered) -> str:
+    def _first(self, apex: etree._Element, items: Items) -> str:
+        """Return what stands behind the name in the first start tag: it answers for what its ancestors declare."""
+        bound = _in_scope(apex)
+        self.state = _State(bound, {})
+        attributes = self._attributes(apex, items)
+        if not self.form.exclusive:
+            attributes = self._inherited(apex, attributes)
+        wanted = self._in_sight(apex, attributes) if self.form.exclusive else bound
+        declared = {p: u for p, u in wanted.items() if u}
+        self.state = _State(bound, declared)
+        return _declarations(declared) + "".join([f' {name}="{_value(value)}"' for _, _, name, value, _ in attributes])
+
+    def _start(self, node: etree._Element, items: Items, own: Rendered) -> str:
         """Return what stands behind the name in a start tag; from here on its declarations are in scope."""
-        is_first = not self.scope.bound
-        if is_first:
-            self.scope = _Scope(_in_scope(node))
-        elif own:
-            self.scope = _Scope({**self.scope.bound, **own})
-        attributes = self._attributes(node, items)
-        if self.form.exclusive:
-            wanted = self._in_sight(node, attributes)
-        else:
-            wanted = self.scope.bound if is_first else own
-            attributes = self._inherited(node, attributes) if is_first else attributes
-        rendered = self.rendered
-        declared = {p: u for p, u in wanted.items() if rendered.get(p, "") != u and p != "xml"}
+        before = self.state
+        key = (node.tag, node.prefix, *[name for name, _ in items], *own.items())
+        found = before.known.get(key)
+        if found is None:
+            found = self._new_start(node, items, own)
+        declarations, self.state, order = found
+        return declarations + "".join([f' {name}="{_value(items[place][1])}"' for place, name in order])
+
+    def _new_start(self, node: etree._Element, items: Items, own: Rendered) -> Start:
+        before = self.state
+        if own:
+            self.state = _State({**before.bound, **own}, before.rendered)
+        attributes, rendered = self._attributes(node, items), before.rendered
+        wanted = self._in_sight(node, attributes) if self.form.exclusive else own
+        declared = {p: u for p, u in wanted.items() if rendered.get(p, "") != u}
         if declared:
-            self.rendered = {**rendered, **declared}
-        texts = [_declaration(p, declared[p]) for p in sorted(declared)]
-        return "".join((*texts, *[f' {name}="{_quoted(value)}"' for _, _, name, value in attributes]))
+            names = self.state.names
+            self.state = _State(self.state.bound, {**rendered, **declared})
+            self.state.names = names
+        found = (_declarations(declared), self.state, tuple((place, name) for _, _, name, _, place in attributes))
+        certain = all(self.state.name(name) for name, _ in items if name.startswith("{"))
+        if certain and self.remembered < STARTS_MAX and len(before.bound) <= BOUND_MAX:
+            key = (node.tag, node.prefix, *[name for name, _ in items], *own.items())
+            before.known[key] = found
+            self.remembered += 1
+        return found
 
     def outside(self, node: etree._Element) -> str:
         """Return an instruction or, if asked for, a comment; nothing for anything else."""
@@ -232,29 +266,29 @@ class _Writer:
         self.tags[name, prefix] = found = (f"<{qualified}", f"</{qualified}>", prefix or "", uri)
         return found
 
-    def _attributes(self, node: etree._Element, items: list[tuple[str, str]]) -> list[Attribute]:
+    def _attributes(self, node: etree._Element, items: Items) -> list[Attribute]:
         """Return the attributes in canonical order, by namespace and then by local name."""
         found: list[Attribute] = []
-        for position, (name, value) in enumerate(items, start=1):
+        for place, (name, value) in enumerate(items):
             if name.startswith("{"):
-                named = self.scope.name(name)
+                named = self.state.name(name)
                 if named is None:  # lxml gives no prefix of attributes, and two prefixes may name one namespace
                     uri, _, local = name[1:].partition("}")
-                    named = (uri, local, str(node.xpath(f"name(@*[{position}])")))
-                found.append((*named, value))
+                    named = (uri, local, str(node.xpath(f"name(@*[{place + 1}])")))
+                found.append((*named, value, place))
             else:
-                found.append(("", name, name, value))
-        if len(found) > 1:
-            found.sort()
-        return found
+                found.append(("", name, name, value, place))
+        return sorted(found) if len(found) > 1 else found
 
     def _in_sight(self, node: etree._Element, attributes: list[Attribute]) -> Rendered:
         """Return the namespaces that the exclusive form renders: those in sight, and those of the PrefixList."""
         _, _, prefix, uri = self.tags[str(node.tag), node.prefix]
-        bound = self.scope.bound
-        wanted = {prefix: uri, **{p: bound[p] for p in self.form.prefixes if p in bound}}
-        for namespace, _, name, _ in attributes:
-            if namespace:
+        bound = self.state.bound
+        wanted = {p: bound[p] for p in self.form.prefixes if p in bound}
+        if uri != XML:
+            wanted[prefix] = uri
+        for namespace, _, name, _, _ in attributes:
+            if namespace and namespace != XML:
                 wanted[name.partition(":")[0]] = namespace
         return wanted
 
@@ -263,7 +297,7 @@ class _Writer:
 
         1.0 gives it all of them. 1.1 (2.4) gives ``xml:lang`` and ``xml:space``, and joins the values of ``xml:base``.
         """
-        own = {local: value for uri, local, _, value in attributes if uri == XML}
+        own = {local: value for uri, local, _, value, _ in attributes if uri == XML}
         found, bases = dict(own), []
         for ancestor in apex.iterancestors():
             for name, value in ancestor.items():
@@ -279,7 +313,7 @@ class _Writer:
             if not found["base"]:
                 del found["base"]
         others = [attribute for attribute in attributes if attribute[0] != XML]
-        return sorted([*others, *((XML, local, f"xml:{local}", value) for local, value in found.items())])
+        return sorted([*others, *((XML, local, f"xml:{local}", value, 0) for local, value in found.items())])
 
 
 def _in_scope(node: etree._Element) -> Rendered:
@@ -289,22 +323,26 @@ def _in_scope(node: etree._Element) -> Rendered:
     return found
 
 
-def _plain(items: list[tuple[str, str]]) -> str:
+def _plain(items: Items) -> str:
     """Return attributes without namespaces, in canonical order; nothing if one has a namespace."""
-    if len(items) > 1:
-        items.sort()  # the names of those with a namespace begin with a brace, which no other name does
-    text = ""
-    for name, value in items:
+    for name, _ in items:
         if name[0] == "{":
             return ""
-        if "&" in value or "<" in value or '"' in value or not value.isprintable():
-            value = _quoted(value)
-        text += f' {name}="{value}"'
-    return text
+    if len(items) > 1:
+        items.sort()
+    return "".join([f' {name}="{_value(value)}"' for name, value in items])
 
 
-def _declaration(prefix: str, uri: str) -> str:
-    return f' xmlns:{prefix}="{_quoted(uri)}"' if prefix else f' xmlns="{_quoted(uri)}"'
+def _declarations(declared: Rendered) -> str:
+    return "".join(
+        [f' xmlns:{p}="{_quoted(declared[p])}"' if p else f' xmlns="{_quoted(declared[p])}"' for p in sorted(declared)]
+    )
+
+
+def _value(text: str) -> str:
+    if text.isalnum():
+        return text
+    return _quoted(text) if "&" in text or "<" in text or '"' in text or not text.isprintable() else text
 
 
 def _escaped(text: str) -> str:
