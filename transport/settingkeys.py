@@ -171,6 +171,14 @@ SETTINGS: tuple[Setting, ...] = (
         "whether certificate status may be fetched",
     ),
     Setting(
+        "verify.algorithms",
+        None,
+        text,
+        "tệp TOML thay cho bảng thuật toán kèm theo",
+        "TOML file instead of the algorithm table that ships",
+        '"/etc/edoc/algorithms.toml"',
+    ),
+    Setting(
         "network.private",
         (),
         networks,

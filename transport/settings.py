@@ -119,6 +119,12 @@ class Settings:
         return self._text("verify.network")
 
     @property
+    def verify_algorithms(self) -> str | None:
+        """Path of an algorithm table to use instead of the one that ships, or ``None`` (signing.md 1.4)."""
+        value = self.values["verify.algorithms"]
+        return None if value is None else str(value)
+
+    @property
     def network_private(self) -> tuple[str, ...]:
         """Private address ranges that may be reached, in CIDR form."""
         value = self.values["network.private"]

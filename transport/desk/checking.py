@@ -17,7 +17,7 @@ from signer.errors import SignerError
 from signer.inspect import recognise
 from signer.report import Code, Indication, Need, Reason, Report, SignatureReport, Verdict
 from transport.desk import trusting
-from transport.desk.files import Source, opened
+from transport.desk.files import Source, opened, read_input
 from transport.errors import TransportError
 from transport.judging.combining import worst
 from transport.judging.files import Judging
@@ -26,9 +26,12 @@ from transport.present.verify import AnchorShown, Checked, Judgement
 
 if TYPE_CHECKING:
     from edoc.agencies import Directory
+    from signer.algorithms import AlgorithmTable
     from signer.trust import Context, Limits, TrustStore
     from transport.desk.console import Console
+    from transport.settings import Settings
 
+POLICIES = ("strict", "interop", "integrity-only")
 ROUNDS = 3
 """How often status answers are fetched for one file: the answers' own signers may need some too."""
 
@@ -39,7 +42,7 @@ class Request:
 
     files: tuple[str, ...]
     at: datetime
-    policy: str = "interop"
+    policy: str | None = None  # None: as the settings say
     trust: tuple[str, ...] = ()
     trust_tsa: tuple[str, ...] = ()
     chain: tuple[str, ...] = ()
@@ -48,7 +51,7 @@ class Request:
     public_keys: tuple[str, ...] = ()
     agency: str | None = None
     require: str | None = None
-    online: bool = False
+    online: bool | None = None  # None: as the settings say
     jobs: int = 1
 
 
@@ -59,6 +62,7 @@ def check(console: Console, request: Request, *, generated_at: datetime) -> tupl
         CommandError: trust or options cannot be used; then no file is judged.
     """
     judging, how = prepared(console, request, generated_at=generated_at)
+    request = replace(request, online=how.network == "online")
     if request.jobs > 1 and len(request.files) > 1:
         from transport.desk.batch import in_processes
 
@@ -81,28 +85,57 @@ def prepared(console: Console, request: Request, *, generated_at: datetime) -> t
         chain=request.chain,
         revocation=request.revocation,
     )
-    context = trusting.context_of(store, at=request.at, policy=request.policy)
+    settings = _settings(console)
+    context = trusting.context_of(store, at=request.at, policy=request.policy or settings.verify_policy)
+    limits = replace(context.limits, pdf_max_bytes=settings.limits["pdf_max_bytes"])
+    context = replace(context, limits=limits, algorithms=_algorithms(console, settings))
     given = giving.given(console, request.contents, request.public_keys)
     context = replace(context, contents=given.contents, public_keys=given.public_keys)
     directory = trusting.directory_of(console)
     if request.agency:
         _expected_agency(request, directory)
     keys = giving.log_keys(request.files, given, context=context)
-    return Judging(context, directory, keys), _judgement(request, context, generated_at)
+    online = settings.verify_network == "online" if request.online is None else request.online
+    return Judging(context, directory, keys), _judgement(context, generated_at, online=online)
 
 
-def _judgement(request: Request, context: Context, generated_at: datetime) -> Judgement:
+def _settings(console: Console) -> Settings:
+    """Return the settings of this call: they may name policy, network, limits and algorithm table (console.md 6)."""
+    from transport.settings import load
+
+    home = trusting.home_of(console)
+    return load(home=home, config=console.config, environ=console.environ, overrides={})
+
+
+def _algorithms(console: Console, settings: Settings) -> AlgorithmTable | None:
+    """Return the algorithm table of the settings, ``None`` for the one that ships.
+
+    Raises:
+        CommandError: the file is unreadable or no such table.
+    """
+    name = settings.verify_algorithms
+    if name is None:
+        return None
+    from signer.algorithms import load_table
+
+    try:
+        return load_table(read_input(name, console).decode("utf-8"))
+    except ValueError as error:
+        raise CommandError("EDOC-USE-050", path=name, detail=str(error)) from error
+
+
+def _judgement(context: Context, generated_at: datetime, *, online: bool) -> Judgement:
     from signer.algorithms import built_in
 
     store, table = context.trust, context.algorithms or built_in()
     return Judgement(
-        request.at,
+        context.at,
         generated_at,
-        request.policy,
+        context.policy.value,
         __version__,
         len({anchor.certificate for anchor in store.anchors}),
         store.fingerprint(),
-        "online" if request.online else "offline",
+        "online" if online else "offline",
         tuple(
             AnchorShown(anchor.certificate, tuple(sorted(purpose.value for purpose in anchor.purposes)))
             for anchor in store.anchors
@@ -115,7 +148,7 @@ def one(name: str, console: Console, judging: Judging, request: Request) -> Chec
     """Judge one file; whatever goes wrong with it is its own entry. A bug is exit 70 for this file, never a verdict."""
     try:
         with opened(name, console) as source:
-            report = judged_source(source, console, judging, online=request.online)
+            report = judged_source(source, console, judging, online=bool(request.online))
         report = _of_agency(report, request.agency, judging.directory)
     except (CommandError, SignerError, EdocError, TransportError) as error:
         return Checked(name, None, fault(error, console.lang, path=name))
@@ -197,10 +230,8 @@ def _fetched(console: Console, needs: tuple[Need, ...]) -> TrustStore:
     """Fetch status answers for this call (``--online``); they are kept in memory only."""
     from transport.http.addresses import Reach
     from transport.http.pki import fetch_status
-    from transport.settings import load
 
-    home = trusting.home_of(console)
-    settings = load(home=home, config=console.config, environ=console.environ, overrides={})
+    settings = _settings(console)
     return fetch_status(needs, reach=Reach.of(settings.network_private, demo=settings.demo))
 
 

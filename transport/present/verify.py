@@ -216,13 +216,7 @@ def _time(moment: datetime | None) -> str | None:
 
 def change_text(change: Change, lang: str) -> str:
     """Return a change in words."""
-    facts: Mapping[str, object] = {**change.facts, "revision": change.revision}
-    key = f"change.{change.kind}"
-    if not catalogue.has_word(key):
-        key = "change.other"
-    text = catalogue.word(key, lang, **facts)
-    where = change.facts.get("page")
-    return catalogue.word("change.on_page", lang, page=where, text=text) if where else text
+    return catalogue.change(change.kind, {**change.facts, "revision": change.revision}, lang)
 
 
 def _change(change: Change, lang: str) -> dict[str, object]:

@@ -20,6 +20,9 @@ from transport.present.text import VIETNAM, person_date, person_time
 AREAS = ("USE", "CFG", "KEY", "TRU", "PKI", "PDF", "XML", "SIG", "DOC", "EXC", "LED", "STO", "WEB", "INT")
 UNKNOWN_CODE = "EDOC-INT-002"
 
+_WORDS_OF_OURS = ("part", "where", "detail", "limit", "what")
+"""Facts of reasons that may hold a word of the program instead of a name from a file."""
+
 _FACT = re.compile(r"\{(\w+)\}")
 
 
@@ -92,7 +95,29 @@ def _words() -> dict[str, dict[str, str]]:
 def reason(code: str, facts: Mapping[str, object], lang: str) -> str:
     """Return the sentence of a reason or warning code (signing.md 8); an unknown code stands for itself."""
     texts = _reasons().get(code)
-    return fill(texts[lang], _with_moments(facts)) if texts else code
+    return fill(texts[lang], _in_words(_with_moments(facts), lang)) if texts else code
+
+
+def _in_words(facts: dict[str, object], lang: str) -> dict[str, object]:
+    """Put facts that are words of ours into the language: kinds of change, usual places and parts, limits."""
+    shown = dict(facts)
+    if isinstance(kind := facts.get("change"), str) and has_word(f"change.{kind}"):
+        shown["change"] = change(kind, facts, lang)
+    for name in _WORDS_OF_OURS:
+        if isinstance(value := facts.get(name), str) and has_word(f"fact.{value}"):
+            shown[name] = word(f"fact.{value}", lang)
+    return shown
+
+
+def change(kind: str, facts: Mapping[str, object], lang: str) -> str:
+    """Return a change after a signature in words: page, what, after which signature; a fact not known is left out."""
+    template = _words()[f"change.{kind}" if has_word(f"change.{kind}") else "change.other"][lang]
+    text = _FACT.sub(lambda match: f"«{_shown(facts[match[1]])}»" if facts.get(match[1]) else "", template)
+    text = " ".join(text.split())
+    if facts.get("page"):
+        text = word("change.on_page", lang, page=facts["page"], text=text)
+    after = facts.get("after")
+    return word("change.after", lang, text=text, after=after) if after and after != "0" else text
 
 
 def _with_moments(facts: Mapping[str, object]) -> dict[str, object]:
