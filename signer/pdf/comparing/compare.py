@@ -153,7 +153,7 @@ class _Comparison:
         suspect = [change for change in changes if not change.allowed]
         limit = next((result.limit for result in later if result.limit is not None), None)
         if suspect:
-            reasons = tuple(dict.fromkeys(map(_reason, suspect)))[:REASONS_MAX]
+            reasons = tuple(map(_reason, suspect[:REASONS_MAX]))
             return Later(
                 Integrity.BROKEN, LaterChanges.SUSPECT, changes, (Reason(Code.FORMAT_FAILURE), *reasons), warnings
             )

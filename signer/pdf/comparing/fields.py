@@ -30,6 +30,8 @@ _SIGNING = frozenset({"V", "AP", "AS", "MK", "F", "DA", "BS", "Border", "H", "C"
 _FILLING = frozenset({"V", "AP", "AS", "RV", "I", "TI"})
 _MOVING = frozenset({"V", "AS"})
 READ_ONLY = 1
+_CARD = 20_000.0
+"""Square units (25 cm²) that a place made for a signature may take on any page."""
 
 
 def compare_fields(step: Step, equal: Equality) -> None:
@@ -141,22 +143,22 @@ def _signature_field(step: Step, equal: Equality, pair: Pair, *, keys: set[str],
     if keys - _SIGNING:
         step.add("form-structure", Need.FORBIDDEN, field=pair.after, key=_named(keys - _SIGNING))
     elif signed:
-        _signed_now(step, pair.after)
+        _signed_now(step, pair.after, made=any(is_seen(step.before, one.entries) for one in pair.before.widgets))
     elif all(draws_nothing(step.after, widget.entries) for widget in pair.after.widgets):
         step.add("empty-field", Need.NO_LOCK, field=pair.after)
     else:
         step.add("overlay", Need.FORBIDDEN, field=pair.after)
 
 
-def _signed_now(step: Step, field: Field) -> None:
-    """A field is signed in this step; only an intact signature may paint."""
+def _signed_now(step: Step, field: Field, *, made: bool = False) -> None:
+    """A field is signed in this step; only an intact signature may paint. ``made`` says that it was there, empty."""
     seen = [widget for widget in field.widgets if widget.pages and is_seen(step.after, widget.entries)]
     value = step.after.dictionary(field.inherited.get("V"))
     painted = any(not draws_nothing(step.after, widget.entries) for widget in seen)
     stamp = step.signed.get(field.name)
     if not value:
         step.add("form-structure", Need.FORBIDDEN, field=field, key="V")
-    elif painted and (stamp is None or over_large(step.after, field) or _leaves(step, field)):
+    elif painted and (stamp is None or over_large(step.after, field, made=made) or _leaves(step, field)):
         step.add("overlay", Need.FORBIDDEN, field=field)
     elif stamp and not seen:
         step.add("timestamp", Need.NOTHING, field=field)
@@ -168,10 +170,17 @@ def _leaves(step: Step, field: Field) -> bool:
     return any(leaves_its_rectangle(step.after, widget.entries) for widget in field.widgets)
 
 
-def over_large(view: View, field: Field) -> bool:
-    """Say whether the widgets of a field together take more than a quarter of a page."""
-    areas = _areas(view, field)
-    return any(area > _size(view, page) / 4 for page, area in areas.items())
+def over_large(view: View, field: Field, *, made: bool = False) -> bool:
+    """Say whether the widgets of a field together take more than a quarter of a page.
+
+    On a page as small as a card, a place that was ``made`` for a signature before may take up to a half.
+    """
+    return any(area > _allowance(view, page, made=made) for page, area in _areas(view, field).items())
+
+
+def _allowance(view: View, page: int, *, made: bool) -> float:
+    size = _size(view, page)
+    return max(size / 4, min(size / 2, _CARD)) if made else size / 4
 
 
 def _areas(view: View, field: Field) -> dict[int, float]:

@@ -6,6 +6,7 @@ defaults filled in: a page that was written anew with the same meaning is no cha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from signer.pdf.comparing.equality import Equality
@@ -22,6 +23,11 @@ _TREE = _DONE | _INHERITED
 _KINDS = {"AA": "action", "AF": "attachment", "StructParents": "structure"}
 _DEVICE = frozenset({"DefaultGray", "DefaultRGB", "DefaultCMYK"})
 """Colour spaces that are used without being named."""
+
+
+_STRING = re.compile(rb"(\((?:[^()\\]|\\.)*\))", re.DOTALL)
+_UNSURE = re.compile(rb"[()%]|(?<![^\0\t\n\f\r ])ID(?![^\0\t\n\f\r ])")
+_SPACE = re.compile(rb"[\0\t\n\f\r ]+")
 
 
 def compare_pages(step: Step, equal: Equality) -> None:
@@ -88,7 +94,20 @@ def _same_content(step: Step, equal: Equality, one: Value, other: Value) -> bool
     ours, theirs = content_of(step.before, one), content_of(step.after, other)
     if ours is None or theirs is None:
         return False
-    return any(glue.join(ours).strip() == glue.join(theirs).strip() for glue in (b"\n", b" "))
+    one_way, other_way = b"\n".join(ours), b"\n".join(theirs)
+    return one_way == other_way or settled(one_way) == settled(other_way)
+
+
+def settled(data: bytes) -> bytes:
+    """Return content with one space where white space stands between operators, if that can be told for sure.
+
+    Strings stay as they are; with nested brackets, comments or pictures within content, so does everything.
+    """
+    parts = _STRING.split(data)
+    if any(_UNSURE.search(part) for part in parts[::2]):
+        return data
+    parts[::2] = [_SPACE.sub(b" ", part) for part in parts[::2]]
+    return b"".join(parts).strip(b" ")
 
 
 def content_of(view: View, value: Value) -> list[bytes] | None:

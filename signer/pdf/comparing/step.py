@@ -207,7 +207,7 @@ def _pair_listed(one: Annotations, before: Sequence[Value], after: Sequence[Valu
     held = {item for item in after if isinstance(item, Reference)}
     kept = {item for item in before if isinstance(item, Reference) and item in held}
     left: dict[object, deque[Value]] = {}
-    rest = [item for item in after if item not in kept] if kept else list(after)
+    rest = [item for item in after if not (isinstance(item, Reference) and item in kept)]
     for item in rest:
         left.setdefault(_likeness(step.after, item), deque()).append(item)
     paired: set[int] = set()

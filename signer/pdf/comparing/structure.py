@@ -104,7 +104,8 @@ class _Trees:
             if not entries or depth > DEPTH_MAX or (isinstance(value, Reference) and value in self._added):
                 return False
             if view.document.resolve(entries.get("Type")) == "OBJR":
-                if entries.get("Obj") not in self._widgets:
+                target = entries.get("Obj")
+                if not isinstance(target, Reference) or target not in self._widgets:
                     return False
                 shown = True
             elif not _is_element(view, entries):
@@ -141,7 +142,7 @@ class _Trees:
         found = self._plain(self._step.after, value)
         if isinstance(found, tuple):
             return all(self._is_added(item) for item in found if not isinstance(item, tuple))
-        return found is None or found in self._added
+        return found is None or (isinstance(value, Reference) and value in self._added)
 
     def _roles_kept(self, one: Value, other: Value) -> bool:
         """Old roles keep their meaning; new ones are for types no old element has."""
