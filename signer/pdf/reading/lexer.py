@@ -66,7 +66,7 @@ class Lexer:
 
     def header(self, offset: int) -> tuple[int, int, int] | None:
         """Return (number, generation, end) of the object header at or behind white space at an offset."""
-        match = _HEADER.match(self.data, offset)
+        match = _HEADER.match(self.data, offset) if 0 <= offset < len(self.data) else None
         return (int(match[1]), int(match[2]), match.end()) if match else None
 
     def value(self, offset: int, decrypt: Decrypt | None = None) -> tuple[Value, int]:
