@@ -9,7 +9,7 @@ pieces, so that hashing needs no second copy of a large attachment. One pass, no
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -25,14 +25,11 @@ XML = "http://www.w3.org/XML/1998/namespace"
 WORD_MAX = 80
 """Longest word that stands for a run cut out (``signer.safexml``)."""
 
-PIECES = 1024
-"""Parts joined before they are handed out."""
-LONG_TEXT = 1 << 16
-"""Texts from this length on are handed out at once."""
+PARTS, PARTS_SIZE = 1024, 1 << 16
+"""Parts, and characters in long ones, that are joined before they are handed out."""
+LONG_TEXT = 1 << 12
 STARTS_MAX, BOUND_MAX = 1000, 64
 """Start tags remembered, and namespaces in scope up to which they are."""
-TAG_SIZE = 64
-"""What is assumed of the length of a tag that declares nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,29 +139,17 @@ class _Writer:
         self.state, self.remembered = _State({}, {}), 0
 
     def element(self, apex: etree._Element) -> Iterator[bytes]:
-        """Walk the tree once, handing out what has been written whenever it is enough."""
-        parts: list[str] = []
-        for text in self._walk(apex, parts.append):
-            size = len(text)
-            if size > WORD_MAX or not self._is_word(text):
-                if "&" in text or "<" in text or ">" in text or "\r" in text:
-                    text = _escaped(text)
-                parts.append(text)
-                if 0 < size < LONG_TEXT and len(parts) < PIECES:
-                    continue
-                yield "".join(parts).encode("utf-8")
-            else:
-                yield "".join(parts).encode("utf-8")
-                yield (self.runs or {}).get(text) or _escaped(text).encode("utf-8")
-            parts.clear()
-        yield "".join(parts).encode("utf-8")
+        """Walk the tree once, handing out what has been written whenever it is enough.
 
-    def _walk(self, apex: etree._Element, add: Callable[[str], None]) -> Iterator[str]:
-        """Add tags and the like as they come; yield each text, which the caller writes, and now and then ``""``."""
-        omit, tags, simple = self.omit, self.tags, not self.form.prefixes
+        One loop, because this is where checking a signature spends its time.
+        """
+        omit, tags, simple, looks_for_words = self.omit, self.tags, not self.form.prefixes, self.runs != {}
+        parts: list[str] = []
+        add = parts.append
         frames: list[tuple[str, _State]] = []
         own: Rendered = {}  # what the coming element declares
-        waiting = 0  # about how many characters were added since something was yielded for their sake
+        long = 0  # characters in start tags that declare something
+        text: str | None
         walker = etree.iterwalk(apex, events=("start", "end", "start-ns", "comment", "pi"))
         for event, node in cast("Iterator[tuple[str, etree._Element]]", walker):
             if event == "start":
@@ -176,13 +161,10 @@ class _Writer:
                 start, end, prefix, uri = tags.get((node.tag, node.prefix)) or self._tag(node)  # type: ignore[arg-type]  # names of elements are texts
                 frames.append((end, self.state))
                 items = node.items()
-                if node is apex:
-                    start += self._first(node, items)
+                if own or not simple or node is apex or self.state.rendered.get(prefix, "") != uri:
+                    start += self._start(node, items, own) if node is not apex else self._first(node, items)
                     own = {}
-                elif own or not simple or self.state.rendered.get(prefix, "") != uri:
-                    start += self._start(node, items, own)
-                    own = {}
-                    waiting += len(start)
+                    long += len(start)
                 elif items:
                     start += _plain(items) or self._start(node, items, own)
                 add(start + ">")
@@ -198,12 +180,22 @@ class _Writer:
             else:
                 add(self.outside(node))
                 text = node.tail
-            waiting += TAG_SIZE
-            if waiting > LONG_TEXT:
-                waiting = 0
-                yield ""
             if text:
-                yield text
+                if "&" in text or "<" in text or ">" in text or "\r" in text:
+                    text = _escaped(text)
+                if looks_for_words and len(text) <= WORD_MAX and self._is_word(text):
+                    yield "".join(parts).encode("utf-8")
+                    parts.clear()
+                    yield (self.runs or {}).get(text) or text.encode("utf-8")
+                    continue
+                add(text)
+                if len(text) > LONG_TEXT:
+                    long = PARTS_SIZE
+            if len(parts) >= PARTS or long >= PARTS_SIZE:
+                yield "".join(parts).encode("utf-8")
+                parts.clear()
+                long = 0
+        yield "".join(parts).encode("utf-8")
 
     def _first(self, apex: etree._Element, items: Items) -> str:
         """Return what stands behind the name in the first start tag: it answers for what its ancestors declare."""
