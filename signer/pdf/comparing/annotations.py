@@ -22,8 +22,8 @@ _COMMENTS = _MARKS | {"Text", "Popup", "Square", "Circle", "Polygon", "PolyLine"
 _ACTING = frozenset(["Link", "Screen", "Movie", "Sound", "RichMedia", "3D", "FileAttachment"])
 _INK = frozenset({b"Tj", b"TJ", b"'", b'"', b"sh", b"BI", b"scn", b"SCN"})
 _BLENDED = frozenset({"Multiply", "Darken"})
-_ICON = 48.0 * 48.0
-"""Square units of a note's icon; what is larger and filled covers text."""
+_ICON = 32.0
+"""Sides of a note's icon; what is larger and filled covers text."""
 _COMPARED_MAX = 200
 """Annotations of one page compared pair by pair."""
 _ENTRIES = (
@@ -97,7 +97,7 @@ def is_comment(view: View, entries: Dictionary) -> bool:
     if view.document.resolve(entries.get("Subtype")) not in _COMMENTS:
         return False
     box = view.rectangle(entries.get("Rect"))
-    small = box is not None and area_within(box, box) <= _ICON
+    small = box is not None and max(box[2] - box[0], box[3] - box[1]) <= _ICON
     return all(_is_mark(view, stream, small=small) for stream in appearance_streams(view, entries))
 
 
