@@ -12,7 +12,7 @@ from typing import Any
 
 KNOWN = {
     "$schema", "$id", "$ref", "$defs", "title", "type", "required", "properties", "items", "anyOf", "enum", "const",
-    "pattern",
+    "pattern", "minimum", "minItems", "maxItems",
 }  # fmt: skip
 TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
@@ -62,6 +62,10 @@ def _simple(value: Any, schema: Mapping[str, Any], where: str) -> Iterator[str]:
         yield f"{where}: {value!r} is not one of {schema['enum']}"
     if "const" in schema and value != schema["const"]:
         yield f"{where}: {value!r} is not {schema['const']!r}"
+    if "minimum" in schema and isinstance(value, int) and value < schema["minimum"]:
+        yield f"{where}: {value!r} is less than {schema['minimum']}"
+    if isinstance(value, list) and not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value)):
+        yield f"{where}: {len(value)} items"
     if "pattern" in schema and isinstance(value, str) and not re.search(schema["pattern"], value):
         yield f"{where}: {value!r} does not match {schema['pattern']}"
 

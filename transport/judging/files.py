@@ -45,6 +45,8 @@ class Judging:
         if proof is not None:
             return proof
         report = inspect_file(data, context=self.context)
+        if kind == "receipt":
+            report = replace(report, kind=kind)
         more = _MORE.get(report.kind)
         return more(self, data, report) if more else report
 
