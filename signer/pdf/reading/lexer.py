@@ -63,6 +63,7 @@ class Lexer:
     nesting: int
     first_wins: bool = False
     oddities: list[str] = field(default_factory=list)
+    names: dict[bytes, Name] = field(default_factory=dict)
 
     def header(self, offset: int) -> tuple[int, int, int] | None:
         """Return (number, generation, end) of the object header at or behind white space at an offset."""
@@ -76,26 +77,36 @@ class Lexer:
             InputRefused: there is none; LimitExceeded: nested too deeply.
         """
         stack: list[tuple[bool, list[Value]]] = []
-        at = offset
+        at, data, token = offset, self.data, _TOKEN.match
         while True:
-            match = _TOKEN.match(self.data, at)
+            match = token(data, at)
             if match is None:
                 raise damaged("value")
             at, kind = match.end(), match.lastindex
-            if kind in (5, 7):
+            if kind == 4:
+                value: Value = self.names.get(match[4]) or self._name(match[4])
+            elif kind == 3:
+                value = float(match[3]) if b"." in match[3] else _integer(match[3])
+            elif kind == 2:
+                value = Reference(int(match[1]), int(match[2]))
+            elif kind in (5, 7):
                 stack.append((kind == 5, []))
                 if len(stack) > self.nesting:
                     over("pdf_nesting", len(stack), "level")
                 continue
-            if kind in (6, 8):
+            elif kind in (6, 8):
                 value = self._closed(stack, dictionary=kind == 6)
             elif kind == 9:
                 value, at = self._literal(at, decrypt)
             else:
-                value = self._simple(match, decrypt)
+                value = _hexadecimal(match[10], decrypt) if kind == 10 else self._word(match[11])
             if not stack:
                 return value, at
             stack[-1][1].append(value)
+
+    def _name(self, raw: bytes) -> Name:
+        found = self.names[raw] = name(raw)
+        return found
 
     def _closed(self, stack: list[tuple[bool, list[Value]]], *, dictionary: bool) -> Value:
         if not stack or stack[-1][0] is not dictionary:
@@ -104,7 +115,12 @@ class Lexer:
         return self._dictionary(items) if dictionary else tuple(items)
 
     def _dictionary(self, items: list[Value]) -> Value:
-        found: dict[str, Value] = {}
+        keys = items[::2]
+        if len(items) == 2 * len(keys) and all(type(key) is Name for key in keys):
+            found: dict[str, Value] = dict(zip(keys, items[1::2], strict=True))  # type: ignore[arg-type]
+            if len(found) == len(keys):
+                return found
+        found = {}
         at, last = 0, len(items) - 1
         while at < last:
             key = items[at]
@@ -121,21 +137,6 @@ class Lexer:
         if at == last:
             self.oddities.append("dictionary without value")
         return found
-
-    def _simple(self, match: re.Match[bytes], decrypt: Decrypt | None) -> Value:
-        kind = match.lastindex
-        if kind == 2:
-            return Reference(int(match[1]), int(match[2]))
-        if kind == 3:
-            text = match[3]
-            return float(text) if b"." in text else _integer(text)
-        if kind == 4:
-            return name(match[4])
-        if kind == 10:
-            digits = match[10].translate(None, _NOT_HEX)
-            octets = bytes.fromhex((digits + b"0" * (len(digits) % 2)).decode("ascii"))
-            return String(decrypt(octets) if decrypt else octets)
-        return self._word(match[11])
 
     def _word(self, word: bytes) -> Value:
         known = {b"true": True, b"false": False, b"null": None}
@@ -201,6 +202,13 @@ class Lexer:
             raise damaged("stream")
         stop = end - 2 if data[end - 2 : end] == b"\r\n" else end - 1 if data[end - 1 : end] in (b"\n", b"\r") else end
         return data[start : max(stop, start)], end + 9
+
+
+def _hexadecimal(raw: bytes, decrypt: Decrypt | None) -> String:
+    """Return a hexadecimal string; what is no digit is passed over."""
+    digits = raw.translate(None, _NOT_HEX)
+    octets = bytes.fromhex((digits + b"0" * (len(digits) % 2)).decode("ascii"))
+    return String(decrypt(octets) if decrypt else octets)
 
 
 def name(raw: bytes) -> Name:

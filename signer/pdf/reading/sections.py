@@ -98,7 +98,11 @@ class Section:
 
     def entry(self, number: int, *, hidden: bool = True) -> Entry | None:
         """Return the row of a number, or ``None``; objects hidden from old readers only if asked for."""
-        found = next((b.entry(number, self.base) for b in self.blocks if b.first <= number < b.first + b.count), None)
+        found = None
+        for block in self.blocks:
+            if block.first <= number < block.first + block.count:
+                found = block.entry(number, self.base)
+                break
         if found is not None and not found.free:
             return found
         if hidden and self.hidden is not None:

@@ -142,10 +142,16 @@ class State(ABC):
 
     def _object(self, number: int, entry: Entry) -> Value:
         assert entry.offset is not None
-        head = self._store.lexer.header(entry.offset)
-        if head is None or head[0] != number:
+        crypt, offset = self.crypt, entry.offset
+        found = self._store.objects.get((offset, id(crypt)))
+        if found is None:
+            head = self._store.lexer.header(offset)
+            if head is None or head[0] != number:
+                return self._missing(number, entry)
+            found = self.at(offset)
+        elif found.number != number:
             return self._missing(number, entry)
-        return self.at(entry.offset).value
+        return found.value
 
     def at(self, offset: int) -> Parsed:
         """Return the object that stands at an offset, as this state reads it.
@@ -290,8 +296,9 @@ class StrictState(State):
 
     def entry(self, number: int) -> Entry | None:
         """Return the row of the newest section that has one."""
+        hidden = not self._old
         for section in self._sections:
-            found = section.entry(number, hidden=not self._old)
+            found = section.entry(number, hidden=hidden)
             if found is not None:
                 return found
         return None
