@@ -19,7 +19,7 @@ from signer.pdf.appearances import appearance_of
 from signer.pdf.coverage import Coverage, Place, cover, locate, sub_filter
 from signer.pdf.formtree import items, resolved
 from signer.pdf.listing import Forms, Listed
-from signer.pdf.mathematics import Candidates, Ranges, certificate_absent, check, check_bare, digest_names
+from signer.pdf.mathematics import Candidates, Prefixes, Ranges, certificate_absent, check, check_bare, digest_names
 from signer.pdf.reading import PdfFile, State
 from signer.pdf.syntax import SPACE
 from signer.pdf.uncovered import oddities, readable
@@ -77,14 +77,15 @@ class Beside:
     embedded: TrustStore
     caller: tuple[bytes, ...]
     forms: Forms
-    digests: dict[tuple[int, int, int, int], Ranges]
+    prefixes: Prefixes
+    known: dict[tuple[int, int, int, int], Ranges]
 
-    def ranges(self, data: bytes, coverage: Coverage) -> Ranges | None:
+    def ranges(self, coverage: Coverage) -> Ranges | None:
         """Return the signed bytes of a signature; the same ranges are hashed once."""
         if coverage.ranges is None:
             return None
         first, second = coverage.ranges
-        return self.digests.setdefault((*first, *second), Ranges(data, first, second, {}))
+        return self.known.setdefault((*first, *second), Ranges(self.prefixes, first, second))
 
 
 def find(file: PdfFile, one: Listed, beside: Beside) -> Found:
@@ -117,7 +118,7 @@ def find(file: PdfFile, one: Listed, beside: Beside) -> Found:
         for each in _computed(file.data, one, place, coverage, beside)
     )
     token = _token(file.data, place) if any(each.kind == "timestamp" for each in facts) else b""
-    return Found(one, place, coverage, facts, beside.ranges(file.data, coverage), token)
+    return Found(one, place, coverage, facts, beside.ranges(coverage), token)
 
 
 def _token(data: bytes, place: Place) -> bytes:
@@ -135,7 +136,7 @@ def _computed(data: bytes, one: Listed, place: Place, coverage: Coverage, beside
     """Return the facts of each signer; structure that does not hold makes them broken whatever the mathematics says."""
     kind, contents = sub_filter(data, place), contents_of(data, place)
     structural = _structural(coverage)
-    ranges = beside.ranges(data, coverage)
+    ranges = beside.ranges(coverage)
     if kind == BARE and ranges is not None and (value := _octet_string(contents)) is not None:
         return (_bare(one, value, ranges, structural),)
     signed = _signed_data(contents)

@@ -44,6 +44,13 @@ class Listed:
     state: State
     dictionary: Mapping[str, Value] | None  # None: it cannot be read
 
+    @property
+    def at(self) -> int:
+        """Where the object stands that holds the signature, roughly the order of signing; 0 if it is not known."""
+        reference = self.field.value if isinstance(self.field.value, Reference) else None
+        origin = self.state.origin(reference) if reference else None
+        return origin.offset if origin else 0
+
 
 def listed(file: PdfFile, forms: Forms) -> list[Listed]:
     """Return the signatures of the latest state, and what is gone or replaced of earlier ones.
@@ -65,7 +72,7 @@ def listed(file: PdfFile, forms: Forms) -> list[Listed]:
             names[name] = names.get(name, 0) + 1
             id = name if names[name] == 1 else f"{name}@{state.revision}"
             found.append(Listed(id, one, state, dictionary))
-    return found
+    return sorted(found, key=lambda one: one.at)
 
 
 def _filled(state: State, forms: Forms) -> Iterator[tuple[FormField, Mapping[str, Value] | None]]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -18,6 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from signer import asn1, certificates
 from signer.cms import DIGEST_NAMES, CmsCheck, check_signer, describe, digest_with
 from signer.report import Code, Crypto, Reason
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
 
 DIGESTS_OF_BARE_VALUES: dict[str, hashes.HashAlgorithm] = {
     "sha1": hashes.SHA1(),  # noqa: S303  # computed so that integrity is known; never accepted (R70)
@@ -29,14 +33,46 @@ DIGESTS_OF_BARE_VALUES: dict[str, hashes.HashAlgorithm] = {
 }
 
 
+class Prefixes:
+    """Digests of beginnings of a file: each further one costs only the bytes that are new, and no copy is made."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self._known: dict[str, list[tuple[int, Hash]]] = {}
+
+    def upto(self, name: str, end: int) -> Hash:
+        """Return a running digest over the bytes up to ``end``, the caller's own to go on with.
+
+        Raises:
+            ValueError: the hash is not supported.
+        """
+        known = self._known.get(name)
+        if known is None:
+            digest_with(name, b"")
+            known = self._known[name] = [(0, hashlib.new(name, usedforsecurity=False))]
+        index = max(number for number, (at, _) in enumerate(known) if at <= end)
+        at, hashed = known[index]
+        hashed = hashed.copy()
+        if at < end:
+            self.add(hashed, at, end)
+            known.insert(index + 1, (end, hashed))
+            hashed = hashed.copy()
+        return hashed
+
+    def add(self, hashed: Hash, start: int, end: int) -> None:
+        """Add a slice of the file to a running digest."""
+        with memoryview(self.data) as view, view[start:end] as part:
+            hashed.update(part)
+
+
 @dataclass(slots=True)
 class Ranges:
-    """The signed bytes: two slices of the file, never copied; digests are made once."""
+    """The signed bytes: two slices of the file; digests are made once."""
 
-    data: bytes
+    prefixes: Prefixes
     first: tuple[int, int]
     second: tuple[int, int]
-    known: dict[str, bytes]
+    known: dict[str, bytes] = field(default_factory=dict)
 
     def digest(self, name: str) -> bytes:
         """Return the digest of the ranges by a hash named as in CMS.
@@ -45,12 +81,8 @@ class Ranges:
             ValueError: the hash is not supported.
         """
         if name not in self.known:
-            digest_with(name, b"")
-            hashed = hashlib.new(name, usedforsecurity=False)
-            with memoryview(self.data) as view:
-                for start, end in (self.first, self.second):
-                    with view[start:end] as part:
-                        hashed.update(part)
+            hashed = self.prefixes.upto(name, self.first[1])
+            self.prefixes.add(hashed, *self.second)
             self.known[name] = hashed.digest()
         return self.known[name]
 
@@ -63,7 +95,8 @@ class Ranges:
 
     def octets(self) -> bytes:
         """Return a copy of the signed bytes, for the few schemes that need them whole."""
-        return self.data[slice(*self.first)] + self.data[slice(*self.second)]
+        data = self.prefixes.data
+        return data[slice(*self.first)] + data[slice(*self.second)]
 
 
 @dataclass(frozen=True, slots=True)

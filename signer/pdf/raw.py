@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from signer import asn1
 from signer.judge import Facts
-from signer.pdf.mathematics import Candidates, Ranges, check
+from signer.pdf.mathematics import Candidates, Prefixes, Ranges, check
 from signer.report import Code, Covers, Crypto, Integrity, Reason
 from signer.trust import Limits
 
@@ -52,6 +52,6 @@ def _differs(data: bytes, numbers: tuple[int, int, int]) -> bool:
         signed = asn1.read_signed_data(contents)
     except ValueError:
         return True
-    ranges = Ranges(data, (0, a), (b, end), {})
+    ranges = Ranges(Prefixes(data), (0, a), (b, end))
     found = [check(one, signed, ranges, kind="", candidates=Candidates()) for one in signed.signers]
     return not found or any(one.crypto is Crypto.BAD for one in found)

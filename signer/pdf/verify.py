@@ -17,6 +17,7 @@ from signer.pdf.comparing.compare import Later, Signed, compare
 from signer.pdf.coverage import shared_gaps
 from signer.pdf.found import Beside, Found, find
 from signer.pdf.listing import Forms, Listed, listed, noticed
+from signer.pdf.mathematics import Prefixes
 from signer.pdf.raw import raw_signatures
 from signer.pdf.reading import PdfFile
 from signer.pdf.readings import differ
@@ -60,7 +61,7 @@ def inspect_pdf(data: bytes, *, context: Context) -> Report:
     try:
         file = PdfFile(data, limits=context.limits)
         facts = replace(facts, format=f"PDF {file.version}" if file.version else "PDF")
-        seen = _Seen(file, Forms())
+        seen = _Seen(file, Forms(), Prefixes(data))
         found = seen.found(context)
         found = seen.compared(seen.read_twice(_shared(found)))
         facts = replace(facts, warnings=(*seen.warnings(), *noticed(file, _spans(found))))
@@ -73,7 +74,8 @@ def inspect_pdf(data: bytes, *, context: Context) -> Report:
     stamped = [one for one in found for each in one.facts if _is_good_stamp(one, each)]
     judged = [seen.judged(one, each, context, stamped=stamped) for one in found for each in one.facts]
     judged += [judge_signature(each, context=context) for each in _behind(file, found)]
-    return report_of(facts, judged, context=context)
+    whole = seen.prefixes.upto("sha256", len(data)).hexdigest()
+    return report_of(replace(facts, passed=(whole, len(data))), judged, context=context)
 
 
 @dataclass(slots=True)
@@ -82,6 +84,7 @@ class _Seen:
 
     file: PdfFile
     forms: Forms
+    prefixes: Prefixes
     stores: dict[int, TrustStore] = field(default_factory=dict)
 
     def store(self, revision: int) -> TrustStore:
@@ -94,7 +97,7 @@ class _Seen:
         """Return all signatures in order of signing: end of the range, revision, name (D5)."""
         trust = context.trust
         caller = (*trust.intermediates, *trust.for_purpose(Purpose.SIGNERS, Purpose.PUBLIC, Purpose.TSA))
-        beside = Beside(self.store(len(self.file.revisions)), caller, self.forms, {})
+        beside = Beside(self.store(len(self.file.revisions)), caller, self.forms, self.prefixes, {})
         every = listed(self.file, self.forms)
         if len(every) > context.limits.signatures:
             raise LimitExceeded("EDOC-PDF-002", "too many signatures", limit="signatures", value=len(every), unit="")
