@@ -125,7 +125,7 @@ class Paper:
         if first:
             rows[0] = b"0000000000 65535 f \n"
         size, start = max(self.size, max(rows, default=0) + 1), len(out)
-        out += b"xref\n" + b"".join(b"%d 1\n%s" % (number, row) for number, row in sorted(rows.items()))
+        out += b"xref\n" + _sections(rows)
         out += b"trailer\n<< /Size %d %s >>\nstartxref\n%d\n%%%%EOF\n" % (size, trailer, start)
         return Paper(bytes(out), self.objects | objects, size)
 
@@ -161,6 +161,18 @@ class Paper:
     def added(self, number: int, entries: bytes, more: dict[int, bytes] | None = None) -> Paper:
         """Append an update that adds entries to a dictionary, and further objects."""
         return self.update({number: with_entries(self.objects[number], entries), **(more or {})})
+
+
+def _sections(rows: dict[int, bytes]) -> bytes:
+    """Return the rows of a table, consecutive numbers together."""
+    starts = [number for number in sorted(rows) if number - 1 not in rows]
+    parts = []
+    for first in starts:
+        last = first
+        while last + 1 in rows:
+            last += 1
+        parts.append(b"%d %d\n" % (first, last - first + 1) + b"".join(rows[n] for n in range(first, last + 1)))
+    return b"".join(parts)
 
 
 def _row(row: bytes) -> bytes:
