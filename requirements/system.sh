@@ -8,6 +8,7 @@ missing() {
     command -v pdfsig >/dev/null 2>&1 && command -v pdftoppm >/dev/null 2>&1 || printf '%s ' poppler-utils
     command -v qpdf >/dev/null 2>&1 || printf '%s ' qpdf
     command -v openssl >/dev/null 2>&1 || printf '%s ' openssl
+    command -v javac >/dev/null 2>&1 || printf '%s ' default-jdk-headless
 }
 
 packages=$(missing)

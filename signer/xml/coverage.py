@@ -23,13 +23,19 @@ from lxml import etree
 
 from signer.report import Code, Covers, Crypto, Reason
 from signer.xml.document import SIGNATURE, Document, NodeSet
-from signer.xml.dsig import DS
+from signer.xml.dsig import DS, DS11, MORE, MORE_2007, MORE_2021
 from signer.xml.examine import BROKEN, Examined
+from signer.xml.references import EXC_NS, FILTER2
 from signer.xml.regions import Coverage
 
 ETSI = "{http://uri.etsi.org/01903/"
 _OBJECT, _VALUE = f"{{{DS}}}Object", f"{{{DS}}}SignatureValue"
 _PROPERTIES = f"{{{DS}}}SignatureProperties"
+_OURS = (
+    ETSI,
+    *(f"{{{name}}}" for name in (DS, DS11, MORE, MORE_2007, MORE_2021, EXC_NS, FILTER2)),
+)
+"""Namespaces of signatures themselves: their elements are no content that could be mistaken."""
 _ABOUT_ITSELF = frozenset({f"{{{DS}}}KeyInfo", _PROPERTIES, f"{{{DS}}}SignatureProperty"})
 
 
@@ -63,12 +69,14 @@ def wrapping(examined: Sequence[Examined], document: Document) -> tuple[Examined
 
 
 def _loose(examined: Sequence[Examined], document: Document) -> _Loose:
-    coverage = Coverage([region for one in examined if one.is_intact for region in one.regions], document)
+    intact = [one for one in examined if one.is_intact]
+    infos = [NodeSet(info) for one in intact for info in one.element.findall(f"{{{DS}}}SignedInfo")]
+    coverage = Coverage([*infos, *(region for one in intact for region in one.regions)], document)
     anywhere: dict[str, etree._Element] = {}
     hidden: dict[str, etree._Element] = {}
-    if not any(one.is_intact for one in examined):
+    if not intact:
         return _Loose(coverage, anywhere, hidden)
-    texts = {one.text for signature in examined if signature.is_intact for one in signature.references}
+    texts = {one.text for signature in intact for one in signature.references}
     for element in coverage.uncovered():
         tag = str(element.tag)
         if _is_ours(tag) or element in texts or (tag in anywhere and tag in hidden):
@@ -174,7 +182,7 @@ def _twin(one: Examined, document: Document, loose: _Loose) -> str | None:
 
 
 def _is_ours(tag: str) -> bool:
-    return tag.startswith((f"{{{DS}}}", ETSI))
+    return tag.startswith(_OURS)
 
 
 def _covers_no_content(one: Examined) -> bool:
