@@ -255,6 +255,7 @@ def _describe(
         facts.level,
         stamps,
         tokens=[stamp.token for stamp in facts.stamps],
+        covered=frozenset(digest for stamp in facts.stamps if stamp.kind == "archive" for digest in stamp.covers),
         certificate=facts.certificate,
         candidates=facts.candidates,
         embedded=facts.embedded,

@@ -7,14 +7,16 @@ every trust store.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from signer import asn1, status
+from signer import asn1, crls, ocsps, status
 from signer.paths import is_issued_by
 from signer.report import Integrity, Timestamp
 from signer.status import Sources
 from signer.trust import TrustStore
+from signer.x509ext import is_authority
 from signer.x509read import Certificate, read
 
 _END = datetime(9999, 12, 31, tzinfo=UTC)
@@ -27,13 +29,15 @@ def level_reached(
     stamps: Sequence[Timestamp],
     *,
     tokens: Sequence[bytes],
+    covered: frozenset[str],
     certificate: bytes | None,
     candidates: Sequence[bytes],
     embedded: TrustStore,
 ) -> str:
     """Return the level, given the one without stamps (``PAdES-B-B``); other forms have no levels.
 
-    ``tokens`` are those of the stamps; ``candidates`` and ``embedded`` are what was found beside the signature.
+    ``tokens`` are those of the stamps, ``covered`` what archive stamps say they cover (SHA-256, empty if they do not
+    say); ``candidates`` and ``embedded`` are what was found beside the signature.
     """
     if not base.endswith("-B-B"):
         return base
@@ -52,7 +56,9 @@ def level_reached(
     authorities = [der for stamp in stamps for der in pool if _is_of(der, stamp.certificate_sha256)]
     if not all(_is_provided_for(der, pool, answers) for der in (certificate, *authorities)):
         return f"{family}T"
-    return f"{family}LTA" if "archive" in kinds else f"{family}LT"
+    held = {hashlib.sha256(one).hexdigest() for one in (*embedded.crls, *embedded.ocsps)}
+    archived = "archive" in kinds and (not covered or bool(covered & held))
+    return f"{family}LTA" if archived else f"{family}LT"
 
 
 def _of_token(token: bytes) -> TrustStore:
@@ -80,12 +86,20 @@ def _is_provided_for(certificate: bytes, pool: Sequence[bytes], answers: TrustSt
         if current.is_self_issued and is_issued_by(current.encoded, current.encoded):
             return True
         issuer = _issuer_in(current, pool)
-        if issuer is None:
-            return False
+        if issuer is None:  # roots are usually left out
+            return is_authority(current) and _is_spoken_of(current, answers)
         if not status.needs_no_status(current) and not _has_answer(current, issuer, pool, answers):
             return False
         current = issuer
     return False
+
+
+def _is_spoken_of(certificate: Certificate, answers: TrustStore) -> bool:
+    """Tell whether an answer names the certificate or its issuer, whose key is not there to check it with."""
+    lists = (crls.read(data) for data in answers.crls)
+    statements = (one for data in answers.ocsps if (found := ocsps.read(data)) for one in found.statements)
+    listed = any(one is not None and one.issuer.key == certificate.issuer.key for one in lists)
+    return listed or any(one.serial == certificate.serial for one in statements)
 
 
 def _issuer_in(certificate: Certificate, pool: Sequence[bytes]) -> Certificate | None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from signer.algorithms import PolicyName, load_table
 from signer.credential import Role
 from signer.devpki import DevIdentity, DevPki, Subject
+from signer.expectation import Expectation
 from signer.judge import Facts, FileFacts, Stamp, judge_signature, report_of, signer_of
 from signer.report import (
     Algorithm,
@@ -27,7 +28,7 @@ from signer.report import (
     file_verdict,
     indication_of,
 )
-from signer.trust import Context, Expectation, Proof, Purpose, TrustStore, anchored
+from signer.trust import Context, Proof, Purpose, TrustStore, anchored
 
 FactsOf = Callable[..., Facts]
 StampAt = Callable[[DevPki, datetime], Stamp]
