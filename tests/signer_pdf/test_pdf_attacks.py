@@ -309,6 +309,11 @@ ATTACKS: dict[str, tuple[Act, str]] = {
         "overlay"),
     # signatures
     "signature removed": (dropped, "signature-altered"),
+    "signature taken out of the form alone": (
+        lambda paper: paper.update({FORM: paper.objects[FORM].replace(b" %d 0 R" % leader_widget(paper), b"")}),
+        "signature-altered",
+    ),
+    "field taken out of the form alone": (changed(FORM, b" 12 0 R", b""), "form-structure"),
     "signature emptied": (on_leader(b"/V", b"/X"), "signature-altered"),
     "signature moved": (on_leader(b"[300 200 400 250]", b"[300 700 400 750]"), "signature-altered"),
     "signature hidden": (on_leader(b"/F 132", b"/F 134"), "signature-altered"),

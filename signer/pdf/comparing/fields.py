@@ -58,6 +58,8 @@ def _untouched(step: Step, pair: Pair) -> bool:
     one, other = pair.before, pair.after
     if one.reference != other.reference or step.touched(one.reference) or pair.gone or pair.new:
         return False
+    if one.listed != other.listed:
+        return False
     if any(left.reference != right.reference or step.touched(left.reference) for left, right in pair.widgets):
         return False
     if [left.pages for left, _ in pair.widgets] != [right.pages for _, right in pair.widgets]:
@@ -123,8 +125,10 @@ def _locked_in_this_step(step: Step, pair: Pair) -> bool:
 
 
 def _placing(step: Step, pair: Pair) -> set[str]:
-    """Say whether widgets were taken away, added, or shown on other pages."""
+    """Say whether the form leads to a field no more, and whether widgets were taken away, added, or shown elsewhere."""
     placed = {"widget"} if pair.gone or any(is_seen(step.after, widget.entries) for widget in pair.new) else set()
+    if pair.before.listed and not pair.after.listed:
+        placed.add("form")
     for left, right in pair.widgets:
         if left.pages == right.pages:
             continue
