@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copyreg
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -26,8 +26,12 @@ if TYPE_CHECKING:
 _work: tuple[Console, checking.Request, Judging] | None = None  # set in each process before its first file
 
 
-def _packed(facts: MappingProxyType[str, str]) -> tuple[type, tuple[dict[str, str]]]:
-    return MappingProxyType, (dict(facts),)
+def _facts(values: dict[str, str]) -> MappingProxyType[str, str]:
+    return MappingProxyType(values)
+
+
+def _packed(facts: MappingProxyType[str, str]) -> tuple[Callable[..., MappingProxyType[str, str]], tuple[dict[str, str]]]:
+    return _facts, (dict(facts),)
 
 
 copyreg.pickle(MappingProxyType, _packed)  # the facts of reasons travel between processes
@@ -60,7 +64,7 @@ def _alone(name: str, work: tuple[Console, checking.Request, Judging]) -> Checke
         with _pool(console, request, judging, 1) as pool:
             return pool.submit(_one, name).result()
     except BrokenProcessPool:
-        return Checked(name, None, fault(CommandError("EDOC-USE-049", path=name), console.lang))
+        return Checked(name, None, fault(CommandError("EDOC-INT-003", path=name), console.lang))
 
 
 @contextmanager

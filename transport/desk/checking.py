@@ -53,6 +53,7 @@ class Request:
     require: str | None = None
     online: bool | None = None  # None: as the settings say
     jobs: int = 1
+    now: datetime | None = None  # when the check is made; set by ``check``
 
 
 def check(console: Console, request: Request, *, generated_at: datetime) -> tuple[list[Checked], Judgement]:
@@ -62,7 +63,7 @@ def check(console: Console, request: Request, *, generated_at: datetime) -> tupl
         CommandError: trust or options cannot be used; then no file is judged.
     """
     judging, how = prepared(console, request, generated_at=generated_at)
-    request = replace(request, online=how.network == "online")
+    request = replace(request, online=how.network == "online", now=generated_at)
     if request.jobs > 1 and len(request.files) > 1:
         from transport.desk.batch import in_processes
 
@@ -121,7 +122,7 @@ def _algorithms(console: Console, settings: Settings) -> AlgorithmTable | None:
     try:
         return load_table(read_input(name, console).decode("utf-8"))
     except ValueError as error:
-        raise CommandError("EDOC-USE-050", path=name, detail=str(error)) from error
+        raise CommandError("EDOC-USE-049", path=name, detail=str(error)) from error
 
 
 def _judgement(context: Context, generated_at: datetime, *, online: bool) -> Judgement:
@@ -148,7 +149,7 @@ def one(name: str, console: Console, judging: Judging, request: Request) -> Chec
     """Judge one file; whatever goes wrong with it is its own entry. A bug is exit 70 for this file, never a verdict."""
     try:
         with opened(name, console) as source:
-            report = judged_source(source, console, judging, online=bool(request.online))
+            report = judged_source(source, console, judging, fetched_at=request.now if request.online else None)
         report = _of_agency(report, request.agency, judging.directory)
     except (CommandError, SignerError, EdocError, TransportError) as error:
         return Checked(name, None, fault(error, console.lang, path=name))
@@ -165,18 +166,21 @@ def _told(console: Console, error: Exception) -> None:
         traceback.print_exception(error)
 
 
-def judged_source(source: Source, console: Console, judging: Judging, *, online: bool) -> Report:
-    """Judge an open file; its size is held against the limit of its kind before it is read."""
+def judged_source(source: Source, console: Console, judging: Judging, *, fetched_at: datetime | None) -> Report:
+    """Judge an open file; its size is held against the limit of its kind before it is read.
+
+    ``fetched_at`` is the time of a check with ``--online``, ``None`` without.
+    """
     kind = recognise(source.head)
     limit, name = limit_of(kind, judging.context.limits)
     data = source.read(limit)
     if data is None:
         return _large(source, kind, name, judging)
-    report = judging.judge(data)
-    for _ in range(ROUNDS if online else 0):
-        needs = _needs(report)
-        fetched = _fetched(console, needs) if needs else None
-        if fetched is None or not (fetched.crls or fetched.ocsps or fetched.intermediates):
+    report, rounds = judging.judge(data), ROUNDS
+    while fetched_at is not None and rounds > 0 and (needs := _needs(report)):
+        rounds -= 1
+        fetched = _fetched(console, needs, fetched_at)
+        if not (fetched.crls or fetched.ocsps or fetched.intermediates):
             break
         judging = replace(judging, context=judging.context.with_trust(fetched))
         report = judging.judge(data)
@@ -226,13 +230,28 @@ def _needs(report: Report) -> tuple[Need, ...]:
     return (*report.needs, *(need for _, part in report.parts for need in _needs(part)))
 
 
-def _fetched(console: Console, needs: tuple[Need, ...]) -> TrustStore:
-    """Fetch status answers for this call (``--online``); they are kept in memory only."""
+def _fetched(console: Console, needs: tuple[Need, ...], at: datetime) -> TrustStore:
+    """Fetch status answers (``--online``); a node keeps them, so that the same can be judged again (R69)."""
     from transport.http.addresses import Reach
     from transport.http.pki import fetch_status
 
     settings = _settings(console)
-    return fetch_status(needs, reach=Reach.of(settings.network_private, demo=settings.demo))
+    found = fetch_status(needs, reach=Reach.of(settings.network_private, demo=settings.demo))
+    if trusting.node_home(console) is not None and (found.crls or found.ocsps):
+        _keep(console, settings, found, at)
+    return found
+
+
+def _keep(console: Console, settings: Settings, found: TrustStore, at: datetime) -> None:
+    """Keep what was fetched; a node that cannot be written to is told of, the check goes on."""
+    from transport.node.office import keep_status
+    from transport.store.store import Store
+
+    try:
+        with Store.open(settings) as store:
+            store.do(lambda unit: keep_status(unit, found, at))
+    except TransportError as error:
+        console.warn(fault(error, console.lang).message)
 
 
 def judged(data: bytes, *, context: Context, directory: Directory | None) -> Report:

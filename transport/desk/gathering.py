@@ -18,7 +18,7 @@ def gathered(names: Sequence[str], *, recursive: bool, glob: str, left_out: Iter
     A name that does not exist stays in the list: it gets its entry, or its error, later.
 
     Raises:
-        CommandError: a folder without ``-r``; the option is named.
+        CommandError: a folder without ``-r``, the option is named; or no file at all: nothing is not "all valid".
     """
     kept: dict[str, None] = {}
     skipped = {Path(name).absolute() for name in left_out if name != "-"}
@@ -29,6 +29,8 @@ def gathered(names: Sequence[str], *, recursive: bool, glob: str, left_out: Iter
             raise CommandError("EDOC-USE-046", path=name)
         else:
             kept.update(dict.fromkeys(_inside(Path(name), glob, skipped)))
+    if not kept:
+        raise CommandError("EDOC-USE-050", path=", ".join(names), glob=glob)
     return tuple(kept)
 
 
