@@ -525,6 +525,15 @@ def test_a_font_a_field_waits_for_must_not_come_later(forge: Forge) -> None:
     assert later(other)[0].integrity is INTACT
 
 
+def test_defaults_of_the_form_do_not_concern_signatures(forge: Forge) -> None:
+    """A form of signatures alone may get the default appearance that programs write into every form."""
+    bare = {number: body for number, body in OBJECTS.items() if number not in (NUMBER, NAME, TICK, CHOICE)}
+    bare[FORM] = b"<< /Fields [15 0 R] >>"
+    bare[FIRST] = bare[FIRST].replace(b"11 0 R 12 0 R 13 0 R 14 0 R ", b"")
+    signed = forge.sign(Paper.new(bare), b"Lanh dao", SEEN)
+    assert kinds(later(signed.added(FORM, b"/DA (/Helv 0 Tf 0 g) /Q 1 /DR << >>"))[0]) == [("rewrite", True)]
+
+
 # what leads where
 
 

@@ -104,7 +104,8 @@ def _named(keys: Iterable[str]) -> str:
 def _differing(step: Step, equal: Equality, pair: Pair) -> set[str]:
     """Return the keys by which field and widgets differ, as far as they mean something."""
     one, other = pair.before, pair.after
-    keys = {key for key in _FIELD if not equal.same(one.inherited.get(key), other.inherited.get(key))}
+    held = ("FT", "Ff", "V") if one.kind == other.kind == "Sig" else _FIELD  # signatures are not drawn from defaults
+    keys = {key for key in held if not equal.same(one.inherited.get(key), other.inherited.get(key))}
     if "Ff" in keys and _locked_in_this_step(step, pair):
         keys.discard("Ff")
     sides = [(one.entries, other.entries)]
