@@ -11,13 +11,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from signer.errors import CredentialError
+from signer.errors import CredentialError, SignerError
 from transport.desk import keys, ledgers, nodes, trusting
 from transport.desk.files import check_target, read_input, write_output
 from transport.present.errors import CommandError
 
 if TYPE_CHECKING:
     from edoc.agencies import Agency, AgencyCertificate
+    from signer.trustlist import TrustList
     from transport.desk.console import Console
     from transport.node.office import Office
     from transport.store.store import Store
@@ -207,7 +208,11 @@ def describe(der: bytes) -> Certificate:
     """Return subject, end and fingerprint of a certificate (DER)."""
     from cryptography import x509
 
-    found = x509.load_der_x509_certificate(der)
+    try:
+        found = x509.load_der_x509_certificate(der)
+        _ = found.subject.rfc4514_string()
+    except ValueError:
+        return _described(der)
     try:
         ca = found.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except (x509.ExtensionNotFound, ValueError):
@@ -242,6 +247,51 @@ def add_anchors(
         for item in found:
             _add_anchor(office, item, stored, now=now)
             record(office, "trust.add", subject=item.sha256, now=now, note=basis)
+
+
+def trust_list(console: Console, file: str, signers: Sequence[str], *, now: datetime) -> TrustList:
+    """Read a trusted list (TS 119 612), believed only if one of the signers' certificates signed it.
+
+    Raises:
+        CommandError, SignerError: a file is unreadable, or the list is not theirs.
+    """
+    from signer.trustlist import read_trust_list
+
+    pinned = [der for name in signers for der in _load_certificates(name, read_input(name, console))]
+    data = read_input(file, console)
+    try:
+        return read_trust_list(data, signers=pinned, at=now)
+    except SignerError as error:
+        error.facts.setdefault("path", file)
+        raise
+
+
+def anchors_of(found: TrustList) -> list[tuple[Certificate, tuple[str, ...]]]:
+    """Return the certificates a list vouches for, each with the uses and periods it is kept for."""
+    from transport.anchoruses import uses_of
+
+    uses: dict[bytes, tuple[str, ...]] = {}
+    for anchor in found.store.anchors:
+        uses[anchor.certificate] = (*uses.get(anchor.certificate, ()), *uses_of(anchor))
+    return [(_described(der), tuple(dict.fromkeys(words))) for der, words in uses.items()]
+
+
+def _described(der: bytes) -> Certificate:
+    """Describe a certificate of a list; lists hold old ones that the strict reader refuses."""
+    from signer.x509read import read
+
+    found = read(der)
+    return Certificate(der, found.sha256, found.subject.text, found.not_after, authority=True)
+
+
+def add_listed(
+    console: Console, found: Sequence[tuple[Certificate, tuple[str, ...]]], *, basis: str | None, now: datetime
+) -> None:
+    """Trust what a list vouches for, in its periods."""
+    with changing(console) as office:
+        for item, uses in found:
+            _add_anchor(office, item, uses, now=now)
+            record(office, "trust.import", subject=item.sha256, now=now, note=basis)
 
 
 def _add_anchor(office: Office, item: Certificate, uses: Sequence[str], *, now: datetime) -> None:

@@ -14,7 +14,7 @@ from transport.present.errors import CommandError
 
 if TYPE_CHECKING:
     from edoc.agencies import Directory
-    from signer.trust import Context, Purpose, TrustStore
+    from signer.trust import Context, TrustStore
 
 PATTERNS = ("*.pem", "*.crt", "*.cer", "*.der", "*.p7b", "*.p7c")
 STATUS_PATTERNS = ("*.crl", "*.ors", "*.ocsp")  # of a folder; a folder of certificates may hold both
@@ -91,27 +91,21 @@ def store_of(
 
 def configured(console: Console, *, kept_status: bool = True) -> TrustStore:
     """Return the anchors and status answers the node keeps; without a node nothing is trusted."""
-    from signer.trust import TrustStore, anchored
+    from signer.trust import TrustStore
+    from transport.anchoruses import anchors_for
 
     home = node_home(console)
     if home is None:
         return TrustStore()
     from transport.store import quick
 
-    found = TrustStore()
-    for der, use in quick.anchors(home):
-        purposes = _purposes(use)
-        if purposes:
-            found = found.merged(anchored([der], *purposes))
+    found = TrustStore(
+        anchors=tuple(one for der, use in quick.anchors(home) for one in anchors_for(der, use.split(",")))
+    )
     kept = quick.revocations(home) if kept_status else []
     crls = tuple(data for kind, data in kept if kind == "crl")
-    return found.merged(TrustStore(crls=crls, ocsps=tuple(data for kind, data in kept if kind == "ocsp")))
-
-
-def _purposes(use: str) -> tuple[Purpose, ...]:
-    from signer.trust import Purpose
-
-    return tuple(Purpose(word) for word in use.split(",") if word in {purpose.value for purpose in Purpose})
+    answers = TrustStore(crls=crls, ocsps=tuple(data for kind, data in kept if kind == "ocsp"))
+    return found.merged(answers.coming_from("store"))
 
 
 def directory_of(console: Console) -> Directory | None:
