@@ -63,9 +63,8 @@ def _sections(lexer: Lexer, header: int, budget: Budget, faults: list[str]) -> l
     seen: set[int] = set()
     while True:
         section = try_section(lexer, offset + base, base, budget)
-        if section is None and not sections and header:
-            base = 0  # offsets counted from the first byte in spite of what stands before the header
-            section = try_section(lexer, offset, base, budget)
+        if not sections and header:
+            base, section = _based(lexer, section, offset, budget, faults)
         if section is None or section.offset in seen:
             raise damaged("cross-reference")
         seen.add(section.offset)
@@ -80,6 +79,20 @@ def _sections(lexer: Lexer, header: int, budget: Budget, faults: list[str]) -> l
         if not isinstance(previous, int | float) or previous < 0:
             raise damaged("/Prev")
         offset = int(previous)
+
+
+def _based(
+    lexer: Lexer, section: Section | None, offset: int, budget: Budget, faults: list[str]
+) -> tuple[int, Section | None]:
+    """Say where offsets are counted from if bytes stand before the header: from there, or from the first byte.
+
+    A file that can be read from both is one with two faces.
+    """
+    other = try_section(lexer, offset, 0, budget)
+    if section is None or other is None:
+        return (section.base, section) if section else (0, other)
+    faults.append("offsets from two beginnings")
+    return section.base, section
 
 
 def _size(section: Section) -> int:

@@ -14,6 +14,7 @@ from signer.errors import InputRefused, LimitExceeded
 from signer.pdf.reading.budget import Budget, damaged, over
 from signer.pdf.reading.chain import Update, read_chain
 from signer.pdf.reading.lexer import Lexer
+from signer.pdf.reading.mentions import Mentions
 from signer.pdf.reading.state import RecoveredState, Recovery, State, Store, StrictState
 from signer.trust import Limits
 
@@ -44,6 +45,7 @@ class PdfFile:
                 StrictState(strict, self.updates[:number], self._recovery) for number in range(1, len(self.updates) + 1)
             )
             self._link()
+            strict.mentions = Mentions(data, [one for update in self.updates for one in update.sections])
             if not self.latest.root:
                 raise damaged("catalog")
         except LimitExceeded:

@@ -116,6 +116,14 @@ class Section:
         if self.hidden is not None:
             yield from self.hidden.numbers()
 
+    def rows(self) -> Iterator[tuple[int, Entry]]:
+        """Go through all rows with their numbers, those hidden from old readers too."""
+        for block in self.blocks:
+            for number in range(block.first, block.first + block.count):
+                yield number, block.entry(number, self.base)
+        if self.hidden is not None:
+            yield from self.hidden.rows()
+
     @property
     def count(self) -> int:
         """Return how many rows there are."""

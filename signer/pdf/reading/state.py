@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from signer.errors import InputRefused, LimitExceeded
@@ -12,6 +12,7 @@ from signer.pdf.reading.chain import Update
 from signer.pdf.reading.crypt import Crypt, open_crypt
 from signer.pdf.reading.filters import decode
 from signer.pdf.reading.lexer import Lexer, Parsed
+from signer.pdf.reading.mentions import Mentions
 from signer.pdf.reading.scan import Definition, Scan
 from signer.pdf.reading.sections import FREE, Entry, filters_of
 from signer.pdf.values import Origin, Reference, Stream, String, Value
@@ -42,6 +43,7 @@ class Store:
     values: dict[tuple[int, int], Value] = field(default_factory=dict)  # (offset of the stream, index)
     loading: set[int] = field(default_factory=set)
     crypts: dict[object, Crypt | None] = field(default_factory=dict)
+    mentions: Mentions | None = None
 
 
 class State(ABC):
@@ -256,14 +258,23 @@ class State(ABC):
         if self.before is None:
             return frozenset(self.references())
         changed = {number for number in self._touched() if self._origin(number) != self.before._origin(number)}
-        moved = {n for n in self.numbers() if self._entry(n).container in changed}  # with the stream that holds them
-        changed |= {number for number in moved if self._origin(number) != self.before._origin(number)}
+        if changed & self._former_containers():  # what they hold moves with them
+            moved = {n for n in self.numbers() if self._entry(n).container in changed}
+            changed |= {number for number in moved if self._origin(number) != self.before._origin(number)}
         return frozenset(self._reference(number) for number in changed)
 
-    def _origin(self, number: int) -> tuple[int | None, int | None, int]:
+    def holders(self, numbers: Iterable[int]) -> frozenset[int] | None:
+        """Return the numbers of all objects that refer to one of these, or more; ``None`` if only a walk can tell."""
+        return self._store.mentions.holders(self, numbers) if self._store.mentions is not None else None
+
+    def _origin(self, number: int) -> tuple[int | None, int | None, int, int]:
         entry = self._entry(number)
         offset = entry.offset if entry.container is None else self._container(entry)
-        return offset, entry.container, entry.generation
+        return offset, entry.container, entry.generation, entry.index
+
+    def _former_containers(self) -> set[int]:
+        """Return the numbers of the object streams that rows older than this revision name, or more."""
+        return set(self.numbers())
 
     def _reference(self, number: int) -> Reference:
         entry = self._entry(number)
@@ -314,6 +325,10 @@ class StrictState(State):
         for section in self._sections:
             found.update(section.numbers())
         return iter(sorted(found))
+
+    def _former_containers(self) -> set[int]:
+        older = self._sections[len(self._newest) :]
+        return self._store.mentions.containers(older) if self._store.mentions else super()._former_containers()
 
     def _touched(self) -> Iterator[int]:
         found = {number for section in self._newest for number in section.numbers()}
