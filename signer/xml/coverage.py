@@ -10,8 +10,11 @@ W3: *twin* is an element that no intact signature covers and that bears the name
 (or of the content of a ``ds:Object`` it points at), wherever it stands: a reader that looks for the name may take it.
 Names of elements further inside are no sign by themselves, for parts of an invoice share them; they count only
 **inside a signature**, where references leave content out and no honest content of that name can stand.
-W4: a signature over data in one of its objects has another object with data that no intact signature covers.
-Qualifying properties are no data; signature properties are, once the signature covers some of them.
+W4: a signature over data in one of its objects has **another** object with data that no intact signature covers.
+Qualifying properties and keys are no data; signature properties are, once the signature covers some of them. An object
+of which a part is signed is covered partially.
+
+W2 to W4 are asked of intact signatures only: nobody believes the others, and their references tell nothing.
 """
 
 from __future__ import annotations
@@ -36,6 +39,10 @@ _OURS = (
     *(f"{{{name}}}" for name in (DS, DS11, MORE, MORE_2007, MORE_2021, EXC_NS, FILTER2)),
 )
 """Namespaces of signatures themselves: their elements are no content that could be mistaken."""
+_KEYS = frozenset(
+    {f"{{{DS}}}{name}" for name in ("KeyInfo", "X509Data", "X509Certificate", "KeyValue")}
+    | {f"{{{DS11}}}DEREncodedKeyValue"}
+)
 _ABOUT_ITSELF = frozenset({f"{{{DS}}}KeyInfo", _PROPERTIES, f"{{{DS}}}SignatureProperty"})
 
 
@@ -57,7 +64,10 @@ def wrapping(examined: Sequence[Examined], document: Document) -> tuple[Examined
         reasons: list[Reason] = []
         if twice is not None:
             reasons += [Reason(Code.FORMAT_FAILURE), Reason(Code.DUPLICATE_ID, {"id": twice})]
-        path = _misplaced(one, document, loose) or _fake_object(one, document, loose) or _twin(one, document, loose)
+        path = None
+        if one.is_intact:  # of what does not hold or cannot be computed nobody will believe anything
+            path = _misplaced(one, document, loose) or _fake_object(one, document, loose)
+            path = path or _twin(one, document, loose)
         if path is not None:
             reasons += [Reason(Code.FORMAT_FAILURE), Reason(Code.XML_WRAPPING, {"path": path})]
         if one.is_intact and _covers_no_content(one):
@@ -115,12 +125,12 @@ def _fake_object(one: Examined, document: Document, loose: _Loose) -> str | None
     is_over_data = any(_holds_signed_data(holder, targets) for holder in own)
     is_over_properties = any(target.tag == _PROPERTIES for target in targets)
     for holder in own:
-        if holder in targets:
-            continue
+        if holder in targets or any(holder in target.iterancestors() for target in targets):
+            continue  # a part of it is signed: that is partial coverage, and said as such
         for child in holder.iterchildren(etree.Element):
             is_property = child.tag == _PROPERTIES
             applies = is_over_properties if is_property else is_over_data
-            if applies and not _is_qualifying(child) and _has_loose_data(child, targets, loose.coverage):
+            if applies and not _is_no_data(child) and _has_loose_data(child, targets, loose.coverage):
                 return document.path(child)
         if is_over_data and _own_text(holder).strip():
             return document.path(holder)
@@ -144,7 +154,7 @@ def _holds_signed_data(holder: etree._Element, targets: set[etree._Element]) -> 
 
 def _has_data(holder: etree._Element) -> bool:
     children = list(holder.iterchildren(etree.Element))
-    return bool(_own_text(holder).strip()) or any(not _is_qualifying(e) and e.tag != _PROPERTIES for e in children)
+    return bool(_own_text(holder).strip()) or any(not _is_no_data(e) and e.tag != _PROPERTIES for e in children)
 
 
 def _has_loose_data(top: etree._Element, targets: set[etree._Element], coverage: Coverage) -> bool:
@@ -164,10 +174,13 @@ def _is_qualifying(element: etree._Element) -> bool:
     return str(element.tag).startswith(ETSI)
 
 
+def _is_no_data(element: etree._Element) -> bool:
+    """Qualifying properties, and keys that KeyInfo refers to."""
+    return _is_qualifying(element) or element.tag in _KEYS
+
+
 def _twin(one: Examined, document: Document, loose: _Loose) -> str | None:
     """W3, as the module says."""
-    if not one.is_intact:
-        return None
     heads = [region.apex if region.apex is not None else document.root for region in one.regions]
     heads += [child for head in heads if head.tag == _OBJECT for child in head.iterchildren(etree.Element)]
     for name in {str(head.tag) for head in heads if not _is_ours(str(head.tag))}:
@@ -239,7 +252,7 @@ def _covers_its_objects(one: Examined, document: Document, *, has_external: bool
     for holder in own:
         if holder in targets:
             continue
-        children = [e for e in holder.iterchildren(etree.Element) if not _is_qualifying(e)]
+        children = [e for e in holder.iterchildren(etree.Element) if not _is_no_data(e)]
         if _own_text(holder).strip() or any(_has_loose_data(e, targets, coverage) for e in children):
             return False
     return has_external or any(_holds_signed_data(holder, targets) for holder in own)

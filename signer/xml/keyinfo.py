@@ -227,7 +227,7 @@ def _names(part: etree._Element, der: bytes) -> bool:
         if part.tag != f"{_D}X509Data":
             return False
         return any(_names_in(element, certificate, der) for element in part.iterchildren(etree.Element))
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
         return False
 
 
