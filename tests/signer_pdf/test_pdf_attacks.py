@@ -8,6 +8,7 @@ import pytest
 
 from signer.algorithms import Scheme
 from signer.devpki import DevIdentity
+from signer.pdf.reading import mentions
 from signer.report import Code, Integrity, LaterChanges
 from tests.signer_pdf.attackforge import (
     BOOKMARK,
@@ -346,6 +347,15 @@ ATTACKS: dict[str, tuple[Act, str]] = {
 }  # fmt: skip
 
 
+@pytest.fixture(params=["walked", "looked up"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Let what leads to a changed object be found by walking all objects, or from the bytes as in large files."""
+    if request.param == "looked up":
+        monkeypatch.setattr(mentions, "ROWS_MIN", 0)
+    return str(request.param)
+
+
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("name", ATTACKS)
 def test_an_attack_by_an_update_is_suspect(name: str, letter: Paper) -> None:
     """Whatever was changed of what is seen, permitted or done, the signature is broken and the change is named."""
@@ -454,6 +464,7 @@ HARMLESS: dict[str, tuple[Act, str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("name", HARMLESS)
 def test_a_harmless_neighbour_stays_intact(name: str, letter: Paper) -> None:
     """Refusing good files is the second fault."""

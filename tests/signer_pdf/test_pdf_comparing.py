@@ -9,7 +9,7 @@ import pytest
 from signer.algorithms import Scheme
 from signer.devpki import DevIdentity
 from signer.pdf.comparing.compare import Later, compare
-from signer.pdf.reading import PdfFile
+from signer.pdf.reading import PdfFile, mentions
 from signer.report import Code, Integrity, LaterChanges
 from signer.trust import Limits
 from tests.signer_pdf.attackforge import (
@@ -46,6 +46,14 @@ INTACT, BROKEN, UNKNOWN = Integrity.INTACT, Integrity.BROKEN, Integrity.UNKNOWN
 def forge(person: DevIdentity) -> Forge:
     """A forge with a person's key."""
     return Forge(person.credential, Scheme.ECDSA_SHA256)
+
+
+@pytest.fixture(params=["walked", "looked up"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Let what leads to a changed object be found by walking all objects, or from the bytes as in large files."""
+    if request.param == "looked up":
+        monkeypatch.setattr(mentions, "ROWS_MIN", 0)
+    return str(request.param)
 
 
 @pytest.fixture(scope="module")

@@ -100,7 +100,7 @@ class _Comparison:
     def _step(self, graph: Graph, before: int, after: int, *, fresh: bool) -> _Result:
         one, other = self._views[before], self._views[after]
         if fresh:
-            graph.include(one.document, references_in(one.document.trailer))
+            graph.add(one.document, references_in(one.document.trailer))
         changed = list(other.document.redefined())
         step = Step(one, other, graph=graph, changed=changed, signed=self._signed_in(after))
         equal = step.compared(self._meter)
@@ -109,7 +109,7 @@ class _Comparison:
         compare_annotations(step, equal)
         compare_fields(step, equal)
         compare_form(step, equal)
-        graph.include(other.document, changed)
+        graph.add(other.document, changed)
         if not step.found:
             step.add("rewrite", Need.NOTHING, key=str(len(changed)))
         return _Result(

@@ -13,6 +13,9 @@ from typing import Protocol
 from signer.errors import InputRefused, LimitExceeded
 from signer.pdf.values import Document, Origin, Reference, Stream, Value
 
+LEVELS_MAX = 6
+"""How often the bytes are looked through before all objects are walked."""
+
 
 class Source(Document, Protocol):
     """A state of a file that also tells what it redefined."""
@@ -23,6 +26,10 @@ class Source(Document, Protocol):
 
     def redefined(self) -> Iterable[Reference]:
         """Go through the references whose definition differs from the state before: new, replaced or freed."""
+        ...
+
+    def holders(self, numbers: Iterable[int]) -> frozenset[int] | None:
+        """Return the numbers of all objects that refer to one of these, or more; ``None`` if only a walk can tell."""
         ...
 
 
@@ -47,11 +54,34 @@ class Meter:
 
 
 class Graph:
-    """The links of all objects that the states seen so far lead to, backwards."""
+    """The links of all objects, backwards: asked of the bytes while few objects changed, else read by a walk."""
 
     def __init__(self) -> None:
         self._sources: dict[int, set[int]] = {}
         self._known: set[tuple[int, Origin | None]] = set()
+        self._pending: list[tuple[Source, tuple[Reference, ...]]] = []
+
+    def add(self, document: Source, references: Iterable[Reference]) -> None:
+        """Tell of a state and what it redefined; of the first state, what its trailer leads to."""
+        self._pending.append((document, tuple(references)))
+
+    def leading_to(self, document: Source, changed: Iterable[int], *, stops: frozenset[int] | set[int]) -> set[int]:
+        """Return the numbers of all objects of a state that lead to a changed one without passing one of ``stops``."""
+        asked = _asked(document, changed, stops)
+        if asked is not None:
+            return asked
+        for former, references in self._pending:
+            self.include(former, references)
+        self._pending.clear()
+        found = set(changed)
+        stack = [number for number in found if number not in stops]
+        while stack:
+            for source in self._sources.get(stack.pop(), ()):
+                if source not in found:
+                    found.add(source)
+                    if source not in stops:
+                        stack.append(source)
+        return found
 
     def include(self, document: Source, roots: Iterable[Reference]) -> None:
         """Read the links of these objects, and of everything they lead to as far as not known."""
@@ -69,17 +99,20 @@ class Graph:
             self._sources.setdefault(target.number, set()).add(reference.number)
             stack.append(target)
 
-    def leading_to(self, changed: Iterable[int], *, stops: frozenset[int] | set[int]) -> set[int]:
-        """Return the numbers of all objects that lead to a changed one without passing one of ``stops``."""
-        found = set(changed)
-        stack = [number for number in found if number not in stops]
-        while stack:
-            for source in self._sources.get(stack.pop(), ()):
-                if source not in found:
-                    found.add(source)
-                    if source not in stops:
-                        stack.append(source)
-        return found
+
+def _asked(document: Source, changed: Iterable[int], stops: frozenset[int] | set[int]) -> set[int] | None:
+    """Return what leads to a changed object as the bytes tell it, or ``None`` if they do not."""
+    found = set(changed)
+    front = frozenset(found - stops)
+    for _ in range(LEVELS_MAX):
+        if not front:
+            return found
+        holders = document.holders(front)
+        if holders is None:
+            return None
+        front = holders - found - stops
+        found |= holders
+    return None
 
 
 def _fetched(document: Source, reference: Reference) -> Value:

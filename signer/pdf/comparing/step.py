@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from signer.pdf.comparing.equality import Equality, Tokens
-from signer.pdf.comparing.graph import Graph, Meter, references_in
+from signer.pdf.comparing.graph import Graph, Meter
 from signer.pdf.comparing.view import Field, Page, View, Widget
 from signer.pdf.values import Reference, String, Value
 
@@ -77,7 +77,7 @@ class Step:
         self.annotations = self._pair_annotations(tokens)
         self.changed = {reference.number for reference in changed}
         self.tokens = tokens
-        self.dirty = graph.leading_to(self.changed | tokens.moved(), stops=tokens.numbers())
+        self.dirty = graph.leading_to(before.document, self.changed | tokens.moved(), stops=tokens.numbers())
 
     def compared(self, meter: Meter) -> Equality:
         """Return the comparison of values in this step."""
@@ -232,8 +232,3 @@ def _likeness(view: View, item: Value) -> object:
     if isinstance(name, String):
         return bytes(name)
     return str(view.document.resolve(entries.get("Subtype"))), view.rectangle(entries.get("Rect"))
-
-
-def roots_of(view: View) -> Iterable[Reference]:
-    """Return the references the trailer holds."""
-    return references_in(view.document.trailer)
