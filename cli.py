@@ -1053,6 +1053,33 @@ def trust_add(
     return Exit.DONE
 
 
+@command("import", group=trust_)
+def trust_import(
+    ctx: typer.Context,
+    file: Annotated[str, typer.Argument(metavar="FILE")],
+    signer: Annotated[list[str], typer.Option("--signer", metavar="FILE")],
+    basis: Annotated[str | None, typer.Option("--basis", metavar="TEXT")] = None,
+    yes: Yes = False,
+) -> int:
+    from transport.desk import tables
+    from transport.present import office
+
+    console, at = console_of(ctx), now()
+    listed = tables.trust_list(console, file, signer, now=at)
+    found = tables.anchors_of(listed)
+    what = f"{listed.territory} {listed.sequence}"
+    act = office.question("trust.import", console.lang, what, [f"{c.subject} {c.sha256}" for c, _ in found])
+    if not console.confirmed(act, yes=yes):
+        return Exit.REFUSED
+    tables.add_listed(console, found, basis=basis or what, now=at)
+    rows = [office.AnchorRow(c.sha256, c.subject, c.not_after, ",".join(uses), at, basis or what) for c, uses in found]
+    if console.json:
+        console.document(office.trust_document(rows))
+    else:
+        console.say(office.trust_lines(rows, console.screen()))
+    return Exit.DONE
+
+
 @command("list", group=trust_)
 def trust_list(ctx: typer.Context) -> int:
     from transport.desk import tables

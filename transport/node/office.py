@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from edoc.agencies import Directory
 from signer.algorithms import PolicyName
 from signer.errors import SigningRefused
-from signer.trust import Anchor, Context, Limits, Purpose, TrustStore
+from signer.trust import Anchor, Context, Limits, TrustStore
+from transport.anchoruses import anchors_for
 from transport.dispatch import Key
 from transport.errors import SettingsError
 from transport.ledger import event
@@ -71,20 +72,19 @@ class Office:
         """Return the anchors of this node with the status answers fetched of late."""
         entries = self.store.read(directories.anchors)
         answers = self.store.read(lambda connection: directories.revocations(connection, since=now - STATUS_KEPT))
-        anchors = []
-        intermediates = []
+        anchors: list[Anchor] = []
+        intermediates: list[bytes] = []
         for entry in entries:
-            purposes = frozenset(Purpose(use) for use in entry.uses if use in set(Purpose))
-            if purposes:
-                anchors.append(Anchor(entry.data, purposes))
-            else:
+            found = anchors_for(entry.data, entry.uses)
+            anchors += found
+            if not found:
                 intermediates.append(entry.data)
         return TrustStore(
             tuple(anchors),
             tuple(intermediates),
             tuple(data for kind, data in answers if kind == "crl"),
             tuple(data for kind, data in answers if kind == "ocsp"),
-        )
+        ).coming_from("store")
 
     def context(self, now: datetime, *, limits: Limits | None = None) -> Context:
         """Return a judgement at ``now`` with this node's trust and policy."""
@@ -104,7 +104,7 @@ class Office:
         if not fetched.crls and not fetched.ocsps:
             return None
         self.store.do(lambda unit: keep_status(unit, fetched, now))
-        return context.with_trust(fetched)
+        return context.with_trust(fetched.coming_from("online"))
 
     def append(
         self,
