@@ -8,7 +8,7 @@ External content is looked up by exact name in what the caller gives; nothing is
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -112,6 +112,27 @@ def evaluate(reference: etree._Element, *, setting: Setting, original: etree._El
     )
 
 
+def output(
+    reference: etree._Element, *, setting: Setting, form: Form, original: etree._Element | None = None
+) -> Iterator[bytes]:
+    """Yield what the reference processing of XML-DSig (4.4.3.2) makes of a ``ds:Reference``: what time stamps are over.
+
+    Nodes come in ``form`` unless a transform of the reference names another one. Nothing is spent of the budget.
+
+    Raises:
+        ValueError: it cannot be processed, or its data is not at hand.
+        OverBudget: it takes too much.
+    """
+    work = _Work(setting, original)
+    try:
+        state, asked = work.applied(work.content(reference.get("URI")), reference)
+    except (Unsupported, Missing, InputRefused) as error:
+        raise ValueError(f"reference: {error}") from None
+    if isinstance(state, bytes):
+        return iter((state,))
+    return work.owner.pieces(state, asked or form)
+
+
 def over_limit(limit: str) -> tuple[Reason, ...]:
     """Return the reasons of a signature that takes more work than is allowed."""
     facts = {"limit": limit}
@@ -194,6 +215,14 @@ class _Work:
     def transformed(self, state: NodeSet | bytes, reference: etree._Element) -> bytes:
         """Apply the transforms and hash."""
         assert self.digest is not None
+        state, form = self.applied(state, reference)
+        if isinstance(state, bytes):
+            return digest_bytes(self.digest, state)
+        self.form = form or FORMS[INCLUSIVE]
+        return self.owner.digest(state, self.form, self.digest, self.setting.budget)
+
+    def applied(self, state: NodeSet | bytes, reference: etree._Element) -> tuple[NodeSet | bytes, Form | None]:
+        """Apply the transforms; nodes come with the form that the last of them asks for, if it is one of these."""
         transforms, originals = transforms_of(reference), transforms_of(self.original)
         if len(transforms) > TRANSFORMS_MAX:
             raise LimitExceeded("EDOC-XML-002", "too many transforms", limit="transforms", value=str(len(transforms)))
@@ -204,16 +233,13 @@ class _Work:
                 state = self._parsed(state)
                 self.form = _form(transform, algorithm)
                 if position == len(transforms) - 1:
-                    return self.owner.digest(state, self.form, self.digest, self.setting.budget)
+                    return state, self.form
                 state = self.owner.octets(state, self.form, self.setting.budget)
             elif algorithm == BASE64:
                 state = self._decoded(state)
             else:
                 state = self._filtered(state, transform, original)
-        if isinstance(state, bytes):
-            return digest_bytes(self.digest, state)
-        self.form = FORMS[INCLUSIVE]
-        return self.owner.digest(state, self.form, self.digest, self.setting.budget)
+        return state, None
 
     def _parsed(self, state: NodeSet | bytes) -> NodeSet:
         if isinstance(state, NodeSet):
