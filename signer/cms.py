@@ -126,11 +126,18 @@ def check_signer(
 def find_certificate(info: SignerInfo, candidates: Sequence[bytes]) -> bytes | None:
     """Return the certificate the SignerIdentifier names; of several the one the ESS attribute names."""
     named = [der for der in dict.fromkeys(candidates) if _is_named(info, der)]
-    wanted = {digest for _, digest in _ess_ids(info)[:1]}
     for der in named:
-        if wanted & {hashlib.new(n, der, usedforsecurity=False).digest() for n, _ in _ess_ids(info)[:1]}:
+        if any(_hashes_to(name, der, digest) for name, digest in _ess_ids(info)[:1]):
             return der
     return named[0] if named else None
+
+
+def _hashes_to(name: str, data: bytes, digest: bytes) -> bool:
+    """Say whether the data have this digest; one that cannot be computed names nothing."""
+    try:
+        return digest_with(name, data) == digest
+    except ValueError:
+        return False
 
 
 def _is_named(info: SignerInfo, der: bytes) -> bool:
