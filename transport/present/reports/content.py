@@ -7,6 +7,7 @@ algorithms; at the end how it was checked and every reason with its code. The sa
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
 
 from signer import certificates
 from signer.report import Reason, Report, Verdict
@@ -109,7 +110,16 @@ def _document(report: Report, words: Words) -> Iterator[Block]:
     stated = report.document or {}
     names = {**{name: name for name in DOCUMENT_FIELDS}, "subject": "subject_line"}
     yield blocks.heading(4, words("part_document"))
-    yield blocks.facts((words(names.get(name, name)), stated.get(name)) for name in dict.fromkeys((*names, *stated)))
+    shown = {**stated, "date": _day(stated.get("date", ""))}
+    yield blocks.facts((words(names.get(name, name)), shown.get(name)) for name in dict.fromkeys((*names, *stated)))
+
+
+def _day(text: str) -> str:
+    """Return a day as people write it; what is no day stays as it stands."""
+    try:
+        return person_date(date.fromisoformat(text))
+    except ValueError:
+        return text
 
 
 def _listed(title: str, reasons: Iterable[Reason], words: Words) -> Iterator[Block]:
