@@ -220,6 +220,8 @@ ATTACKS: dict[str, tuple[Act, str]] = {
         KIDS, b"/Kids [50 0 R 4 0 R] /Count 2")}), "page"),
     "other page tree": (lambda paper: paper.update({**NEW_PAGE, 51: b"<< /Type /Pages /Kids [50 0 R] /Count 1 >>",
         CATALOG: paper.objects[CATALOG].replace(b"/Pages 2 0 R", b"/Pages 51 0 R")}), "page"),
+    "pages counted wrongly": (changed(PAGES, b"/Count 2", b"/Count 1"), "page"),
+    "page that calls itself no page": (changed(SECOND, b"/Type /Page ", b"/Type /Template "), "page"),
     "labels of pages": (added(CATALOG, b"/PageLabels << /Nums [0 << /P (A) >>] >>"), "page"),
     "other catalog": (lambda paper: paper.update({**NEW_PAGE, 51: b"<< /Type /Pages /Kids [50 0 R] /Count 1 >>",
         52: b"<< /Type /Catalog /Pages 51 0 R /AcroForm 7 0 R >>"}, trailer=b"/Root 52 0 R"), "page"),
@@ -277,6 +279,14 @@ ATTACKS: dict[str, tuple[Act, str]] = {
         {FIRST: paper.objects[FIRST].replace(b" 12 0 R", b"")}), "form-structure"),
     "field shown on another page too": (lambda paper: paper.update(
         {SECOND: with_annotation(paper.objects[SECOND], NAME)}), "form-structure"),
+    "second widget of a field": (
+        lambda paper: paper.update({
+            NUMBER: b"<< /FT /Tx /T (So) /Kids [60 0 R 61 0 R] >>",
+            60: b"<< %s /Parent 11 0 R /Rect [100 500 200 520] >>" % WIDGET,
+            61: b"<< %s /Parent 11 0 R /Rect [0 0 0 0] /AA << /PO %s >> >>" % (WIDGET, JAVASCRIPT),
+            FIRST: paper.objects[FIRST].replace(b"11 0 R", b"60 0 R 61 0 R")}),
+        "form-structure",
+    ),
     "field renamed": (changed(NAME, b"(Ten)", b"(Khac)"), "form-structure"),
     "field moved": (changed(NAME, b"[100 470 200 490]", b"[100 690 200 710]"), "form-structure"),
     "field made larger": (changed(NUMBER, b"[100 500 200 520]", b"[0 0 500 700]"), "form-structure"),
@@ -420,6 +430,13 @@ HARMLESS: dict[str, tuple[Act, str]] = {
         lambda paper: paper.update({
             60: paper.objects[FIRST].split(b"/Annots ")[1].split(b"]")[0] + b"]",
             FIRST: paper.objects[FIRST].split(b"/Annots ")[0] + b"/Annots 60 0 R >>"}),
+        "rewrite",
+    ),
+    "field and widget apart": (
+        lambda paper: paper.update({
+            NUMBER: b"<< /FT /Tx /T (So) /Kids [60 0 R] >>",
+            60: b"<< %s /Parent 11 0 R /Rect [100 500 200 520] >>" % WIDGET,
+            FIRST: paper.objects[FIRST].replace(b"11 0 R", b"60 0 R")}),
         "rewrite",
     ),
     "page tree in two levels": (

@@ -127,7 +127,7 @@ def _locked_in_this_step(step: Step, pair: Pair) -> bool:
 
 def _placing(step: Step, pair: Pair) -> set[str]:
     """Say whether the form leads to a field no more, and whether widgets were taken away, added, or shown elsewhere."""
-    placed = {"widget"} if pair.gone or any(is_seen(step.after, widget.entries) for widget in pair.new) else set()
+    placed = {"widget"} if pair.gone or pair.new else set()
     if pair.before.listed and not pair.after.listed:
         placed.add("form")
     for left, right in pair.widgets:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from signer.pdf.comparing.equality import Equality
 from signer.pdf.comparing.painting import names_in, octets_of
 from signer.pdf.comparing.step import Need, Step
-from signer.pdf.comparing.view import Page, View, appearance_streams
+from signer.pdf.comparing.view import Node, Page, View, appearance_streams
 from signer.pdf.values import Stream, Value
 
 _METADATA = frozenset({"Metadata", "PieceInfo", "LastModified"})
@@ -52,12 +52,24 @@ def _compare_tree(step: Step, equal: Equality) -> None:
         for key in {*node.entries, *(old.entries if old else ())} - _TREE:
             if not equal.same(old.entries.get(key) if old else None, node.entries.get(key)):
                 step.add("page", Need.FORBIDDEN, key=key)
+        if not _counted(step, old, node):
+            step.add("page", Need.FORBIDDEN, key="Count")
+
+
+def _counted(step: Step, old: Node | None, node: Node) -> bool:
+    """Say whether a node counts its pages as before, or rightly: some readers show no more than what is counted."""
+    count = step.after.document.resolve(node.entries.get("Count"))
+    if old is not None and step.before.document.resolve(old.entries.get("Count")) == count:
+        return True
+    return count == node.pages
 
 
 def _compare(step: Step, equal: Equality, one: Page, other: Page) -> None:
     number = one.number
     for key in _wrong_geometry(step, one, other):
         step.add("page", Need.FORBIDDEN, page=number, key=key)
+    if _typed(step.before, one) != _typed(step.after, other):
+        step.add("page", Need.FORBIDDEN, page=number, key="Type")
     for key in {*one.entries, *other.entries} - _DONE - _INHERITED - {"Contents", "UserUnit", *_BOXES}:
         if equal.same(one.entries.get(key), other.entries.get(key)):
             continue
@@ -71,6 +83,11 @@ def _compare(step: Step, equal: Equality, one: Page, other: Page) -> None:
         step.add("page", Need.FORBIDDEN, page=number, key="Contents")
     elif not _same_resources(step, equal, one, other):
         step.add("page", Need.FORBIDDEN, page=number, key="Resources")
+
+
+def _typed(view: View, page: Page) -> object:
+    """Return the type of a page, which some writers leave out."""
+    return view.document.resolve(page.entries.get("Type")) or "Page"
 
 
 def _wrong_geometry(step: Step, one: Page, other: Page) -> list[str]:

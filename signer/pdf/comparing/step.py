@@ -149,12 +149,15 @@ class Step:
     def _pair_annotations(self, tokens: Tokens) -> list[Annotations]:
         found = []
         for before, after in self.pages:
-            if before.annotations is after.annotations and not any(
-                isinstance(item, Reference) for item in before.annotations
-            ):
+            if not before.annotations and not after.annotations:
                 continue
             one = Annotations(before.number)
-            _pair_listed(one, self._others(self.before, before), self._others(self.after, after), self)
+            if before.annotations == after.annotations and all(isinstance(i, Reference) for i in before.annotations):
+                known = self.before.widget_references, self.after.widget_references
+                others = [item for item in before.annotations if item not in known[0] or item not in known[1]]
+                one.pairs += [(item, item) for item in dict.fromkeys(others)]
+            else:
+                _pair_listed(one, self._others(self.before, before), self._others(self.after, after), self)
             for index, (left, right) in enumerate(one.pairs):
                 tokens.pair(_reference(left), _reference(right), ("annotation", one.page, index))
             if one.pairs or one.gone or one.new:

@@ -44,6 +44,7 @@ class Node:
 
     reference: Reference | None
     entries: Dictionary
+    pages: int = 0  # below a node of the page tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +147,14 @@ class View:
         """The pages in order."""
         found: list[Page] = []
         seen: set[Reference] = set()
+        nodes: list[tuple[Reference | None, Dictionary, int]] = []  # with the number of pages before them
         stack: list[tuple[Value, Dictionary, int]] = [(self.root.get("Pages"), EMPTY, 0)]
         while stack:
             item, inherited, depth = stack.pop()
+            if depth < 0:  # a node is done
+                reference, entries, first = nodes.pop()
+                self.tree.append(Node(reference, entries, len(found) - first))
+                continue
             entries = self.dictionary(item)
             if not entries or depth > DEPTH_MAX:
                 continue
@@ -162,7 +168,8 @@ class View:
                 continue
             if reference is not None:
                 seen.add(reference)
-            self.tree.append(Node(reference, entries))
+            nodes.append((reference, entries, len(found)))
+            stack.append((None, EMPTY, -1))
             stack += [(kid, known, depth + 1) for kid in reversed(self.items(entries["Kids"]))]
         return tuple(found)
 

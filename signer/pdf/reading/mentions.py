@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 ROWS_MIN = 3_000
 """Rows below which all objects are walked as fast."""
-WORK_MAX = 10**9
-"""Octets looked through for one question."""
+WORK_MAX = 5 * 10**8
+"""Octets looked through for all questions about one file."""
 NUMBERS_MAX = 40
 _GAP = rb"(?:[\0\t\n\f\r ]++|%[^\r\n]*+)++"
 _HEADER = re.compile(rb"[\0\t\n\f\r ]*+(\d{1,10})[\0\t\n\f\r ]++\d{1,5}[\0\t\n\f\r ]++obj")
-_REST = re.compile(_GAP + rb"\d++" + _GAP + rb"R")
+_REST = _GAP + rb"\d++" + _GAP + rb"R"
 
 
 class Mentions:
@@ -37,12 +37,15 @@ class Mentions:
         self._places: tuple[list[int], list[int]] | None = None  # offsets in order, and the numbers there
         self._packed = any(map(_may_pack, sections))
         self._containers: dict[int, frozenset[int]] = {}
+        self._bodies: dict[int, int] = {}  # where the object of an index ends
+        self._work = 0
 
     def holders(self, state: State, numbers: Iterable[int]) -> frozenset[int] | None:
         """Return the numbers of the objects of a state that may refer to one of these, or ``None``."""
         wanted = sorted(numbers)
         rows = sum(section.count for section in self._sections)
-        if rows < ROWS_MIN or len(wanted) > NUMBERS_MAX or len(wanted) * state.end > WORK_MAX:
+        self._work += len(wanted) * state.end
+        if rows < ROWS_MIN or len(wanted) > NUMBERS_MAX or self._work > WORK_MAX:
             return None
         found: set[int] = set()
         for at in _positions(self._data, wanted, state.end):
@@ -70,10 +73,12 @@ class Mentions:
         index = bisect_right(offsets, at) - 1
         if index < 0:
             return None
-        head = _HEADER.match(self._data, offsets[index])
-        if head is None or int(head[1]) != numbers[index] or self._data.find(b"obj", head.end(), at) >= 0:
-            return None
-        return numbers[index]
+        if index not in self._bodies:
+            head = _HEADER.match(self._data, offsets[index])
+            right = head is not None and int(head[1]) == numbers[index]
+            self._bodies[index] = self._data.find(b"obj", head.end()) if head is not None and right else 0
+        end = self._bodies[index]
+        return numbers[index] if end < 0 or at < end else None
 
     def _container_offsets(self, end: int) -> list[int]:
         offsets, numbers = self._objects()
@@ -110,12 +115,9 @@ def _may_pack(section: Section) -> bool:
 def _positions(data: bytes, numbers: Sequence[int], end: int) -> Iterator[int]:
     """Go through the places where one of the numbers stands as the first of a reference."""
     for number in numbers:
-        for match in re.finditer(rb"%d(?=[\0\t\n\f\r %%])" % number, data):
-            at = match.start()
-            if at >= end:
-                break
-            if _REST.match(data, match.end()) and _is_whole(data, at):
-                yield at
+        for match in re.compile(b"%d" % number + _REST).finditer(data, 0, end):
+            if _is_whole(data, match.start()):
+                yield match.start()
 
 
 def _is_whole(data: bytes, at: int) -> bool:
