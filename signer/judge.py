@@ -95,7 +95,8 @@ class Stamp:
     ``imprint`` is the octets it should be over, or, where these are many, a function from a hash name of ``hashlib`` to
     their digest. An archive stamp lists in ``covers`` the SHA-256 (hexadecimal) of every certificate, status answer,
     earlier token and signature value that it proves to have existed (signing.md 7.2). ``faults`` are structural reasons
-    the format found; with any of them the stamp is broken.
+    the format found; with any of them the stamp is broken. One that is ``uncomputable`` stays unknown. A stamp over
+    references to validation data is no archive (``counts`` is false), and need not be over the value either.
     """
 
     id: str
@@ -104,6 +105,9 @@ class Stamp:
     imprint: Imprint
     covers: tuple[str, ...] = ()
     faults: tuple[Reason, ...] = ()
+    uncomputable: bool = False
+    proves_value: bool = True  # it is over the signature's value, or over what is
+    counts: bool = True  # for the level reached
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,10 +209,9 @@ def _judge_stamps(
             needs += path.needs
         if stamp.kind != "content" and judged[number].indication is Indication.PASSED:
             word = "archive-timestamp" if stamp.kind == "archive" else "timestamp"
-            covered = [digest for digest in (facts.value_sha256, *stamp.covers) if digest]
-            proofs.add(covered, judged[number].time, word)
-            if facts.value_sha256 is None:
-                proofs.add([_THIS_VALUE], judged[number].time, word)
+            proofs.add(stamp.covers, judged[number].time, word)
+            if stamp.proves_value:
+                proofs.add([facts.value_sha256 or _THIS_VALUE], judged[number].time, word)
     return tuple(judged[number] for number in sorted(judged)), tuple(evidence), tuple(needs)
 
 
@@ -221,6 +224,10 @@ def _newest_first(stamps: Sequence[Stamp]) -> list[int]:
 
 
 def _judge_stamp(stamp: Stamp, facts: Facts, context: Context, proofs: Proofs) -> tuple[Timestamp, PathResult | None]:
+    if stamp.uncomputable:
+        time, sub = claimed_time(stamp.token), Code.CRYPTO_CONSTRAINTS_FAILURE
+        unknown = Indication.INDETERMINATE, sub, Integrity.UNKNOWN
+        return Timestamp(stamp.id, stamp.kind, time, None, *unknown, None, None), None
     known = proofs.time_of(hashlib.sha256(stamp.token).hexdigest())
     judged, path = judge_token(
         stamp.token,
@@ -253,9 +260,11 @@ def _describe(
     signer = signer_of(facts.certificate) if facts.certificate else Signer()
     level = level_reached(
         facts.level,
-        stamps,
+        [judged for judged, stamp in zip(stamps, facts.stamps, strict=True) if stamp.counts],
         tokens=[stamp.token for stamp in facts.stamps],
-        covered=frozenset(digest for stamp in facts.stamps if stamp.kind == "archive" for digest in stamp.covers),
+        covered=frozenset(
+            d for stamp in facts.stamps if stamp.kind == "archive" and stamp.counts for d in stamp.covers
+        ),
         certificate=facts.certificate,
         candidates=facts.candidates,
         embedded=facts.embedded,

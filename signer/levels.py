@@ -19,7 +19,7 @@ from signer.trust import TrustStore
 from signer.x509ext import is_authority
 from signer.x509read import Certificate, read
 
-_END = datetime(9999, 12, 31, tzinfo=UTC)
+_BEGIN, _END = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
 STEPS_MAX = 10
 """Certificates in a path."""
 
@@ -53,12 +53,19 @@ def level_reached(
         crls=tuple(dict.fromkeys((*embedded.crls, *(one for store in stores for one in store.crls)))),
         ocsps=tuple(dict.fromkeys((*embedded.ocsps, *(one for store in stores for one in store.ocsps)))),
     )
-    authorities = [der for stamp in stamps for der in pool if _is_of(der, stamp.certificate_sha256)]
+    authorities = [der for stamp in _provided(stamps) for der in pool if _is_of(der, stamp.certificate_sha256)]
     if not all(_is_provided_for(der, pool, answers) for der in (certificate, *authorities)):
         return f"{family}T"
     held = {hashlib.sha256(one).hexdigest() for one in (*embedded.crls, *embedded.ocsps)}
     archived = "archive" in kinds and (not covered or bool(covered & held))
     return f"{family}LTA" if archived else f"{family}LT"
+
+
+def _provided(stamps: Sequence[Timestamp]) -> list[Timestamp]:
+    """Return the stamps that need validation data in the file: all but the newest archive stamp, which awaits its own."""
+    archive = [stamp for stamp in stamps if stamp.kind == "archive"]
+    newest = max(archive, key=lambda stamp: stamp.time or _BEGIN, default=None)
+    return [stamp for stamp in stamps if stamp is not newest]
 
 
 def _of_token(token: bytes) -> TrustStore:
