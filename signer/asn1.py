@@ -1,7 +1,7 @@
-"""Structures of CMS (RFC 5652), time stamps (RFC 3161) and ESS (RFC 5035): the only module that knows asn1crypto.
+"""Structures of CMS (RFC 5652), time stamps (RFC 3161) and certificates: the only module that knows asn1crypto.
 
-What is read is handed out as frozen values with slices of the original encoding: signed attributes are taken from the
-file and re-tagged, never encoded anew (signing.md 4.1, E1). What cannot be read raises ``ValueError``.
+SignedData of others is read by ``signer.signeddata``, from the original octets. What cannot be read raises
+``ValueError``.
 """
 
 from __future__ import annotations
@@ -12,11 +12,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
-from asn1crypto import algos, cms, core, keys, tsp, x509
+from asn1crypto import cms, core, keys, tsp, x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from signer.algorithms import Scheme, scheme_for
+from signer.signeddata import SignedData as SignedData
+from signer.signeddata import SignerInfo as SignerInfo
+from signer.signeddata import ess_certificate_ids as ess_certificate_ids
+from signer.signeddata import object_identifier as object_identifier
+from signer.signeddata import octet_string as octet_string
+from signer.signeddata import read_signed_data as read_signed_data
 
 if TYPE_CHECKING:
     from signer.credential import Credential
@@ -37,41 +43,6 @@ class TimeStampResp(core.Sequence):  # type: ignore[misc]  # asn1crypto has no t
 
 
 @dataclass(frozen=True, slots=True)
-class SignerInfo:
-    """One signer of a SignedData. ``signed_attributes`` is the SET as it was signed, or ``None`` without attributes."""
-
-    issuer: bytes | None  # DER name
-    serial: int | None
-    key_id: bytes | None
-    digest: str  # "sha256"
-    scheme: str  # "rsassa_pkcs1v15", "rsassa_pss", "ecdsa", "ed25519", "dsa" or a dotted name
-    scheme_digest: str | None
-    salt_length: int | None
-    value: bytes
-    signed_attributes: bytes | None
-    attributes: tuple[tuple[str, tuple[bytes, ...]], ...]  # signed: name or dotted type, DER values
-    unsigned: tuple[tuple[str, tuple[bytes, ...]], ...]
-    mask_digest: str | None = None  # of MGF1, where RSASSA-PSS names one
-
-    def values(self, name: str) -> tuple[tuple[bytes, ...], ...]:
-        """Return the value lists of every signed attribute of this type; more than one is a fault."""
-        return tuple(values for type_, values in self.attributes if type_ == name)
-
-
-@dataclass(frozen=True, slots=True)
-class SignedData:
-    """A SignedData: content type, embedded content if any, certificates and CRLs (DER), signers."""
-
-    content_type: str
-    content: bytes | None
-    certificates: tuple[bytes, ...]
-    crls: tuple[bytes, ...]
-    ocsps: tuple[bytes, ...]
-    signers: tuple[SignerInfo, ...]
-    encoded_length: int
-
-
-@dataclass(frozen=True, slots=True)
 class TstInfo:
     """What a time-stamping authority states: imprint of what, when, under which policy and number."""
 
@@ -81,95 +52,6 @@ class TstInfo:
     policy: str
     serial: int
     nonce: int | None
-
-
-def read_signed_data(data: bytes) -> SignedData:
-    """Read a ContentInfo with SignedData; bytes behind it (zero padding in PDF) are the caller's to judge.
-
-    Raises:
-        ValueError: it is not one.
-    """
-    try:
-        info = cms.ContentInfo.load(data)
-        if info["content_type"].native != "signed_data":
-            raise ValueError("not SignedData")
-        signed = info["content"]
-        return _signed_data(signed, len(info.dump()))
-    except (TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
-        raise ValueError(f"damaged SignedData: {type(error).__name__}") from None
-
-
-def _signed_data(signed: cms.SignedData, length: int) -> SignedData:
-    encapsulated = signed["encap_content_info"]
-    content = encapsulated["content"]
-    octets: bytes | None = None
-    if not isinstance(content, core.Void) and content.contents is not None:
-        parsed = content.parsed if hasattr(content, "parsed") and content.tag == 4 else content
-        octets = bytes(content.contents if content.tag == 4 and content.method == 0 else parsed.native)
-    certificates = [c.chosen.dump() for c in signed["certificates"] or () if c.name == "certificate"]
-    crls, ocsps = [], []
-    for item in signed["crls"] or ():
-        if item.name == "certificate_list":
-            crls.append(item.chosen.dump())
-        elif item.name == "other" and item.chosen["other_rev_info_format"].native == "ocsp_response":
-            ocsps.append(item.chosen["other_rev_info"].dump())
-    signers = tuple(_signer_info(one) for one in signed["signer_infos"])
-    kind = encapsulated["content_type"].native
-    return SignedData(str(kind), octets, tuple(certificates), tuple(crls), tuple(ocsps), signers, length)
-
-
-def _signer_info(info: cms.SignerInfo) -> SignerInfo:
-    sid = info["sid"]
-    issuer = serial = key_id = None
-    if sid.name == "issuer_and_serial_number":
-        issuer, serial = sid.chosen["issuer"].dump(), sid.chosen["serial_number"].native
-    else:
-        key_id = sid.chosen.native
-    algorithm = info["signature_algorithm"]
-    scheme, scheme_digest, salt = _scheme(algorithm)
-    attributes = info["signed_attrs"]
-    raw: bytes | None = None
-    if not isinstance(attributes, core.Void) and attributes.contents is not None:
-        raw = b"\x31" + attributes.dump()[1:]
-    return SignerInfo(
-        issuer,
-        serial,
-        key_id,
-        str(info["digest_algorithm"]["algorithm"].native),
-        scheme,
-        scheme_digest,
-        salt,
-        bytes(info["signature"].native),
-        raw,
-        _attributes(attributes) if raw is not None else (),
-        _attributes(info["unsigned_attrs"]),
-        _mask_digest(algorithm) if scheme == "rsassa_pss" else None,
-    )
-
-
-def _scheme(algorithm: algos.SignedDigestAlgorithm) -> tuple[str, str | None, int | None]:
-    try:
-        scheme = str(algorithm.signature_algo)
-    except ValueError:
-        return str(algorithm["algorithm"].dotted), None, None
-    try:
-        digest: str | None = str(algorithm.hash_algo)
-    except ValueError:
-        digest = None
-    salt = algorithm["parameters"]["salt_length"].native if scheme == "rsassa_pss" else None
-    return scheme, digest, salt
-
-
-def _mask_digest(algorithm: algos.SignedDigestAlgorithm) -> str:
-    mask = algorithm["parameters"]["mask_gen_algorithm"]
-    return str(mask["parameters"]["algorithm"].native)
-
-
-def _attributes(attributes: object) -> tuple[tuple[str, tuple[bytes, ...]], ...]:
-    if isinstance(attributes, core.Void) or getattr(attributes, "contents", None) is None:
-        return ()
-    assert hasattr(attributes, "__iter__")
-    return tuple((str(one["type"].native), tuple(value.dump() for value in one["values"])) for one in attributes)
 
 
 def read_tst_info(content: bytes) -> TstInfo:
@@ -193,39 +75,6 @@ def read_tst_info(content: bytes) -> TstInfo:
         )
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"damaged TSTInfo: {type(error).__name__}") from None
-
-
-def ess_certificate_ids(value: bytes, *, version: int) -> tuple[tuple[str, bytes], ...]:
-    """Return (digest name, digest) of each certificate a signing-certificate attribute (version 1 or 2) names.
-
-    Raises:
-        ValueError: the attribute cannot be read.
-    """
-    try:
-        if version == 1:
-            return tuple(("sha1", bytes(i["cert_hash"].native)) for i in tsp.SigningCertificate.load(value)["certs"])
-        ids = tsp.SigningCertificateV2.load(value)["certs"]
-        return tuple((str(i["hash_algorithm"]["algorithm"].native), bytes(i["cert_hash"].native)) for i in ids)
-    except (TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"damaged signing-certificate attribute: {type(error).__name__}") from None
-
-
-def octet_string(value: bytes) -> bytes:
-    """Return the content of a DER OCTET STRING.
-
-    Raises:
-        ValueError: it is not one.
-    """
-    return bytes(core.OctetString.load(value, strict=True).native)
-
-
-def object_identifier(value: bytes) -> str:
-    """Return the name (or dotted form) of a DER content-type value.
-
-    Raises:
-        ValueError: it is not an object identifier.
-    """
-    return str(cms.ContentType.load(value, strict=True).native)
 
 
 def timestamp_request(digest: bytes, *, algorithm: str, nonce: int) -> bytes:
@@ -365,24 +214,6 @@ def rsa_numbers(der: bytes) -> tuple[int, int]:
         return modulus, int(numbers["public_exponent"].native)
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"damaged key: {type(error).__name__}") from None
-
-
-def in_der_order(attributes: bytes) -> bytes | None:
-    """Return a SET OF (its encoding) in the order and with the length of DER; ``None`` if it is so, or unreadable."""
-    try:
-        elements = sorted(bytes(one.dump()) for one in cms.CMSAttributes.load(attributes))
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return None
-    again = _der_set(b"".join(elements))
-    return None if again == attributes else again
-
-
-def _der_set(content: bytes) -> bytes:
-    size = len(content)
-    if size < 128:
-        return bytes([0x31, size]) + content
-    length = size.to_bytes((size.bit_length() + 7) // 8)
-    return bytes([0x31, 0x80 | len(length)]) + length + content
 
 
 def certificate(der: bytes) -> x509.Certificate:
