@@ -8,6 +8,7 @@ import resource
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,14 @@ from cryptography.hazmat.primitives.asymmetric import ec, utils
 from lxml import etree
 
 from signer.asic import read_container
-from signer.report import Report
+from signer.report import Code, Report
+from signer.trust import Limits
 from tests.console.conftest import Edoc, Ran
 from tests.console.schema import problems
+from tests.reports.conftest import context
+from transport.desk.checking import judged_source
+from transport.desk.console import Console
+from transport.desk.files import Source
 from transport.judging.files import Judging
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -213,6 +219,25 @@ def test_a_file_over_its_limit_is_named_and_never_held_in_memory(edoc: Edoc, nam
     assert (done.returncode, file_entry["size"]) == (3, 2**30)
     assert [reason["code"] for reason in file_entry["reasons"]] == ["LIMIT_EXCEEDED"]
     assert len(file_entry["sha256"]) == 64
+
+
+def test_a_sealed_message_over_the_limit_of_xml_is_checked_in_one_pass(desk: Edoc) -> None:
+    """The limit for XML held in memory is no limit for sealed messages; their attachments are opened all the same."""
+    import io
+
+    small = replace(context(), limits=Limits(xml_max_bytes=1000))
+    data = (SAMPLES / "letter.sealed.edxml").read_bytes()
+    console = Console(["verify"], {})
+    for size in (None, len(data)):
+        source = Source("a", io.BytesIO(data), b"", size)
+        source.head = source.stream.read(8192)
+        report = judged_source(source, console, Judging(small), fetched_at=None)
+        assert report == Judging(context()).judge(data)
+    foreign = data.replace(b"\n", b"\r\n")
+    source = Source("a", io.BytesIO(foreign), b"", len(foreign))
+    report = judged_source(source, console, Judging(small), fetched_at=None)
+    assert [reason.code for reason in report.reasons] == [Code.LIMIT_EXCEEDED]
+    assert report.sha256 == hashlib.sha256(foreign).hexdigest()
 
 
 def test_the_limit_of_pdf_comes_from_the_settings(desk: Edoc) -> None:

@@ -281,3 +281,21 @@ def test_limits_are_named_and_leave_the_file_undecided() -> None:
     for name in ("letter.signed.pdf", "receipt.xml"):
         entry = answer(files()[name], small)["files"][0]
         assert (entry["verdict"], entry["reasons"][0]["code"]) == ("indeterminate", "LIMIT_EXCEEDED")
+
+
+def test_a_message_checked_in_one_pass_has_the_same_answer_as_one_held_whole() -> None:
+    """Seal, document and every attachment: equal but for how the file was read."""
+    from transport.judging.streaming import judge_stream
+
+    data = files()["letter.sealed.edxml"]
+    whole = Judging(context()).judge(data)
+    for size in (1, 4099, 1 << 20):
+        pieces = (data[at : at + size] for at in range(0, len(data), size)) if size > 1 else iter([data])
+        assert judge_stream(pieces, judging=Judging(context())) == whole
+    place = data.index(b">", data.index(b"120-SMA-VP.pdf")) + 5000
+    changed = data[:place] + (b"A" if data[place : place + 1] != b"A" else b"B") + data[place + 1 :]
+    report = judge_stream(iter([changed]), judging=Judging(context()))
+    assert report.verdict is Verdict.INVALID
+    assert report.parts == ()
+    untrusted = Judging(context(store=TrustStore()))
+    assert judge_stream(iter([data]), judging=untrusted).verdict is Verdict.INDETERMINATE

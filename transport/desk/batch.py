@@ -30,7 +30,9 @@ def _facts(values: dict[str, str]) -> MappingProxyType[str, str]:
     return MappingProxyType(values)
 
 
-def _packed(facts: MappingProxyType[str, str]) -> tuple[Callable[..., MappingProxyType[str, str]], tuple[dict[str, str]]]:
+def _packed(
+    facts: MappingProxyType[str, str],
+) -> tuple[Callable[..., MappingProxyType[str, str]], tuple[dict[str, str]]]:
     return _facts, (dict(facts),)
 
 

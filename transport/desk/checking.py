@@ -199,13 +199,11 @@ def limit_of(kind: str, limits: Limits) -> tuple[int, str]:
 def _large(source: Source, kind: str, limit: str, judging: Judging) -> Report:
     """Judge a sealed message in one pass; anything else over its limit is hashed, named and left undecided."""
     if kind == "edxml":
-        from signer.xml.stream import NotStreamable, inspect_stream
+        from signer.xml.stream import NotStreamable
+        from transport.judging.streaming import judge_stream
 
         try:
-            report = inspect_stream(source.pieces(), context=judging.context).report
-            reason = Reason(Code.LIMIT_EXCEEDED, {"limit": "xml_max_bytes"})  # the attachments were not opened
-            verdict = worst(report.verdict, Verdict.INDETERMINATE)
-            return replace(report, verdict=verdict, reasons=(*report.reasons, reason))
+            return judge_stream(source.pieces(), judging=judging)
         except NotStreamable:
             source = _again(source)
     digest, size = hashlib.sha256(), 0

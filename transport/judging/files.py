@@ -31,7 +31,10 @@ class Judging:
 
     def judge(self, data: bytes) -> Report:
         """Return the report of one file, with its parts and what the directory knows of its signers."""
-        report = self.inspect(data)
+        return self.known(self.inspect(data))
+
+    def known(self, report: Report) -> Report:
+        """Return the report with what the directory knows of the signers, where signatures mean something."""
         if self.directory is None or self.context.policy.value not in MEANING:
             return report
         from edoc.seal import annotate
