@@ -50,17 +50,26 @@ def _other_kind(head: bytes) -> str:
 
 
 def _xml_kind(head: bytes) -> str:
-    utf16 = head.startswith((b"\xff\xfe", b"\xfe\xff"))
-    text = head[: len(head) // 2 * 2].decode("utf-16" if utf16 else "utf-8", "replace")
+    text = head[: len(head) // 2 * 2].decode(_coding(head), "replace")
     found = _ROOT.match(text)
-    if found is None:
-        return "unknown"
+    if found is None:  # a long comment or DOCTYPE may stand before the document element
+        return (
+            "xml"
+            if re.match(r"\ufeff?\s*<(?:\?xml\s|!--|!DOCTYPE\s)", text) and "<html" not in text.lower()
+            else "unknown"
+        )
     name, rest = found["name"], found["rest"]
     if name == "edXML" and EDXML_NAMESPACE in rest:
         return "edxml"
     if name in {"Receipt", "EvidenceCopy"} and RECEIPT_NAMESPACE in rest:
         return "receipt"
     return "xml"
+
+
+def _coding(head: bytes) -> str:
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    return {b"<\x00?\x00": "utf-16-le", b"\x00<\x00?": "utf-16-be"}.get(head[:4], "utf-8")
 
 
 def inspect_file(data: bytes, *, context: Context) -> Report:

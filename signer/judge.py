@@ -323,6 +323,8 @@ def _sub_indication(reasons: Sequence[Reason], integrity: Integrity) -> Code | N
     if integrity is Integrity.BROKEN and indication_of(sub) is not Indication.FAILED:
         return Code.FORMAT_FAILURE
     if integrity is Integrity.UNKNOWN:
+        if sub is Code.NO_SIGNING_CERTIFICATE_FOUND:  # nothing is wrong but that the key is not at hand (row 9)
+            return sub
         return worst_first((*codes, Code.CRYPTO_CONSTRAINTS_FAILURE), computable=False)
     return Code.FORMAT_FAILURE if sub is None and codes else sub  # a finer code alone never passes
 

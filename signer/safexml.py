@@ -27,6 +27,9 @@ from signer.trust import Limits
 RUN_MIN_BYTES = 4 * 1024
 """Runs from this length on are cut out; shorter ones are ordinary text."""
 
+NAMESPACES_MAX = 512
+"""Declarations of namespaces in force at one place."""
+
 RUBBISH_MAX_BYTES = 64
 """Bytes before ``<?xml`` that a tolerant reader skips (edxml.md 12, 4)."""
 
@@ -321,6 +324,7 @@ def _check_tree(root: etree._Element, limits: Limits, *, doctype_allowed: bool) 
         raise InputRefused("EDOC-XML-003", "a DOCTYPE that is not accepted")
     if next(root.iter(etree.Entity), None) is not None:
         raise InputRefused("EDOC-XML-003", "an entity that is not accepted")
+    _check_namespaces(root)
     if _deeper(limits.xml_depth)(root):
         raise _over("xml_depth", limits.xml_depth + 1)
     if _wider(limits.xml_attributes)(root):
@@ -328,6 +332,16 @@ def _check_tree(root: etree._Element, limits: Limits, *, doctype_allowed: bool) 
     count = int(cast("float", _COUNT(root)))
     if count > limits.xml_elements:
         raise _over("xml_elements", count)
+
+
+def _check_namespaces(root: etree._Element) -> None:
+    """Refuse a place where more prefixes are declared than anybody needs: each element there would cost as much."""
+    declared = most = 0
+    for event, _ in etree.iterwalk(root, events=("start-ns", "end-ns")):
+        declared += 1 if event == "start-ns" else -1
+        most = max(most, declared)
+    if most > NAMESPACES_MAX:
+        raise _over("xml_namespaces", most)
 
 
 _COUNT = etree.XPath("count(//*)")

@@ -37,6 +37,14 @@ REFUSED = {
     "depth bomb": (b"<a>" * 10**6 + b"</a>" * 10**6, "EDOC-XML-002"),
     "attributes": (b"<a " + b" ".join(b'b%d=""' % n for n in range(300)) + b"/>", "EDOC-XML-002"),
     "attribute bomb": (b"<a " + b" ".join(b'b%d=""' % n for n in range(10**5)) + b"/>", "EDOC-XML-002"),
+    "namespaces": (
+        b"<a " + b" ".join(b'xmlns:p%d="u"' % n for n in range(50_000)) + b">" + b"<b/>" * 10**5 + b"</a>",
+        "EDOC-XML-002",
+    ),
+    "nested namespaces": (
+        b"".join(b'<a xmlns:p%d="u" xmlns:q%d="u" xmlns:r%d="u">' % (n, n, n) for n in range(200)) + b"</a>" * 200,
+        "EDOC-XML-002",
+    ),
     "elements": (b"<a>" + b"<b/>" * 600_000 + b"</a>", "EDOC-XML-002"),
     "element bomb": (b"<a>" + b"<b/>" * 3 * 10**6 + b"</a>", "EDOC-XML-002"),
     "long text that is not base64": (b"<a>" + b"x.y " * 3_000_000 + b"</a>", "EDOC-XML-002"),
