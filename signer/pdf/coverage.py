@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from signer.errors import InputRefused, LimitExceeded
 from signer.pdf.formtree import FormField, Where
-from signer.pdf.listing import Forms
+from signer.pdf.listing import Forms, Listed
 from signer.pdf.reading import PdfFile, State
 from signer.pdf.reading.state import StrictState
 from signer.pdf.syntax import SPACE, SyntaxFault, Token, integers, name_of, object_at, reference_of
@@ -114,8 +114,8 @@ def sub_filter(data: bytes, place: Place) -> str:
     return name_of(data, found[0])[1:] if len(found) == 1 and found[0].kind == "name" else ""
 
 
-def cover(file: PdfFile, place: Place, field: FormField, forms: Forms) -> Coverage:
-    """Judge C1 to C4 and C6 for one signature.
+def cover(file: PdfFile, place: Place, listed: Listed, forms: Forms) -> Coverage:
+    """Judge C1 to C4 and C6 for one signature, whose place was found in the state in which it is listed.
 
     Raises:
         LimitExceeded: a budget is used up.
@@ -132,7 +132,7 @@ def cover(file: PdfFile, place: Place, field: FormField, forms: Forms) -> Covera
     if not _is_contents(place, data, a, b) or not _within(place, a, b, end):
         faults.append("C3")
     state = _signed_state(file, end)
-    if state is None or not _holds(data, state, forms, field=field, place=place):
+    if state is None or not _holds(data, state, forms, listed=listed, place=place):
         return Coverage(Covers.PARTIAL, ((0, a), (b, end)), (a, b), (*faults, "C4"))
     if _defined_twice(data, state, place, end):
         faults.append("C3")
@@ -177,10 +177,12 @@ def _signed_state(file: PdfFile, end: int) -> State | None:
     return state
 
 
-def _holds(data: bytes, state: State, forms: Forms, *, field: FormField, place: Place) -> bool:
+def _holds(data: bytes, state: State, forms: Forms, *, listed: Listed, place: Place) -> bool:
     """C4: in the signed state the field leads to this very dictionary."""
+    if state is listed.state:
+        return True
     for one in forms.of(state):
-        if one.name == field.name and one.signature(state) is not None:
+        if one.name == listed.field.name and one.signature(state) is not None:
             found = locate(data, state, one)
             if found is not None and (found.offset, found.dictionary.start) == (place.offset, place.dictionary.start):
                 return found.byte_range == place.byte_range

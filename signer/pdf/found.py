@@ -105,7 +105,7 @@ def find(file: PdfFile, one: Listed, beside: Beside) -> Found:
         why = (Reason(Code.FORMAT_FAILURE), Reason(Code.BYTE_RANGE_INVALID, {"rule": "C3"}))
         hidden = replace(_facts(one.id, Integrity.BROKEN, why), signing_time=claimed, appearance=appearance)
         return Found(one, None, None, (hidden,))
-    coverage = cover(file, place, one.field, beside.forms)
+    coverage = cover(file, place, one, beside.forms)
     facts = tuple(
         replace(
             each,
