@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -60,6 +61,12 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 def letter(forge: Forge) -> Paper:
     """The document, signed by the leader."""
     return forge.sign(Paper.new(), b"Lanh dao")
+
+
+@pytest.fixture(scope="module")
+def seen(forge: Forge) -> Paper:
+    """The document, signed by the leader with a picture."""
+    return forge.sign(Paper.new(), b"Lanh dao", SEEN)
 
 
 def kinds(result: Later) -> list[tuple[str, bool]]:
@@ -540,6 +547,65 @@ def test_defaults_of_the_form_do_not_concern_signatures(forge: Forge) -> None:
     bare[FIRST] = bare[FIRST].replace(b"11 0 R 12 0 R 13 0 R 14 0 R ", b"")
     signed = forge.sign(Paper.new(bare), b"Lanh dao", SEEN)
     assert kinds(later(signed.added(FORM, b"/DA (/Helv 0 Tf 0 g) /Q 1 /DR << >>"))[0]) == [("rewrite", True)]
+
+
+# whatever is changed
+
+
+_LITERAL = re.compile(rb"/[A-Za-z0-9]+|\d+ 0 R|-?\d+(?:\.\d+)?|\([^()]*\)|true|false")
+_FREE = {CATALOG: b"/Metadata", TREE: b"/ParentTreeNextKey"}
+"""Entries whose value may change without any meaning for what is seen."""
+
+
+def _others(literal: bytes) -> tuple[bytes, ...]:
+    """Return other values of the same kind, and of references, one that leads nowhere."""
+    if literal.endswith(b" R"):
+        return b"37 0 R", b"99 0 R", b"null"
+    if literal in (b"true", b"false"):
+        return (b"false" if literal == b"true" else b"true",)
+    return (b"/Zz" if literal.startswith(b"/") else b"(Zz)" if literal.startswith(b"(") else b"77",)
+
+
+def _may_change(number: int, before: bytes, literal: bytes) -> bool:
+    """Say whether this literal, behind these bytes of an object, means nothing for what is seen."""
+    key = before.split()[-1] if before.split() else b""
+    widget = number in (NUMBER, NAME, TICK, CHOICE, PLACE)
+    if key in (b"/Length", b"/NM") or literal in (b"/Length", b"/NM") or (widget and b"/P" in (key, literal)):
+        return True
+    if number == PLACE and key == b"/F":
+        return True  # an empty place stays invisible
+    return key == _FREE.get(number) or literal == _FREE.get(number) or (number == TREE and key == b"/Type")
+
+
+@pytest.mark.parametrize("number", sorted(set(OBJECTS) - {33, 36, 37}))
+def test_whatever_value_of_an_object_is_changed_is_noticed(number: int, seen: Paper) -> None:
+    """Every name, number, string and reference of the document, one at a time, changed to another of its kind."""
+    signed = signatures_of(seen.data)
+    head, _, rest = seen.objects[number].partition(b"stream\n")
+    missed = []
+    for match in _LITERAL.finditer(head):
+        before = head[: match.start()]
+        for other in () if _may_change(number, before, match[0]) else _others(match[0]):
+            if other == match[0]:
+                continue
+            body = before + other + head[match.end() :] + (b"stream\n" + rest if rest else b"")
+            file = PdfFile(seen.update({number: body}).data)
+            if compare(file.revisions, signed, limits=Limits())[0].integrity is INTACT:
+                missed.append(f"{before[-30:]!r} {match[0]!r} {other!r}")
+    assert missed == []
+
+
+def test_a_page_inherits_the_same_upwards_and_downwards(forge: Forge) -> None:
+    """Readers look for what is inherited by ``/Parent`` or by ``/Kids``: a page must not change for either."""
+    held = {
+        **OBJECTS,
+        70: b"<< /Type /Pages /Kids [] /Count 0 >>",
+        SECOND: OBJECTS[SECOND].replace(b"2 0 R", b"70 0 R"),
+    }
+    signed = forge.sign(Paper.new(held), b"Lanh dao")
+    assert later(signed.update({}))[0].integrity is INTACT
+    assert kinds(later(signed.added(70, b"/Rotate 90"))[0]) == [("page", False)]
+    assert kinds(later(signed.added(70, b"/Resources << /Font << /F1 24 0 R >> >>"))[0]) == [("rewrite", True)]
 
 
 # what leads where

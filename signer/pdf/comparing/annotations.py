@@ -58,7 +58,9 @@ def _touched(step: Step, item: Value) -> bool:
 
 def _differing(step: Step, equal: Equality, left: Value, right: Value) -> set[str]:
     ours, theirs = step.before.dictionary(left), step.after.dictionary(right)
-    return {key for key in {*ours, *theirs} - _SKIPPED if not equal.same(ours.get(key), theirs.get(key))}
+    keys = {key for key in {*ours, *theirs} - _SKIPPED if not equal.same(ours.get(key), theirs.get(key))}
+    kinds = step.before.type_of(ours, "Annot"), step.after.type_of(theirs, "Annot")
+    return keys if kinds[0] == kinds[1] else keys | {"Type"}
 
 
 def _changed(step: Step, page: int, before: Dictionary, after: Dictionary, keys: set[str]) -> None:
@@ -69,7 +71,7 @@ def _changed(step: Step, page: int, before: Dictionary, after: Dictionary, keys:
         step.add("attachment", Need.FORBIDDEN, page=page, key=named)
     elif "OC" in keys:
         step.add("layer", Need.FORBIDDEN, page=page, key=named)
-    elif keys - _ENTRIES:
+    elif keys - _ENTRIES or "Type" in keys:
         step.add("other", Need.FORBIDDEN, page=page, key=named)
     elif is_comment(step.before, before) and is_comment(step.after, after):
         step.add("annotation", Need.COMMENTS, page=page, key=named)

@@ -39,6 +39,8 @@ def compare_catalog(step: Step, equal: Equality, structure: Callable[[Step, Equa
     """Note what a step did to trailer and catalog. ``structure`` judges a changed structure tree."""
     _compare_trailer(step, equal)
     before, after = step.before.root, step.after.root
+    if step.before.type_of(before, "Catalog") != step.after.type_of(after, "Catalog"):
+        step.add("other", Need.FORBIDDEN, key="Type")
     for key in sorted({*before, *after} - _DONE):
         one, other = before.get(key), after.get(key)
         if key == "DSS":

@@ -23,7 +23,7 @@ from signer.pdf.comparing.view import Dictionary, Field, View, Widget, appearanc
 from signer.pdf.values import Name, String, Value
 
 _FIELD = ("FT", "Ff", "V", "DV", "DA", "Q", "MaxLen", "Opt")  # in force by inheritance
-_FRAME = frozenset({*_FIELD, "T", "Kids", "Parent", "P"})  # compared in another way
+_FRAME = frozenset({*_FIELD, "T", "Kids", "P"})  # compared in another way
 _IGNORED = frozenset({"M", "NM", "StructParent", "Type"})  # when, which, where in the structure tree
 _ACTIONS = frozenset({"A", "AA", "PA", "Dest"})
 _SIGNING = frozenset({"V", "AP", "AS", "MK", "F", "DA", "BS", "Border", "H", "C", "Q", "RD", "DR"})
@@ -113,9 +113,11 @@ def _differing(step: Step, equal: Equality, pair: Pair) -> set[str]:
         sides = [] if one.merged != other.merged else sides  # split or joined: what the widgets hold is compared
         sides += [(left.entries, right.entries) for left, right in pair.widgets]
     for left, right in sides:
-        for key in {*left, *right} - _FRAME - _IGNORED:
+        for key in {*left, *right} - _FRAME - _IGNORED - (set() if one.merged == other.merged else {"Parent"}):
             if not equal.same(left.get(key), right.get(key)):
                 keys.add(key)
+        if step.before.type_of(left, "Annot") != step.after.type_of(right, "Annot"):
+            keys.add("Type")
     return keys
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from signer.pdf.comparing.equality import Equality
 from signer.pdf.comparing.painting import names_in, octets_of
@@ -52,6 +53,11 @@ def _compare_tree(step: Step, equal: Equality) -> None:
         for key in {*node.entries, *(old.entries if old else ())} - _TREE:
             if not equal.same(old.entries.get(key) if old else None, node.entries.get(key)):
                 step.add("page", Need.FORBIDDEN, key=key)
+        if step.after.type_of(node.entries, "Pages") not in (
+            "Pages",
+            old and step.before.type_of(old.entries, "Pages"),
+        ):
+            step.add("page", Need.FORBIDDEN, key="Type")
         if not _counted(step, old, node):
             step.add("page", Need.FORBIDDEN, key="Count")
 
@@ -68,8 +74,10 @@ def _compare(step: Step, equal: Equality, one: Page, other: Page) -> None:
     number = one.number
     for key in _wrong_geometry(step, one, other):
         step.add("page", Need.FORBIDDEN, page=number, key=key)
-    if _typed(step.before, one) != _typed(step.after, other):
+    if step.before.type_of(one.entries, "Page") != step.after.type_of(other.entries, "Page"):
         step.add("page", Need.FORBIDDEN, page=number, key="Type")
+    if not _same_from_above(step, equal, one, other):
+        step.add("page", Need.FORBIDDEN, page=number, key="Parent")
     for key in {*one.entries, *other.entries} - _DONE - _INHERITED - {"Contents", "UserUnit", *_BOXES}:
         if equal.same(one.entries.get(key), other.entries.get(key)):
             continue
@@ -85,14 +93,21 @@ def _compare(step: Step, equal: Equality, one: Page, other: Page) -> None:
         step.add("page", Need.FORBIDDEN, page=number, key="Resources")
 
 
-def _typed(view: View, page: Page) -> object:
-    """Return the type of a page, which some writers leave out."""
-    return view.document.resolve(page.entries.get("Type")) or "Page"
-
-
 def _wrong_geometry(step: Step, one: Page, other: Page) -> list[str]:
     ours, theirs = _geometry(step.before, one), _geometry(step.after, other)
     return [key for key in ours if ours[key] != theirs[key]]
+
+
+def _same_from_above(step: Step, equal: Equality, one: Page, other: Page) -> bool:
+    """Say whether a page inherits the same by ``/Parent``: some readers look there, and must see no other page."""
+    ours, theirs = step.before.inherited_by_parents(one), step.after.inherited_by_parents(other)
+    left, right = replace(one, inherited=ours), replace(other, inherited=theirs)
+    if _wrong_geometry(step, left, right):
+        return False
+    same = one.inherited.get("Resources") is ours.get("Resources")
+    return (same and other.inherited.get("Resources") is theirs.get("Resources")) or _same_resources(
+        step, equal, left, right
+    )
 
 
 def _geometry(view: View, page: Page) -> dict[str, object]:

@@ -43,6 +43,8 @@ class _Trees:
             return False
         if any(not self._equal.same(former.get(key), now.get(key)) for key in {*former, *now} - _ROOT):
             return False
+        if isinstance(one, Reference) and isinstance(other, Reference):
+            self._pairs[one] = other
         if not self._walk(former.get("K"), now.get("K")):
             return False
         return (
@@ -71,6 +73,9 @@ class _Trees:
                     continue
                 self._roles.add(str(self._step.before.document.resolve(former.get("S"))))
                 if any(not self._equal.same(former.get(key), now.get(key)) for key in {*former, *now} - _ELEMENT):
+                    return False
+                types = self._step.before.type_of(former, "StructElem"), self._step.after.type_of(now, "StructElem")
+                if types[0] != types[1] or not self._same_place(former.get("P"), now.get("P")):
                     return False
                 stack.append((former.get("K"), now.get("K")))
         return True

@@ -21,7 +21,7 @@ Rectangle = tuple[float, float, float, float]
 
 EMPTY: Dictionary = MappingProxyType({})
 DEPTH_MAX = 100
-_PAGE_INHERITED = ("Resources", "MediaBox", "CropBox", "Rotate")
+PAGE_INHERITED = ("Resources", "MediaBox", "CropBox", "Rotate")
 FIELD_INHERITED = ("FT", "Ff", "V", "DV", "DA", "Q", "MaxLen", "Opt")
 LETTER: Rectangle = (0.0, 0.0, 612.0, 792.0)
 
@@ -91,9 +91,9 @@ class View:
 
     def __init__(self, document: Source, meter: Meter) -> None:
         self.document = document
-        self.tree: list[Node] = []  # inner nodes of the page tree, in order
-        self.nodes: dict[str, Node] = {}  # inner nodes of the form, by full name
         self._meter = meter
+        self._tree: list[Node] = []
+        self._nodes: dict[str, Node] = {}
 
     def get(self, holder: Value, key: str) -> Value:
         """Return the resolved value of a key of a dictionary; ``None`` if either is not there."""
@@ -104,6 +104,11 @@ class View:
         """Return a value as a dictionary; empty if it is none."""
         found = self.document.resolve(value)
         return found if isinstance(found, Mapping) else EMPTY
+
+    def type_of(self, entries: Dictionary, default: str) -> str:
+        """Return the type of a dictionary, which writers may leave out where only one is possible."""
+        value = self.document.resolve(entries.get("Type"))
+        return default if value is None else str(value)
 
     def items(self, value: Value) -> tuple[Value, ...]:
         """Return the items of an array, not resolved; empty if it is none."""
@@ -137,6 +142,18 @@ class View:
         """The catalog; empty if there is none."""
         return self.document.root
 
+    @property
+    def tree(self) -> list[Node]:
+        """The inner nodes of the page tree."""
+        _ = self.pages
+        return self._tree
+
+    @property
+    def nodes(self) -> dict[str, Node]:
+        """The inner nodes of the form, by full name."""
+        _ = self.fields
+        return self._nodes
+
     @cached_property
     def form(self) -> Dictionary:
         """``/AcroForm``; empty if there is none."""
@@ -153,13 +170,13 @@ class View:
             item, inherited, depth = stack.pop()
             if depth < 0:  # a node is done
                 reference, entries, first = nodes.pop()
-                self.tree.append(Node(reference, entries, len(found) - first))
+                self._tree.append(Node(reference, entries, len(found) - first))
                 continue
             entries = self.dictionary(item)
             if not entries or depth > DEPTH_MAX:
                 continue
             self._meter.spend()
-            known = dict(inherited) | {key: entries[key] for key in _PAGE_INHERITED if key in entries}
+            known = dict(inherited) | {key: entries[key] for key in PAGE_INHERITED if key in entries}
             reference = item if isinstance(item, Reference) else None
             if "Kids" not in entries:
                 found.append(self._page(len(found) + 1, reference, entries, known))
@@ -181,10 +198,21 @@ class View:
             box = media
         return Page(number, reference, entries, inherited, self.items(entries.get("Annots")), box)
 
+    def inherited_by_parents(self, page: Page) -> Dictionary:
+        """Return what a page inherits for readers that follow ``/Parent`` upwards instead of ``/Kids`` downwards."""
+        known: dict[str, Value] = {}
+        seen: set[int] = set()
+        entries = page.entries
+        while entries and id(entries) not in seen and len(seen) < DEPTH_MAX:
+            seen.add(id(entries))
+            known = {key: entries[key] for key in PAGE_INHERITED if key in entries} | known
+            entries = self.dictionary(entries.get("Parent"))
+        return known
+
     @cached_property
     def fields(self) -> dict[tuple[str, int], Field]:
         """All fields by name and ordinal, those of the form first, then widgets that only pages list."""
-        return _Fields(self, self._meter).found
+        return _Fields(self, self._meter, self._nodes).found
 
     @cached_property
     def widget_references(self) -> dict[Reference, tuple[Field, int]]:
@@ -200,9 +228,10 @@ class View:
 class _Fields:
     """Walks the form and the pages for fields."""
 
-    def __init__(self, view: View, meter: Meter) -> None:
+    def __init__(self, view: View, meter: Meter, nodes: dict[str, Node]) -> None:
         self._view = view
         self._meter = meter
+        self._nodes = nodes
         self.found: dict[tuple[str, int], Field] = {}
         self._ordinals: dict[str, int] = {}
         self._seen: set[Reference] = set()
@@ -238,7 +267,7 @@ class _Fields:
             inner = [kid for kid in kids if self._is_field(kid)]
             reference = value if isinstance(value, Reference) else None
             if inner:
-                self._view.nodes.setdefault(name, Node(reference, entries))
+                self._nodes.setdefault(name, Node(reference, entries))
                 stack += [(kid, name, known, depth + 1) for kid in reversed(kids)]
                 continue
             self._add(name, reference, entries, known, listed=listed)
