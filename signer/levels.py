@@ -62,7 +62,7 @@ def level_reached(
 
 
 def _provided(stamps: Sequence[Timestamp]) -> list[Timestamp]:
-    """Return the stamps that need validation data in the file: all but the newest archive stamp, which awaits its own."""
+    """Return the stamps whose validation data should be in the file: the newest archive stamp awaits its own."""
     archive = [stamp for stamp in stamps if stamp.kind == "archive"]
     newest = max(archive, key=lambda stamp: stamp.time or _BEGIN, default=None)
     return [stamp for stamp in stamps if stamp is not newest]

@@ -10,17 +10,20 @@ from dataclasses import dataclass, field, replace
 
 from lxml import etree
 
+from signer.judge import Stamp
 from signer.report import Algorithm, Code, Crypto, Reason
 from signer.safexml import parser
-from signer.trust import Context
+from signer.trust import Context, TrustStore
+from signer.xml import counter
 from signer.xml.c14n import Form
-from signer.xml.document import SIGNATURE, Document, NodeSet, OverBudget, text_of
+from signer.xml.document import Document, NodeSet, OverBudget, text_of
 from signer.xml.dsig import DS, decode, method_of, public_key
 from signer.xml.keyinfo import given_keys, offered
 from signer.xml.properties import Properties, embedded_certificates, read_properties
 from signer.xml.references import Evaluated, Setting, evaluate, method_form, over_limit
+from signer.xml.stamps import Listed, Scene, find_stamps
+from signer.xml.unsigned import material, properties_of
 from signer.xml.values import Method, Secret, ValueCheck, check_value
-from signer.xml.xades import XADES
 
 BROKEN = frozenset({Code.FORMAT_FAILURE, Code.HASH_FAILURE, Code.SIG_CRYPTO_FAILURE})
 MANIFEST_DEPTH = 3
@@ -46,6 +49,8 @@ class Examined:
     reasons: tuple[Reason, ...] = ()
     warnings: tuple[Reason, ...] = ()
     counters: etree._Element | None = None  # the signature this one is a counter-signature of
+    stamps: tuple[Stamp, ...] = ()
+    embedded: TrustStore = field(default_factory=TrustStore)  # validation data in the unsigned properties
 
     @property
     def is_intact(self) -> bool:
@@ -67,7 +72,7 @@ def examine(
     element: etree._Element, *, id: str, document: Document, content: Mapping[str, bytes], context: Context
 ) -> Examined:
     """Examine a signature; ``content`` is what external references may name."""
-    base = Examined(element, id, counters=_counters(element))
+    base = Examined(element, id, counters=counter.by_place(element))
     infos, values = element.findall(f"{{{DS}}}SignedInfo"), element.findall(f"{{{DS}}}SignatureValue")
     if len(infos) != 1 or len(values) != 1:
         return base.with_reasons(_malformed("Signature"))
@@ -86,24 +91,61 @@ def examine(
         return base.with_reasons(_malformed("SignedInfo"))
     if len(listed) > context.limits.references:
         return base.with_reasons(over_limit("references"))
-    references = _references(listed, infos[0].findall(f"{{{DS}}}Reference"), setting)
-    properties = read_properties(element, references)
+    originals = infos[0].findall(f"{{{DS}}}Reference")
+    references = _references(listed, originals, setting)
+    properties = read_properties(element, references, document=document, context=context)
     reasons = [reason for one in references for reason in one.reasons] + list(properties.reasons)
-    checked = _check_value(info, octets, value, properties, setting=setting, context=context)
-    return replace(
+    checked = _compared(_check_value(info, octets, value, properties, setting=setting, context=context))
+    if base.counters is None and counter.claims(references):
+        base = replace(base, counters=counter.by_type(element, references))
+        if base.counters is None:
+            reasons += [Reason(Code.FORMAT_FAILURE), Reason(Code.COUNTER_SIGNATURE_BROKEN)]
+    examined = replace(
         checked,
         id=id,
         counters=base.counters,
         references=references,
         reasons=(*reasons, *checked.reasons),
+        warnings=(*properties.warnings, *checked.warnings),
     )
+    return _with_stamps(examined, listed, originals, setting)
 
 
-def _counters(element: etree._Element) -> etree._Element | None:
-    parent = element.getparent()
-    if parent is None or parent.tag != f"{{{XADES}}}CounterSignature":
-        return None
-    return next(parent.iterancestors(SIGNATURE), None)
+def _compared(checked: Examined) -> Examined:
+    """Compare the certificate with what the signer said of it (W6)."""
+    if checked.properties.certificate is None or checked.certificate is None:
+        return checked
+    against, noticed = checked.properties.certificate.compare(checked.certificate)
+    known = {reason.code for reason in checked.reasons}
+    reasons = [] if Code.SIGNING_CERTIFICATE_MISMATCH in known else against
+    return replace(checked, warnings=(*checked.warnings, *noticed)).with_reasons(reasons)
+
+
+def _with_stamps(
+    examined: Examined, listed: Sequence[etree._Element], originals: Sequence[etree._Element], setting: Setting
+) -> Examined:
+    """Add the time stamps and the validation data that stand in the properties."""
+    qualifying, signed = examined.properties.element, examined.properties.signed
+    if qualifying is None:
+        return examined
+    same = len(listed) == len(originals)
+    uri = f"#{signed.get('Id')}" if signed is not None else None
+    scene = Scene(
+        examined.id,
+        setting,
+        tuple(
+            Listed(one, originals[n] if same else None, to_properties=one.get("URI") == uri or _is_typed(one))
+            for n, one in enumerate(listed)
+        ),
+        qualifying,
+    )
+    found = find_stamps(scene)
+    store = material(properties_of(qualifying), setting.document, nested=False).store
+    return replace(examined, stamps=found.stamps, embedded=store, warnings=(*examined.warnings, *found.warnings))
+
+
+def _is_typed(reference: etree._Element) -> bool:
+    return (reference.get("Type") or "").endswith("#SignedProperties")
 
 
 def _malformed(where: str) -> list[Reason]:
@@ -191,7 +233,7 @@ def _check_value(
 ) -> Examined:
     """Find the signer's certificate and check the value: the one the properties name, else the one that fits (W6)."""
     given = offered(setting.signature, document=setting.document, context=context, content=setting.content)
-    candidates = (*given.certificates, *embedded_certificates(properties), *given.named)
+    candidates = (*given.certificates, *embedded_certificates(properties, setting.document), *given.named)
     candidates = tuple(dict.fromkeys((*candidates, *_known(candidates, properties, context))))
     base = Examined(setting.signature, "", properties=properties, candidates=candidates, value=value, crls=given.crls)
     methods = info.findall(f"{{{DS}}}SignatureMethod")
@@ -248,9 +290,9 @@ def _signer(
 ) -> tuple[bytes | None, bool]:
     """Return the certificate to check with, and whether the signed reference names another one."""
     if properties.certificate is not None:
-        named = next((der for der in candidates if properties.certificate.names(der)), None)
-        if named is not None:
-            return named, False
+        named = [der for der in candidates if properties.certificate.names(der)]
+        if named:  # the older form may name the whole path: the signer's is the one that fits
+            return next((der for der in named if len(named) > 1 and _fits(der, octets, value, method)), named[0]), False
     fitting = next((der for der in candidates if _fits(der, octets, value, method)), None)
     chosen = fitting or (candidates[0] if candidates else None)
     return chosen, properties.certificate is not None and chosen is not None

@@ -7,21 +7,20 @@ and returns a tree rebuilt from the octets that were hashed.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lxml import etree
 
 from signer.errors import InputRefused, LimitExceeded, NotVerified
-from signer.judge import Facts, FileFacts, Judged, Stamp, judge_signature, report_of
+from signer.judge import Facts, FileFacts, Judged, judge_signature, report_of
 from signer.report import Code, Covers, Crypto, Integrity, Reason, Report, Verdict
 from signer.safexml import parse_foreign, parser
 from signer.trust import Context, TrustStore
 from signer.xml.coverage import extent, wrapping
-from signer.xml.document import Document, NodeSet, OverBudget
-from signer.xml.dsig import digest_label
+from signer.xml.document import SIGNATURE, Document, NodeSet
+from signer.xml.dsig import DS, digest_label
 from signer.xml.examine import BROKEN, Examined, examine, form_of
-from signer.xml.properties import stamps
 
 _TOKEN = object()
 
@@ -151,7 +150,27 @@ def _examined(document: Document, context: Context, content: Mapping[str, bytes]
         name = element.get("Id") or f"signature-{number}"
         names.append(name if name not in names else f"{name}-{number}")
         found.append(examine(element, id=names[-1], document=document, content=given, context=context))
-    return wrapping(found, document)
+    return _archived_with(wrapping(found, document))
+
+
+def _archived_with(examined: Sequence[Examined]) -> tuple[Examined, ...]:
+    """Let a counter-signature share the archive stamps over it, and the validation data of what it stands in."""
+    by_element = {one.element: one for one in examined}
+    result = []
+    for one in examined:
+        digest = hashlib.sha256(one.value).hexdigest()
+        around = [by_element[e] for e in one.element.iterancestors(SIGNATURE) if e in by_element]
+        if one.counters is None or not around:
+            result.append(one)
+            continue
+        shared = [s for other in around for s in other.stamps if s.kind == "archive" and digest in s.covers]
+        stamps = (*one.stamps, *(replace(stamp, id=f"{one.id}-{stamp.id}") for stamp in shared))
+        embedded, candidates = one.embedded, one.candidates
+        for other in around:
+            embedded, candidates = embedded.merged(other.embedded), (*candidates, *other.candidates)
+        candidates = tuple(dict.fromkeys(candidates))
+        result.append(replace(one, stamps=stamps, embedded=embedded, candidates=candidates))
+    return tuple(result)
 
 
 def _given(context: Context) -> Mapping[str, bytes]:
@@ -171,33 +190,32 @@ def facts_of(one: Examined, document: Document) -> Facts:
     warnings = list(one.warnings)
     if covers is Covers.PARTIAL:
         warnings.append(Reason(Code.PARTIAL_COVERAGE, {"covered": ", ".join(covered) or "-"}))
-    signed = one.properties.present and one.properties.certificate is not None and one.properties.signing_time
     crypto = Crypto.BAD if codes & {Code.HASH_FAILURE, Code.SIG_CRYPTO_FAILURE} else one.crypto
     return Facts(
         id=one.id,
         crypto=crypto,
         integrity=integrity,
         covers=covers,
-        level="XAdES-B-B" if signed else "XMLDSIG",
+        level="XAdES-B-B" if _has_signed_properties(one) else "XMLDSIG",
         certificate=one.certificate,
         algorithm=one.algorithm,
         digests=tuple(dict.fromkeys(digest_label(r.digest) for r in one.references if r.digest)),
         candidates=one.candidates,
-        embedded=TrustStore(crls=one.crls),
+        embedded=one.embedded.merged(TrustStore(crls=one.crls)),
         signing_time=one.properties.signing_time,
         structural=one.reasons,
-        stamps=_stamps(one, document),
+        stamps=one.stamps,
         warnings=tuple(warnings),
         covered=covered if covers is Covers.PARTIAL else (),
         value_sha256=hashlib.sha256(one.value).hexdigest() if one.value else None,
     )
 
 
-def _stamps(one: Examined, document: Document) -> tuple[Stamp, ...]:
-    try:
-        return stamps(one.element, one.properties, document, id=one.id)
-    except OverBudget:
-        return ()
+def _has_signed_properties(one: Examined) -> bool:
+    """Tell whether it is XAdES: signed properties, and a signed word about the signer's certificate (BES, B-B)."""
+    key_info = one.element.find(f"{{{DS}}}KeyInfo")
+    is_signed = any(region.apex is key_info and key_info is not None for region in one.regions)
+    return one.properties.signed is not None and (one.properties.certificate is not None or is_signed)
 
 
 def _covering(one: Examined, document: Document, covers: str) -> NodeSet | None:
