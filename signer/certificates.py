@@ -14,6 +14,9 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509 import ocsp
 
+from signer import pubkeys, x509ext, x509read
+from signer.names import read_name
+
 _FAULTS = (
     ValueError,
     TypeError,
@@ -68,26 +71,27 @@ def public_key(der: bytes) -> tuple[object, bool]:
     Raises:
         ValueError: the key cannot be read.
     """
-    found = certificate(der)
-    try:
-        return found.public_key(), False
-    except _FAULTS:
-        pass
-    from signer import asn1  # only for the few that need it: keys are loaded without it
-
-    modulus, exponent = asn1.rsa_numbers(der)
-    try:
-        return rsa.RSAPublicNumbers(exponent, modulus).public_key(), True
-    except _FAULTS as error:
-        raise ValueError(f"damaged key: {type(error).__name__}") from None
+    return pubkeys.load(x509read.read(der).key)
 
 
 def key_identifier(der: bytes) -> bytes | None:
     """Return the SubjectKeyIdentifier of a certificate, or ``None`` if it has none that can be read."""
     try:
-        return complete(der).extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
-    except (ValueError, x509.ExtensionNotFound):
+        return x509ext.key_identifier_of(x509read.read(der))
+    except ValueError:
         return None
+
+
+def is_named(der: bytes, *, issuer: bytes, serial: int) -> bool:
+    """Tell whether a certificate is the one of this issuer (name, DER) and serial number, as CMS names signers.
+
+    Names are compared as RFC 5280, 7.1 has it: some producers write the issuer's name anew.
+    """
+    try:
+        found = x509read.read(der)
+        return found.serial_number == serial and found.issuer.key == read_name(issuer).key
+    except ValueError:
+        return False
 
 
 def _touch(*_: object) -> None:

@@ -14,11 +14,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from lxml import etree
 
+from signer import certificates
 from signer.algorithms import Scheme
-from signer.certificates import certificate as read_certificate
 from signer.cms import DIGEST_NAMES
 from signer.xml.values import Method as Method
 from signer.xml.values import ValueCheck as ValueCheck
@@ -147,8 +146,8 @@ def decode_exact(text: str) -> bytes:
 def public_key(certificate: bytes) -> object | None:
     """Return a certificate's public key, or ``None`` if certificate or key cannot be read."""
     try:
-        return read_certificate(certificate).public_key()
-    except (ValueError, UnsupportedAlgorithm):
+        return certificates.public_key(certificate)[0]
+    except ValueError:
         return None
 
 
