@@ -313,7 +313,7 @@ def _with_path(facts: Facts, members: Mapping[str, bytes], covered: set[str]) ->
         return tuple(members[name] for name in sorted(covered) if name.endswith(suffix))[:OFFERED_MAX]
 
     given = TrustStore(crls=found(".crl"), ocsps=found(".ors"))
-    return replace(facts, candidates=(*facts.candidates, *found(".cer")), embedded=given)
+    return replace(facts, candidates=(*facts.candidates, *found(".cer")), embedded=facts.embedded.merged(given))
 
 
 def _unreadable(name: str) -> Facts:

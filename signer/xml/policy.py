@@ -8,7 +8,8 @@ the digest the signer gave of it must hold. What the document says is for people
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 
 from lxml import etree
 
@@ -17,11 +18,13 @@ from signer.errors import InputRefused
 from signer.report import Code, Reason
 from signer.safexml import parse_foreign
 from signer.trust import Context
+from signer.xml.c14n import FORMS, INCLUSIVE
 from signer.xml.document import Document, NodeSet, OverBudget, text_of
 from signer.xml.dsig import DIGESTS, DS, decode
-from signer.xml.references import method_form
+from signer.xml.references import FILTER2, method_form
 
 TRANSFORMS_MAX = 3
+_CHILDREN = re.compile(r"""/\*/\*\[\s*local-name\(\s*\)\s*=\s*(['"])([\w.-]+)\1\s*\]""")
 
 
 def policy_reasons(identifier: etree._Element | None, stored: str | None, *, context: Context) -> tuple[Reason, ...]:
@@ -92,8 +95,8 @@ def _digest_holds(explicit: etree._Element, document: bytes, context: Context) -
     return wanted in digests
 
 
-def _transformed(document: bytes, listed: list[etree._Element], context: Context) -> bytes:
-    """Apply transforms; only canonical forms are known.
+def _transformed(document: bytes, listed: Sequence[etree._Element], context: Context) -> bytes:
+    """Apply transforms: canonical forms, and the filter that leaves the policy's own digest out.
 
     Raises:
         ValueError: another transform, or too many.
@@ -101,13 +104,23 @@ def _transformed(document: bytes, listed: list[etree._Element], context: Context
     if len(listed) > TRANSFORMS_MAX:
         raise ValueError("too many transforms")
     for transform in listed:
-        form = method_form(transform)
-        if form is None:
+        form, left_out = method_form(transform), _left_out(transform)
+        if form is None and left_out is None:
             raise ValueError("a transform that is not known")
         skeleton, root = parse_foreign(document, limits=context.limits)
         read = Document.of(root, skeleton, size=len(document))
-        document = read.octets(NodeSet(None, comments=True), form)
+        omit = frozenset(e for e in root.iterchildren(etree.Element) if etree.QName(e).localname == left_out)
+        document = read.octets(NodeSet(None, omit, comments=True), form or FORMS[INCLUSIVE + "#WithComments"])
     return document
+
+
+def _left_out(transform: etree._Element) -> str | None:
+    """Return the name of the children of the root that a filter leaves out, if it is just that."""
+    children = list(transform.iterchildren(etree.Element))
+    if transform.get("Algorithm") != FILTER2 or [c.tag for c in children] != [f"{{{FILTER2}}}XPath"]:
+        return None
+    found = _CHILDREN.fullmatch(text_of(children[0]).strip())
+    return found[2] if found is not None and children[0].get("Filter") == "subtract" else None
 
 
 def _signed_part(document: bytes) -> list[bytes]:
