@@ -15,8 +15,9 @@ from edoc import __version__
 from edoc.errors import EdocError
 from signer.errors import SignerError
 from signer.inspect import recognise
-from signer.report import Code, Indication, Need, Reason, Report, SignatureReport, Verdict
+from signer.report import Code, Indication, Reason, Report, SignatureReport, Verdict
 from transport.desk import trusting
+from transport.desk.fetching import Fetching, settings_of
 from transport.desk.files import Source, opened, read_input
 from transport.errors import TransportError
 from transport.judging.combining import worst
@@ -27,7 +28,7 @@ from transport.present.verify import AnchorShown, Checked, Judgement
 if TYPE_CHECKING:
     from edoc.agencies import Directory
     from signer.algorithms import AlgorithmTable
-    from signer.trust import Context, Limits, TrustStore
+    from signer.trust import Context, Limits
     from transport.desk.console import Console
     from transport.settings import Settings
 
@@ -86,7 +87,7 @@ def prepared(console: Console, request: Request, *, generated_at: datetime) -> t
         chain=request.chain,
         revocation=request.revocation,
     )
-    settings = _settings(console)
+    settings = settings_of(console)
     context = trusting.context_of(store, at=request.at, policy=request.policy or settings.verify_policy)
     limits = replace(context.limits, pdf_max_bytes=settings.limits["pdf_max_bytes"])
     context = replace(context, limits=limits, algorithms=_algorithms(console, settings))
@@ -98,14 +99,6 @@ def prepared(console: Console, request: Request, *, generated_at: datetime) -> t
     keys = giving.log_keys(request.files, given, context=context)
     online = settings.verify_network == "online" if request.online is None else request.online
     return Judging(context, directory, keys), _judgement(context, generated_at, online=online)
-
-
-def _settings(console: Console) -> Settings:
-    """Return the settings of this call: they may name policy, network, limits and algorithm table (console.md 6)."""
-    from transport.settings import load
-
-    home = trusting.home_of(console)
-    return load(home=home, config=console.config, environ=console.environ, overrides={})
 
 
 def _algorithms(console: Console, settings: Settings) -> AlgorithmTable | None:
@@ -176,13 +169,17 @@ def judged_source(source: Source, console: Console, judging: Judging, *, fetched
     data = source.read(limit)
     if data is None:
         return _large(source, kind, name, judging)
-    report, rounds = judging.judge(data), ROUNDS
-    while fetched_at is not None and rounds > 0 and (needs := _needs(report)):
-        rounds -= 1
-        fetched = _fetched(console, needs, fetched_at)
-        if not (fetched.crls or fetched.ocsps or fetched.intermediates):
+    report = judging.judge(data)
+    return report if fetched_at is None else _with_more(data, report, judging, Fetching(console, fetched_at))
+
+
+def _with_more(data: bytes, report: Report, judging: Judging, fetching: Fetching) -> Report:
+    """Judge again with what could be fetched; answers have signers whose own status may be missing too."""
+    for _ in range(ROUNDS):
+        found = fetching.more(report)
+        if found is None:
             break
-        judging = replace(judging, context=judging.context.with_trust(fetched))
+        judging = replace(judging, context=judging.context.with_trust(found))
         report = judging.judge(data)
     return report
 
@@ -221,35 +218,6 @@ def _again(source: Source) -> Source:
         source.stream.seek(0)
         return replace(source, head=b"")
     return source
-
-
-def _needs(report: Report) -> tuple[Need, ...]:
-    """Return the status answers that were missing, those of the parts included."""
-    return (*report.needs, *(need for _, part in report.parts for need in _needs(part)))
-
-
-def _fetched(console: Console, needs: tuple[Need, ...], at: datetime) -> TrustStore:
-    """Fetch status answers (``--online``); a node keeps them, so that the same can be judged again (R69)."""
-    from transport.http.addresses import Reach
-    from transport.http.pki import fetch_status
-
-    settings = _settings(console)
-    found = fetch_status(needs, reach=Reach.of(settings.network_private, demo=settings.demo))
-    if trusting.node_home(console) is not None and (found.crls or found.ocsps):
-        _keep(console, settings, found, at)
-    return found
-
-
-def _keep(console: Console, settings: Settings, found: TrustStore, at: datetime) -> None:
-    """Keep what was fetched; a node that cannot be written to is told of, the check goes on."""
-    from transport.node.office import keep_status
-    from transport.store.store import Store
-
-    try:
-        with Store.open(settings) as store:
-            store.do(lambda unit: keep_status(unit, found, at))
-    except TransportError as error:
-        console.warn(fault(error, console.lang).message)
 
 
 def judged(data: bytes, *, context: Context, directory: Directory | None) -> Report:
