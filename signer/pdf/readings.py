@@ -23,6 +23,8 @@ _UNSEEN = frozenset(
     {"StructTreeRoot", "StructParents", "StructParent", "Parent", "P", "Metadata", "PieceInfo", "LastModified", "DSS"}
 )
 """Entries that change nothing a person sees, or that only lead back."""
+_FAULTY = frozenset({"dictionary key", "dictionary without value", "word"})
+"""Faults of syntax that readers do not agree on: some drop the entry, some the object."""
 _UNREAD = object()
 
 
@@ -32,6 +34,8 @@ def differ(file: PdfFile, start: int) -> bool:
     Raises:
         LimitExceeded: a budget is used up.
     """
+    if any(what in _FAULTY and at > start for what, at in file.oddities):
+        return True  # added behind a signature, and every reader makes something else of it
     if file.broken_chain or not (file.hybrid or file.faults or file.oddities or _stray(file, start)):
         return False
     if file.hybrid and not same(file.latest, file.as_old_readers(), file.limits.pdf_values):

@@ -63,7 +63,7 @@ def inspect_pdf(data: bytes, *, context: Context) -> Report:
         facts = replace(facts, format=f"PDF {file.version}" if file.version else "PDF")
         seen = _Seen(file, Forms(), Prefixes(data))
         found = seen.found(context)
-        found = seen.compared(seen.read_twice(_shared(found)))
+        found = seen.read_twice(seen.compared(_shared(found)))  # the comparison reads what came later
         facts = replace(facts, warnings=(*seen.warnings(), *noticed(file, _spans(found))))
         found = _archived(seen, found)
     except InputRefused as error:

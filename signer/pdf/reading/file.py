@@ -77,9 +77,10 @@ class PdfFile:
         if self.structure_behind(last) is not None:
             ends.append(len(self.data))
         states = [RecoveredState(self._recovery, number, end) for number, end in enumerate(ends, 1)]
-        whole = [state for state in states if state.root]
-        if not whole:
+        begin = next((number for number, state in enumerate(states) if state.root), None)
+        if begin is None:
             raise damaged(fault)
+        whole = states[begin:]  # a later one without a catalog took it away: that is a change, not a gap
         for number, state in enumerate(whole, 1):
             state.revision = number
         self.revisions = tuple(whole)
@@ -105,8 +106,8 @@ class PdfFile:
         return tuple(dict.fromkeys(self._store.faults))
 
     @property
-    def oddities(self) -> tuple[str, ...]:
-        """What can be read in more than one way, as far as the file has been read by now."""
+    def oddities(self) -> tuple[tuple[str, int], ...]:
+        """What can be read in more than one way and where it stands, as far as the file has been read by now."""
         return tuple(dict.fromkeys(self._store.lexer.oddities))
 
     @property

@@ -62,7 +62,8 @@ class Lexer:
     data: bytes
     nesting: int
     first_wins: bool = False
-    oddities: list[str] = field(default_factory=list)
+    oddities: list[tuple[str, int]] = field(default_factory=list)  # what, and where in the file
+    container: int | None = None  # where the object stream stands whose decoded octets ``data`` are
     names: dict[bytes, Name] = field(default_factory=dict)
 
     def header(self, offset: int) -> tuple[int, int, int] | None:
@@ -95,11 +96,11 @@ class Lexer:
                     over("pdf_nesting", len(stack), "level")
                 continue
             elif kind in (6, 8):
-                value = self._closed(stack, dictionary=kind == 6)
+                value = self._closed(stack, at, dictionary=kind == 6)
             elif kind == 9:
                 value, at = self._literal(at, decrypt)
             else:
-                value = _hexadecimal(match[10], decrypt) if kind == 10 else self._word(match[11])
+                value = _hexadecimal(match[10], decrypt) if kind == 10 else self._word(match[11], at)
             if not stack:
                 return value, at
             stack[-1][1].append(value)
@@ -108,13 +109,17 @@ class Lexer:
         found = self.names[raw] = name(raw)
         return found
 
-    def _closed(self, stack: list[tuple[bool, list[Value]]], *, dictionary: bool) -> Value:
+    def odd(self, what: str, at: int) -> None:
+        """Note something that could be read in another way, and where it stands."""
+        self.oddities.append((what, at if self.container is None else self.container))
+
+    def _closed(self, stack: list[tuple[bool, list[Value]]], at: int, *, dictionary: bool) -> Value:
         if not stack or stack[-1][0] is not dictionary:
             raise damaged("brackets")
         items = stack.pop()[1]
-        return self._dictionary(items) if dictionary else tuple(items)
+        return self._dictionary(items, at) if dictionary else tuple(items)
 
-    def _dictionary(self, items: list[Value]) -> Value:
+    def _dictionary(self, items: list[Value], end: int) -> Value:
         keys = items[::2]
         if len(items) == 2 * len(keys) and all(type(key) is Name for key in keys):
             found: dict[str, Value] = dict(zip(keys, items[1::2], strict=True))  # type: ignore[arg-type]
@@ -125,26 +130,26 @@ class Lexer:
         while at < last:
             key = items[at]
             if not isinstance(key, Name):
-                self.oddities.append("dictionary key")
+                self.odd("dictionary key", end)
                 at += 1
                 continue
             value = items[at + 1]
             if key in found and found[key] != value:
-                self.oddities.append("dictionary key given twice")
+                self.odd("dictionary key given twice", end)
             if key not in found or not self.first_wins:
                 found[str(key)] = value
             at += 2
         if at == last:
-            self.oddities.append("dictionary without value")
+            self.odd("dictionary without value", end)
         return found
 
-    def _word(self, word: bytes) -> Value:
+    def _word(self, word: bytes, at: int) -> Value:
         known = {b"true": True, b"false": False, b"null": None}
         if word in known:
             return known[word]
         if word in _ENDS:
             raise damaged("value")
-        self.oddities.append("word")
+        self.odd("word", at)
         number = re.match(rb"([+-]*)(\d*)(\.\d*)?", word)  # "--5", "1.2.3", "5-3" of careless writers
         if number is None or not (number[2] or number[3]):
             return None
@@ -196,7 +201,7 @@ class Lexer:
             match = _ENDSTREAM.match(data, start + length)
             if match is not None:
                 return data[start : start + length], match.end()
-        self.oddities.append("stream length")
+        self.odd("stream length", start)
         end = data.find(b"endstream", start)
         if end < 0:
             raise damaged("stream")

@@ -179,7 +179,7 @@ def _block(lexer: Lexer, at: int, first: int, count: int, base: int) -> tuple[_B
         rows.append(_row(int(row[1]), int(row[2]), row[3], base))
         at = row.end()
     if len(rows) < count:
-        lexer.oddities.append("cross-reference rows")
+        lexer.odd("cross-reference rows", at)
     if rows and rows[0].free and first == 1:
         first = _corrected(lexer, first, b"0000000000 65535 f")
     return _Block(first, len(rows), rows=tuple(rows)), at
@@ -188,7 +188,7 @@ def _block(lexer: Lexer, at: int, first: int, count: int, base: int) -> tuple[_B
 def _corrected(lexer: Lexer, first: int, row: bytes) -> int:
     """Some writers count their first table from 1, though its first row is that of number 0."""
     if first == 1 and row == b"0000000000 65535 f":
-        lexer.oddities.append("cross-reference numbers")
+        lexer.odd("cross-reference numbers", 0)
         return 0
     return first
 

@@ -229,9 +229,11 @@ class State(ABC):
             raise damaged("object stream")
         numbers = tuple(int(word) for word in words[::2])
         if len(set(numbers)) < len(numbers):
-            above.oddities.append("object stream holds a number twice")
+            above.odd("object stream holds a number twice", offset)
         starts = tuple(first + int(word) for word in words[1::2])
-        return Members(numbers, starts, Lexer(data, above.nesting, above.first_wins, above.oddities))
+        return Members(
+            numbers, starts, Lexer(data, above.nesting, above.first_wins, above.oddities, offset, above.names)
+        )
 
     def decoded(self, stream: Stream) -> bytes:
         """Return the octets of a stream after its filters; picture filters end the decoding."""
