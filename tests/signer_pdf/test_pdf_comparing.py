@@ -529,6 +529,40 @@ def test_a_field_may_ask_to_be_drawn_if_nothing_else_is_filled(forge: Forge) -> 
     assert kinds(later(asked)[0]) == [("form-fill", True)]
 
 
+HELVETICA = b"/Resources << /Font << /Helv << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >> >> >>"
+CURVED = b"/Resources << /Font << /Helv << /Type /Font /Subtype /Type3 >> >> >>"
+
+
+@pytest.mark.parametrize(
+    ("paint", "resources", "kept"),
+    [
+        (b"/Tx BMC BT /Helv 10 Tf 2 5 Td (An) Tj ET EMC", HELVETICA, True),
+        (b"/Tx BMC BT /Helv 10 Tf 2 5 Td (Binh) Tj ET EMC", HELVETICA, False),
+        (b"/Tx BMC BT 3 Tr /Helv 10 Tf 2 5 Td (An) Tj ET EMC", HELVETICA, False),
+        (b"1 g 0 0 m 99 9 l S BT /Helv 10 Tf 2 5 Td (An) Tj ET", HELVETICA, False),
+        (b"BT /Helv 10 Tf 2 5 Td (An) Tj ET", CURVED, False),
+    ],
+)
+def test_a_value_without_an_appearance_may_be_drawn(paint: bytes, resources: bytes, kept: bool, forge: Forge) -> None:
+    """Programs draw what a form asked readers to draw; it must be the value, in a font that was there."""
+    asked = {**OBJECTS, NAME: OBJECTS[NAME].replace(b"/AP << /N 24 0 R >>", b"")}
+    signed = forge.sign(Paper.new(asked), b"Lanh dao")
+    drawn = signed.added(NAME, b"/MK << >> /AP << /N 90 0 R >>", {90: form(paint, resources)})
+    assert kinds(later(drawn)[0]) == [("rewrite", True) if kept else ("form-change", False)]
+
+
+def test_a_form_without_defaults_gets_the_usual_ones(forge: Forge) -> None:
+    """Libraries write their default appearance and its font into every form that has none."""
+    bare = {**OBJECTS, FORM: OBJECTS[FORM].split(b" /DA")[0] + b" >>"}
+    signed = forge.sign(Paper.new(bare), b"Lanh dao")
+    font = b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"
+    resources = b"/DR << /Font << /Helv 90 0 R >> >>"
+    usual = signed.added(FORM, b"/DA (/Helv 0 Tf 0 g ) " + resources, {90: font})
+    assert kinds(later(usual)[0]) == [("rewrite", True)]
+    white = signed.added(FORM, b"/DA (/Helv 0 Tf 1 g) " + resources, {90: font})
+    assert later(white)[0].integrity is BROKEN
+
+
 def test_a_font_a_field_waits_for_must_not_come_later(forge: Forge) -> None:
     """A default appearance that names a font the form has not: who adds it decides what the field looks like."""
     waiting = {**OBJECTS, NAME: with_entries(OBJECTS[NAME], b"/DA (/Xa 9 Tf)")}

@@ -9,7 +9,8 @@ from itertools import pairwise
 from signer.errors import InputRefused, LimitExceeded
 from signer.pdf.comparing.annotations import compare_annotations
 from signer.pdf.comparing.catalog import compare_catalog
-from signer.pdf.comparing.fields import compare_fields, is_blank
+from signer.pdf.comparing.fields import compare_fields
+from signer.pdf.comparing.filling import is_blank
 from signer.pdf.comparing.form import compare_form
 from signer.pdf.comparing.graph import Graph, Meter, Source, references_in
 from signer.pdf.comparing.pages import compare_pages

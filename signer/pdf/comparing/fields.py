@@ -8,30 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from signer.pdf.comparing.covering import areas_of, leaves, over_large, size_of
 from signer.pdf.comparing.equality import Equality
-from signer.pdf.comparing.painting import (
-    area_within,
-    draws_a_frame_at_most,
-    draws_nothing,
-    is_seen,
-    leaves_its_rectangle,
-    octets_of,
-    shown_text,
-)
+from signer.pdf.comparing.filling import FILLING, compare_filled
+from signer.pdf.comparing.graph import references_in
+from signer.pdf.comparing.painting import draws_nothing, is_seen
 from signer.pdf.comparing.step import Need, Pair, Step
-from signer.pdf.comparing.view import Dictionary, Field, View, Widget, appearance_streams, text_of
-from signer.pdf.values import Name, String, Value
+from signer.pdf.comparing.view import Field, View
+from signer.pdf.values import Name, String
 
 _FIELD = ("FT", "Ff", "V", "DV", "DA", "Q", "MaxLen", "Opt")  # in force by inheritance
 _FRAME = frozenset({*_FIELD, "T", "Kids", "P"})  # compared in another way
 _IGNORED = frozenset({"M", "NM", "StructParent", "Type"})  # when, which, where in the structure tree
 _ACTIONS = frozenset({"A", "AA", "PA", "Dest"})
 _SIGNING = frozenset({"V", "AP", "AS", "MK", "F", "DA", "BS", "Border", "H", "C", "Q", "RD", "DR"})
-_FILLING = frozenset({"V", "AP", "AS", "RV", "I", "TI"})
-_MOVING = frozenset({"V", "AS"})
-READ_ONLY = 1
-_CARD = 20_000.0
-"""Square units (25 cm²) that a place made for a signature may take on any page."""
+_USUAL = b"/Helv 0 Tf 0 g"
+_READ_ONLY = 1
 
 
 def compare_fields(step: Step, equal: Equality) -> None:
@@ -69,8 +61,6 @@ def _untouched(step: Step, pair: Pair) -> bool:
 
 def _leads_to_change(step: Step, field: Field) -> bool:
     """Say whether a value that is inherited leads to something redefined."""
-    from signer.pdf.comparing.graph import references_in
-
     own = [value for key, value in field.inherited.items() if key not in field.entries]
     return any(step.touched(reference) for reference in references_in(tuple(own)))
 
@@ -91,10 +81,10 @@ def _compare(step: Step, equal: Equality, pair: Pair) -> None:
         step.add("form-structure", Need.FORBIDDEN, field=pair.after, key=_named(placed))
     elif pair.before.kind == "Sig":
         _signature_field(step, equal, pair, keys=keys, signed=after)
-    elif keys - _FILLING:
-        step.add("form-structure", Need.FORBIDDEN, field=pair.after, key=_named(keys - _FILLING))
+    elif keys - FILLING:
+        step.add("form-structure", Need.FORBIDDEN, field=pair.after, key=_named(keys - FILLING))
     else:
-        _filled(step, equal, pair, keys)
+        compare_filled(step, equal, pair, keys)
 
 
 def _named(keys: Iterable[str]) -> str:
@@ -108,12 +98,16 @@ def _differing(step: Step, equal: Equality, pair: Pair) -> set[str]:
     keys = {key for key in held if not equal.same(one.inherited.get(key), other.inherited.get(key))}
     if "Ff" in keys and _locked_in_this_step(step, pair):
         keys.discard("Ff")
+    if "DA" in keys and _default_at_last(step, pair):
+        keys.discard("DA")
     sides = [(one.entries, other.entries)]
     if not (one.merged and other.merged):
         sides = [] if one.merged != other.merged else sides  # split or joined: what the widgets hold is compared
         sides += [(left.entries, right.entries) for left, right in pair.widgets]
     for left, right in sides:
         for key in {*left, *right} - _FRAME - _IGNORED - (set() if one.merged == other.merged else {"Parent"}):
+            if key == "MK" and not step.before.dictionary(left.get(key)) and not step.after.dictionary(right.get(key)):
+                continue  # characteristics without any are none
             if not equal.same(left.get(key), right.get(key)):
                 keys.add(key)
         if step.before.type_of(left, "Annot") != step.after.type_of(right, "Annot"):
@@ -124,7 +118,17 @@ def _differing(step: Step, equal: Equality, pair: Pair) -> set[str]:
 def _locked_in_this_step(step: Step, pair: Pair) -> bool:
     """Say whether only the read-only flag was set, as programs do for fields that a signature of this step locks."""
     former = step.before.integer(pair.before.inherited.get("Ff"))
-    return bool(step.signed) and step.after.integer(pair.after.inherited.get("Ff")) == former | READ_ONLY
+    return bool(step.signed) and step.after.integer(pair.after.inherited.get("Ff")) == former | _READ_ONLY
+
+
+def _default_at_last(step: Step, pair: Pair) -> bool:
+    """Say whether a field that had no default appearance gets the one that programs write into every form."""
+    former, now = (view.document.resolve(one.inherited.get("DA")) for view, one in _sides(step, pair))
+    return not former and "DA" not in pair.after.entries and isinstance(now, String) and now.strip() == _USUAL
+
+
+def _sides(step: Step, pair: Pair) -> tuple[tuple[View, Field], tuple[View, Field]]:
+    return (step.before, pair.before), (step.after, pair.after)
 
 
 def _placing(step: Step, pair: Pair) -> set[str]:
@@ -165,7 +169,7 @@ def _signed_now(step: Step, field: Field, *, made: bool = False) -> None:
     stamp = step.signed.get(field.name)
     if not value:
         step.add("form-structure", Need.FORBIDDEN, field=field, key="V")
-    elif painted and (stamp is None or over_large(step.after, field, made=made) or _leaves(step, field)):
+    elif painted and (stamp is None or over_large(step.after, field, made=made) or leaves(step.after, field)):
         step.add("overlay", Need.FORBIDDEN, field=field)
     elif stamp and not seen:
         step.add("timestamp", Need.NOTHING, field=field)
@@ -173,48 +177,15 @@ def _signed_now(step: Step, field: Field, *, made: bool = False) -> None:
         step.add("signature", Need.NO_LOCK, field=field)
 
 
-def _leaves(step: Step, field: Field) -> bool:
-    return any(leaves_its_rectangle(step.after, widget.entries) for widget in field.widgets)
-
-
-def over_large(view: View, field: Field, *, made: bool = False) -> bool:
-    """Say whether the widgets of a field together take more than a quarter of a page.
-
-    On a page as small as a card, a place that was ``made`` for a signature before may take up to a half.
-    """
-    return any(area > _allowance(view, page, made=made) for page, area in _areas(view, field).items())
-
-
-def _allowance(view: View, page: int, *, made: bool) -> float:
-    size = _size(view, page)
-    return max(size / 4, min(size / 2, _CARD)) if made else size / 4
-
-
-def _areas(view: View, field: Field) -> dict[int, float]:
-    areas: dict[int, float] = {}
-    for widget in field.widgets:
-        box = view.rectangle(widget.entries.get("Rect"))
-        if box is None or not is_seen(view, widget.entries):
-            continue
-        for page in widget.pages:
-            areas[page] = areas.get(page, 0.0) + area_within(box, view.pages[page - 1].box)
-    return areas
-
-
-def _size(view: View, page: int) -> float:
-    left, bottom, right, top = view.pages[page - 1].box
-    return (right - left) * (top - bottom)
-
-
 def _total_area(step: Step) -> None:
     """What all new fields of one step paint counts together."""
     areas: dict[int, float] = {}
     for field in step.new:
         if any(not draws_nothing(step.after, widget.entries) for widget in field.widgets):
-            for page, area in _areas(step.after, field).items():
+            for page, area in areas_of(step.after, field).items():
                 areas[page] = areas.get(page, 0.0) + area
     for page, area in areas.items():
-        if area > _size(step.after, page) / 4 and len(step.new) > 1:
+        if area > size_of(step.after, page) / 4 and len(step.new) > 1:
             step.add("overlay", Need.FORBIDDEN, page=page, key="together")
 
 
@@ -252,87 +223,3 @@ def _reused(step: Step, field: Field) -> bool:
         for one in step.before.fields.values()
         if one.kind == "Sig"
     )
-
-
-def _filled(step: Step, equal: Equality, pair: Pair, keys: set[str]) -> None:
-    """A field that is no signature's was filled or altered."""
-    field = pair.after
-    if _enlarges(step, pair):
-        step.add("overlay", Need.FORBIDDEN, field=field)
-    elif field.kind == "Btn":
-        moved = not keys - _MOVING and _state_exists(step, pair)
-        step.add("form-fill" if moved else "form-change", Need.NO_LOCK if moved else Need.WRITTEN, field=field)
-    elif is_blank(step.before, pair.before) or (field.kind == "Ch" and _chosen(step, pair)):
-        step.add("form-fill", Need.NO_LOCK, field=field)
-    else:
-        step.refillable(field, pair.before.key)
-
-
-def _enlarges(step: Step, pair: Pair) -> bool:
-    field = pair.after
-    painted = any(not draws_nothing(step.after, widget.entries) for widget in field.widgets)
-    return over_large(step.after, field) or (painted and _leaves(step, field))
-
-
-def is_blank(view: View, field: Field) -> bool:
-    """Blank: no value, and an appearance without text, picture or path but a border or background."""
-    value = view.document.resolve(field.inherited.get("V"))
-    empty = value is None or (isinstance(value, String) and not text_of(value).strip()) or value in ((), Name("Off"))
-    return empty and all(draws_a_frame_at_most(view, widget.entries) for widget in field.widgets)
-
-
-def _state_exists(step: Step, pair: Pair) -> bool:
-    """Say whether a button moved to states that it had: each widget shows one of its appearances, or none."""
-    states: set[str] = {"Off"}
-    for left, right in pair.widgets:
-        known = set(step.before.dictionary(step.before.dictionary(left.entries.get("AP")).get("N")))
-        shown = step.after.document.resolve(right.entries.get("AS"))
-        if shown is not None and (not isinstance(shown, Name) or str(shown) not in known | {"Off"}):
-            return False
-        states |= known
-    value = step.after.document.resolve(pair.after.inherited.get("V"))
-    return value is None or (isinstance(value, Name) and str(value) in states) or _is_option(step, pair, value)
-
-
-def _is_option(step: Step, pair: Pair, value: Value) -> bool:
-    return isinstance(value, String) and text_of(value) in _options(step.before, pair.before)
-
-
-def _options(view: View, field: Field) -> dict[str, str]:
-    """Return what a choice offers: export value and what is displayed."""
-    found = {}
-    for item in view.items(field.inherited.get("Opt")):
-        value = view.document.resolve(item)
-        both = [view.document.resolve(one) for one in value] if isinstance(value, tuple) else [value, value]
-        if len(both) == 2:
-            found[text_of(both[0])] = text_of(both[1])
-    return found
-
-
-def _chosen(step: Step, pair: Pair) -> bool:
-    """Say whether a choice moved to one of its options and shows just that."""
-    value = step.after.document.resolve(pair.after.inherited.get("V"))
-    values = value if isinstance(value, tuple) else (value,)
-    options = _options(step.before, pair.before)
-    chosen = [text_of(step.after.document.resolve(one)) for one in values]
-    if not all(one in options for one in chosen):
-        return False
-    wanted = "".join(options[one] for one in chosen)
-    return all(_shows(step.after, widget, wanted) for widget in pair.after.widgets)
-
-
-def _shows(view: View, widget: Widget, wanted: str) -> bool:
-    """Say whether the appearance of a widget shows this text in literal strings, and no picture."""
-    for stream in appearance_streams(view, widget.entries):
-        data = octets_of(view, stream)
-        if data is None or shown_text(data).decode("latin-1") != wanted or b"<" in data.replace(b"<<", b""):
-            return False
-        if b" Do" in data or b"BI" in data:
-            return False
-    return True
-
-
-def entries_of(field: Field) -> Iterable[Dictionary]:
-    """Go through the entries of a field and its widgets."""
-    yield field.entries
-    yield from (widget.entries for widget in field.widgets)

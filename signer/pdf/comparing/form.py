@@ -7,15 +7,13 @@ those by which an old field could be drawn anew stay.
 from __future__ import annotations
 
 from signer.pdf.comparing.equality import Equality
-from signer.pdf.comparing.painting import names_in, octets_of, shown_text
+from signer.pdf.comparing.painting import is_standard_font, names_in, octets_of, shown_text
 from signer.pdf.comparing.step import Need, Step
 from signer.pdf.comparing.view import EMPTY, Dictionary, Field, View, appearance_streams, text_of
 from signer.pdf.values import String, Value
 
 _DONE = frozenset({"Fields", "SigFlags", "DR", "DA", "Q", "NeedAppearances", "Type"})
 _NODE = frozenset({"T", "Kids", "Parent", "FT", "Ff", "V", "DV", "DA", "Q", "MaxLen", "Opt"})
-_STANDARD = frozenset({"Helvetica", "ZapfDingbats"})
-"""Fonts that every program adds for its own fields."""
 
 
 def compare_form(step: Step, equal: Equality) -> None:
@@ -62,15 +60,11 @@ def _resources_kept(step: Step, equal: Equality, one: Value, other: Value) -> bo
         if any(not equal.same(former[name], now.get(name)) for name in former):
             return False
         added = {name for name in now if name not in former}
-        if added and any(name in added and not _standard(step, now[name]) for name in _asked_for(step.before)):
+        if added and any(
+            name in added and not is_standard_font(step.after, now[name]) for name in _asked_for(step.before)
+        ):
             return False
     return True
-
-
-def _standard(step: Step, font: Value) -> bool:
-    entries = step.after.dictionary(font)
-    plain = "FontDescriptor" not in entries and step.after.document.resolve(entries.get("Subtype")) == "Type1"
-    return plain and str(step.after.document.resolve(entries.get("BaseFont"))) in _STANDARD
 
 
 def _asked_for(view: View) -> set[str]:

@@ -28,6 +28,9 @@ _LINE = re.compile(rb"(?<![^\s])[ml](?![^\s])")
 _NOT_PAINTED = frozenset({"R", "TP"})
 """Entries of ``/MK`` that draw nothing."""
 
+_STANDARD = frozenset({"Helvetica", "ZapfDingbats"})
+"""Fonts that every program adds for its own fields."""
+
 HIDDEN, NO_ZOOM, NO_ROTATE, NO_VIEW = 2, 8, 16, 32
 """Annotation flags (ISO 32000-1, 12.5.3)."""
 
@@ -119,6 +122,20 @@ def _border(view: View, entries: Dictionary) -> float:
     style, plain = view.dictionary(entries.get("BS")), view.items(entries.get("Border"))
     widths = [view.number(style.get("W")), view.number(plain[2]) if len(plain) > 2 else None]
     return max((abs(width) for width in widths if width is not None), default=0.0)
+
+
+def is_standard_font(view: View, value: Value) -> bool:
+    """Say whether a font is one that every reader has and every program adds to forms, as it comes."""
+    entries = view.dictionary(value)
+    plain = not {"FontDescriptor", "FontFile", "CharProcs"} & set(entries)
+    kinds = view.document.resolve(entries.get("Subtype")), str(view.document.resolve(entries.get("BaseFont")))
+    return plain and kinds[0] == "Type1" and kinds[1] in _STANDARD
+
+
+def is_plain_text(data: bytes) -> bool:
+    """Say whether content shows text, openly, and nothing besides a frame."""
+    tokens = tokens_of(data)
+    return not tokens & (_PICTURES | _NO_FRAME | {b"Tr", b"gs", b"m", b"l"}) and b"Tj" in tokens
 
 
 def shown_text(data: bytes) -> bytes:
