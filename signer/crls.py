@@ -38,7 +38,7 @@ REASONS = {
 _REASON, _INVALIDITY, _ISSUER, _HOLD = "2.5.29.21", "2.5.29.24", "2.5.29.29", "2.5.29.23"
 _UNDERSTOOD = frozenset({x509ext.SCOPE, x509ext.DELTA, x509ext.CRL_NUMBER, x509ext.AUTHORITY_KEY, x509ext.FRESHEST})
 _NAMED = frozenset({_REASON, _INVALIDITY, _ISSUER, _HOLD})
-_TRUE, _ISSUER_OCTETS = b"\x01\x01\xff", der.encode_identifier(_ISSUER)
+_CRITICAL, _ISSUER_OCTETS = b"\x01\x01\xff\x04", der.encode_identifier(_ISSUER)
 _NONE: Mapping[str, Extension] = MappingProxyType({})
 
 
@@ -132,7 +132,7 @@ class RevocationList:
     @cached_property
     def has_unknown_entries(self) -> bool:
         """Whether an entry has a critical extension that is unknown, or the entries cannot be read."""
-        if self.entries is None or self.entries.data.find(_TRUE, self.entries.body, self.entries.end) < 0:
+        if self.entries is None or self.entries.data.find(_CRITICAL, self.entries.body, self.entries.end) < 0:
             return False
         try:
             return any(
