@@ -13,7 +13,7 @@ from signer.devpki import DevIdentity, DevPki, Subject
 from signer.pdf.verify import inspect_pdf
 from signer.report import Code, Covers, Crypto, Integrity, Report, Verdict
 from signer.trust import Context, TrustStore
-from tests.signer_pdf.files import run
+from tests.signer_pdf.files import run, update
 from tests.signer_pdf.forge import (
     Shape,
     bare,
@@ -268,3 +268,36 @@ def test_pdfsig_as_second_opinion(name: str, signer: DevIdentity, file_of: Calla
     """What the forge writes is what another checker calls valid."""
     said = run("pdfsig", "-nocert", file_of(forge(signer, GOOD[name]))).stdout
     assert b"Signature is Valid" in said
+
+
+UPDATES: dict[str, dict[int, bytes]] = {
+    "catalog taken away": {1: b"<< /Length 5 >>\nstream\n0 g f\nendstream"},
+    "catalog a number": {1: b"17"},
+    "page content with a key without value": {4: b"<< /Length   >>\nstream\n0 0 1 RG 50 700 m 90 700 l S\nendstream"},
+    "page with a word for a key": {
+        3: b"<< /Type /Page x /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R /Annots [6 0 R] >>"
+    },
+    "page with two contents": {
+        3: b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 9 0 R /Contents 4 0 R /Annots [6 0 R] >>",
+        9: b"<< /Length 5 >>\nstream\n0 g f\nendstream",
+    },
+    "signature without range": {7: b"<< /Type /Sig /Filter /X /SubFilter /adbe.pkcs7.detached /Contents <00> >>"},
+    "signature without contents": {7: b"<< /Type /Sig /Filter /X /SubFilter /adbe.pkcs7.detached /ByteRange [0 1] >>"},
+    "signature a null": {7: b"null"},
+    "field without its value": {
+        6: b"<< /Type /Annot /Subtype /Widget /FT /Sig /T (Ky) /F 132 /Rect [0 0 0 0] /P 3 0 R >>"
+    },
+    "field of another name": {
+        6: b"<< /Type /Annot /Subtype /Widget /FT /Sig /T (Khac) /V 7 0 R /F 132 /Rect [0 0 0 0] /P 3 0 R >>"
+    },
+}
+
+
+@pytest.mark.parametrize("name", UPDATES)
+def test_an_update_that_hides_or_confuses_breaks(name: str, signer: DevIdentity, context: Context) -> None:
+    """What readers make different things of, or that takes the signature away, is never intact (G5, D3)."""
+    data = update(forge(signer, Shape()), UPDATES[name])
+    report = inspect_pdf(data, context=replace(context, trust=TrustStore(), policy=PolicyName.INTEGRITY_ONLY))
+    assert report.signatures
+    assert Integrity.INTACT not in {one.integrity for one in report.signatures}, report.signatures
+    assert report.verdict is Verdict.INVALID
