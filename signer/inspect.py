@@ -42,11 +42,12 @@ def _other_kind(head: bytes) -> str:
         return "asic"
     if re.match(rb"c2sp\.org/tlog-proof@v\d+\n", head):
         return "proof"
-    if head.startswith((b"\x30\x80\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07", b"-----BEGIN CMS", b"-----BEGIN PKCS7")):
-        return "cms"
-    if re.match(rb"\x30[\x82-\x84].{2,4}\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02", head, re.DOTALL):
-        return "cms"
-    return _xml_kind(head)
+    xml = _xml_kind(head)
+    if xml != "unknown":
+        return xml
+    from signer.cades.forms import kind_of
+
+    return "cms" if kind_of(head) is not None else "unknown"
 
 
 def _xml_kind(head: bytes) -> str:
@@ -83,6 +84,10 @@ def inspect_file(data: bytes, *, context: Context) -> Report:
         from signer.asic import inspect_asice
 
         return inspect_asice(data, context=context)
+    if kind == "cms":
+        from signer.cades.verify import inspect_cms
+
+        return inspect_cms(data, context=context)
     if kind == "receipt":
         from signer.xml.profiles import inspect_declaration
 

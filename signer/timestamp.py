@@ -26,8 +26,11 @@ from signer.x509read import read
 TOKEN_MAX_BYTES = 256 * 1024
 """Largest answer of a time-stamping authority that is read; real ones are 3 to 10 KB."""
 
-Imprint = bytes | Callable[[str], bytes]
-"""What a stamp should be over: octets, or a function from a hash name of ``hashlib`` to their digest."""
+Imprint = bytes | Callable[[str], bytes | None]
+"""What a stamp should be over: octets, or a function from a hash name of ``hashlib`` to their digest.
+
+``None`` says that they are not at hand: nothing can be said about the stamp then.
+"""
 
 
 class Timestamper(Protocol):
@@ -120,7 +123,8 @@ def open_token(
         info = asn1.read_tst_info(signed.content)
         fits: bool | None = digest is not None and info.digest == algorithm and info.imprint == digest
         if imprint is not None:
-            fits = _digest_of(imprint, info.digest) == info.imprint if info.digest in DIGEST_NAMES else None
+            made = _digest_of(imprint, info.digest) if info.digest in DIGEST_NAMES else None
+            fits = None if made is None else made == info.imprint
     except ValueError:
         return None
     certificates = (*signed.certificates, *candidates)
@@ -134,7 +138,7 @@ def open_token(
     return Token(info, check, certificates, TrustStore(crls=signed.crls, ocsps=signed.ocsps), fits)
 
 
-def _digest_of(imprint: Imprint, algorithm: str) -> bytes:
+def _digest_of(imprint: Imprint, algorithm: str) -> bytes | None:
     return digest_with(algorithm, imprint) if isinstance(imprint, bytes) else imprint(algorithm)
 
 
