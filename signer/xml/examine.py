@@ -51,6 +51,7 @@ class Examined:
     counters: etree._Element | None = None  # the signature this one is a counter-signature of
     stamps: tuple[Stamp, ...] = ()
     embedded: TrustStore = field(default_factory=TrustStore)  # validation data in the unsigned properties
+    scene: Scene | None = None  # where its stamps stand
 
     @property
     def is_intact(self) -> bool:
@@ -141,7 +142,8 @@ def _with_stamps(
     )
     found = find_stamps(scene)
     store = material(properties_of(qualifying), setting.document, nested=False).store
-    return replace(examined, stamps=found.stamps, embedded=store, warnings=(*examined.warnings, *found.warnings))
+    warnings = (*examined.warnings, *found.warnings)
+    return replace(examined, stamps=found.stamps, embedded=store, scene=scene, warnings=warnings)
 
 
 def _is_typed(reference: etree._Element) -> bool:

@@ -20,7 +20,7 @@ from signer import asn1
 from signer.cms import DIGEST_NAMES
 from signer.judge import Stamp
 from signer.report import Code, Reason
-from signer.xml.c14n import EXC, FORMS, INCLUSIVE, Form
+from signer.xml.c14n import EXC, FORMS, INCLUSIVE, Form, digest
 from signer.xml.document import NodeSet, OverBudget
 from signer.xml.dsig import DS
 from signer.xml.references import Setting, method_form, output
@@ -163,10 +163,10 @@ def _imprint(token: bytes, variants: Sequence[Variant], setting: Setting) -> Cal
         for piece in variant():
             setting.budget.spend(len(piece))
             state.update(piece)
-        digest = state.digest()
-        first = first or digest
-        computed.add(digest)
-        if digest == wanted:
+        found = state.digest()
+        first = first or found
+        computed.add(found)
+        if found == wanted:
             break
     chosen = wanted if wanted in computed else first
     return lambda name: chosen if name == algorithm else b""
@@ -200,7 +200,8 @@ def _variants(scene: Scene, element: etree._Element, form: Form) -> list[Variant
         strict, lenient = _reference_properties(scene, element)
         both = [strict] if strict == lenient else [strict, lenient]
         return [_over_references(scene, name, one, form) for one in both]
-    return [_over_everything(scene, element, objects, form) for objects in _objects(scene, element)]
+    newer = "v1.4.1" in str(element.tag)
+    return [_over_everything(scene, element, one, form) for one in _objects(scene, newer=newer)]
 
 
 def _own(scene: Scene, form: Form, *names: str) -> Iterator[bytes]:
@@ -231,7 +232,23 @@ def _over_references(scene: Scene, name: str, properties: Sequence[etree._Elemen
     return pieces
 
 
-def _over_everything(scene: Scene, element: etree._Element, objects: Sequence[etree._Element], form: Form) -> Variant:
+def archive_digest(scene: Scene, algorithm: str = "sha256") -> bytes:
+    """Return the imprint of an archive stamp that would come behind all properties there are (exclusive form).
+
+    Raises:
+        ValueError, OverBudget: it cannot be computed.
+    """
+    return digest(_over_everything(scene, None, _objects(scene, newer=True)[0], EXC)(), algorithm)
+
+
+def value_digest(scene: Scene, algorithm: str = "sha256") -> bytes:
+    """Return the imprint of a signature stamp: over ``SignatureValue`` in exclusive form."""
+    return digest(_own(scene, EXC, "SignatureValue"), algorithm)
+
+
+def _over_everything(
+    scene: Scene, element: etree._Element | None, objects: Sequence[etree._Element], form: Form
+) -> Variant:
     """Clause 5.5.2.2: data of all references, SignedInfo, value, KeyInfo, earlier properties, the other objects."""
 
     def pieces() -> Iterator[bytes]:
@@ -259,14 +276,14 @@ def _reference_properties(scene: Scene, element: etree._Element) -> tuple[list[e
     return strict, [e for e in earlier if local(e) in _REFERENCES | _REFERENCES_1 | _REFERENCES_2 | stamps]
 
 
-def _objects(scene: Scene, element: etree._Element) -> list[list[etree._Element]]:
+def _objects(scene: Scene, *, newer: bool) -> list[list[etree._Element]]:
     """Return the objects at the end: all but the properties' own (1.4.1), or those no reference names (1.3.2)."""
     every = [e for e in scene.signature.findall(f"{_D}Object") if e not in scene.qualifying.iterancestors()]
     named = {(one.element.get("URI") or "").removeprefix("#") for one in scene.listed}
     unnamed = [e for e in every if e.get("Id") not in named]
     if every == unnamed:
         return [every]
-    return [every, unnamed] if "v1.4.1" in str(element.tag) else [unnamed, every]
+    return [every, unnamed] if newer else [unnamed, every]
 
 
 # --- stamps that point at what they are over -------------------------------------------------------------------------
@@ -303,7 +320,7 @@ def _distributed(
     yield from _data(scene, form, properties=True)
     yield from _own(scene, form, "SignedInfo", "SignatureValue", "KeyInfo")
     yield from _included(scene, included, form)
-    for one in _objects(scene, element)[0]:
+    for one in _objects(scene, newer="v1.4.1" in str(element.tag))[0]:
         yield from _pieces(scene, one, form)
 
 
