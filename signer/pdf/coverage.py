@@ -15,7 +15,7 @@ from signer.errors import InputRefused, LimitExceeded
 from signer.pdf.formtree import FormField, Where
 from signer.pdf.listing import Forms, Listed
 from signer.pdf.reading import PdfFile, State
-from signer.pdf.reading.state import StrictState
+from signer.pdf.reading.strict import StrictState
 from signer.pdf.syntax import SPACE, SyntaxFault, Token, integers, name_of, object_at, reference_of
 from signer.pdf.values import Reference
 from signer.report import Covers

@@ -15,7 +15,9 @@ from signer.pdf.reading.budget import Budget, damaged, over
 from signer.pdf.reading.chain import Update, read_chain
 from signer.pdf.reading.lexer import Lexer
 from signer.pdf.reading.mentions import Mentions
-from signer.pdf.reading.state import RecoveredState, Recovery, State, Store, StrictState
+from signer.pdf.reading.recovery import RecoveredState, Recovery
+from signer.pdf.reading.state import State, Store
+from signer.pdf.reading.strict import StrictState
 from signer.trust import Limits
 
 HEADER_MAX = 1024
