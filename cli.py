@@ -334,6 +334,47 @@ def sign(
     return worst(outcome.fault.exit_code if outcome.fault else Exit.DONE for outcome in done)
 
 
+@command("extend")
+def extend(
+    ctx: typer.Context,
+    files: Files,
+    level: Annotated[str, typer.Option("--level", metavar="t|lt|lta")] = "lta",
+    trust: TrustOption = None,
+    chain: Annotated[Texts, typer.Option("--chain", metavar="PATH")] = None,
+    revocation: RevocationOption = None,
+    tsa: Annotated[str | None, typer.Option("--tsa", metavar="URL")] = None,
+    output: Output = None,
+    force: Force = False,
+) -> int:
+    from transport.desk import extending
+    from transport.desk.values import choice
+    from transport.present import extending as present
+    from transport.present.exits import worst
+
+    console = console_of(ctx)
+    request = extending.Request(
+        files=tuple(files),
+        level=choice(level, "--level", extending.LEVELS),
+        at=now(),
+        trust=tuple(trust or ()),
+        chain=tuple(chain or ()),
+        revocation=tuple(revocation or ()),
+        tsa=tsa,
+        output=output,
+        force=force,
+    )
+    lifted = extending.extend(console, request)
+    if console.json:
+        console.document(present.document(lifted))
+    else:
+        for file in lifted:
+            if file.fault:
+                console.fail(file.fault)
+            elif file.output != "-":
+                console.say(present.line(file, console.screen()))
+    return worst(file.fault.exit_code if file.fault else Exit.DONE for file in lifted)
+
+
 @command("verify", alias="kiem-tra")
 def verify(
     ctx: typer.Context,

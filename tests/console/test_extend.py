@@ -1,0 +1,61 @@
+"""``edoc extend`` lifts a copy and leaves the input alone (console.md 4.1, R72)."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from signer.credential import Role
+from signer.devpki import DevPki, Subject, pem
+from signer.xml.sign import sign_xml
+from tests.console.conftest import Edoc
+from tests.console.schema import problems
+from transport.demo.pkiserver import PkiServer
+
+TODAY = datetime.now(UTC)
+DEMO = {"EDOC_DEMO": "true"}
+
+
+@pytest.fixture(scope="module")
+def services() -> Iterator[tuple[str, DevPki]]:
+    """An authority with time stamps and status on loopback."""
+    with PkiServer(clock=lambda: datetime.now(UTC)) as server:
+        pki = DevPki.create(at=TODAY - timedelta(days=30), base_url=server.url)
+        server.use(pki)
+        yield server.url, pki
+
+
+@pytest.fixture
+def desk(edoc: Edoc, services: tuple[str, DevPki]) -> Edoc:
+    """A desk with a signed XML file and the root."""
+    pki = services[1]
+    signer = pki.issue(Role.PERSON, Subject("Nguyễn Văn Mẫu", organization="Sở Mẫu A"))
+    (edoc.folder / "a.xml").write_bytes(sign_xml(b"<a>x</a>", credential=signer.credential, at=TODAY))
+    (edoc.folder / "root.pem").write_bytes(pem(pki.root.certificate))
+    return edoc.here()
+
+
+@pytest.mark.parametrize("level", ["t", "lt", "lta"])
+def test_a_copy_reaches_the_level_and_the_input_stays(desk: Edoc, services: tuple[str, DevPki], level: str) -> None:
+    before = (desk.folder / "a.xml").read_bytes()
+    line = ("extend", "a.xml", "--level", level, "--trust", "root.pem", "--tsa", services[0] + "/tsa", "--json")
+    ran = desk(*line, env=DEMO)
+    assert problems(ran.json) == []
+    entry = ran.json["files"][0]
+    assert (ran.code, entry["error"]) == (0, None)
+    assert (entry["from"], entry["to"], entry["output"]) == ("XAdES-B-B", f"XAdES-B-{level.upper()}", "a.extended.xml")
+    assert (desk.folder / "a.xml").read_bytes() == before
+    verified = desk("verify", "a.extended.xml", "--trust", "root.pem", "--online", "--json", env=DEMO)
+    assert (verified.code, verified.json["files"][0]["signatures"][0]["level"]) == (0, entry["to"])
+
+
+def test_what_cannot_be_extended_is_said_with_its_code(desk: Edoc) -> None:
+    (desk.folder / "b.xml").write_bytes(b"<a/>")
+    (desk.folder / "c.pdf").write_bytes(b"%PDF-1.7\n")
+    ran = desk("extend", "b.xml", "c.pdf", "gone.xml", "--trust", "root.pem", "--json", env=DEMO)
+    assert problems(ran.json) == []
+    codes = [file["error"]["code"] for file in ran.json["files"]]
+    assert (ran.code, codes) == (1, ["EDOC-SIG-022", "EDOC-USE-051", "EDOC-USE-008"])
+    away = desk("extend", "a.xml", "--level", "t", "--trust", "root.pem", "--tsa", "http://127.0.0.1:9/", env=DEMO)
+    assert away.code == 4
+    assert not (desk.folder / "a.extended.xml").exists()
