@@ -5,6 +5,7 @@ The file's own bytes stay as they are; the signature is put before the end tag o
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from lxml import etree
@@ -16,6 +17,7 @@ from signer.safexml import parse, parse_skeleton
 from signer.timestamp import Timestamper
 from signer.trust import Limits
 from signer.xml.c14n import EXCLUSIVE, canonical_document, digest
+from signer.xml.details import SignerDetails
 from signer.xml.dsig import DS, ENVELOPED
 from signer.xml.references import leaves_signatures_out
 from signer.xml.xades import WITHOUT_SIGNATURES, Layout, ReferenceLayout, sign
@@ -35,11 +37,13 @@ def sign_xml(
     timestamper: Timestamper | None = None,
     scheme: Scheme | None = None,
     parallel: bool = False,
+    details: SignerDetails | None = None,
     limits: Limits | None = None,
 ) -> bytes:
     """Return the document with a signature over all of it; ``level`` is ``b`` or ``t``.
 
-    With ``parallel`` the signature leaves other signatures out of what it covers, so that more can follow.
+    With ``parallel`` the signature leaves other signatures out of what it covers, so that more can follow. ``details``
+    are what the signer states beside. Higher levels are reached by ``signer.xml.extend``.
 
     Raises:
         InputRefused, LimitExceeded: not XML we read, or it holds signatures that another one would break.
@@ -62,6 +66,8 @@ def sign_xml(
     if existing:
         octets = canonical_document(root, omit=existing, runs=skeleton.runs)
     layout = _layout(root, digest(octets, chosen.digest), chosen.digest, leave_out=bool(existing) or parallel)
+    if details is not None:
+        layout = replace(layout, about_signer=details.about_signer, about_data=details.about_data)
     text = sign(layout, credential=credential, scheme=chosen, at=at, timestamper=timestamper if level == "t" else None)
     return _put_in(data, root, text.encode("utf-8"), id=layout.id)
 

@@ -66,6 +66,8 @@ class Layout:
     references: tuple[ReferenceLayout, ...]
     objects: str = ""  # canonical text of further ds:Object elements
     digest: str = "sha256"
+    about_signer: str = ""  # canonical text of further signed properties: of the signer
+    about_data: str = ""  # and of the data
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +184,9 @@ def _qualifying(layout: Layout, values: Values) -> str:
         f'<ds:DigestMethod Algorithm="{DIGEST_URIS["sha256"]}"></ds:DigestMethod>'
         f"<ds:DigestValue>{encode(values.certificate_digest)}</ds:DigestValue></xades:CertDigest>"
         f"<xades:IssuerSerialV2>{encode(values.issuer_serial)}</xades:IssuerSerialV2></xades:Cert>"
-        "</xades:SigningCertificateV2></xades:SignedSignatureProperties>"
-        f"<xades:SignedDataObjectProperties>{formats}</xades:SignedDataObjectProperties></xades:SignedProperties>"
+        f"</xades:SigningCertificateV2>{layout.about_signer}</xades:SignedSignatureProperties>"
+        f"<xades:SignedDataObjectProperties>{formats}{layout.about_data}</xades:SignedDataObjectProperties>"
+        "</xades:SignedProperties>"
         f"{_unsigned(values.tokens)}</xades:QualifyingProperties>"
     )
 
