@@ -104,6 +104,16 @@ def with_member(member: bytes) -> Make:
     return make
 
 
+def with_signer(other: DevIdentity) -> Make:
+    """Return a maker of a CMS that two have signed."""
+
+    def make(identity: DevIdentity, data: bytes) -> bytes:
+        options = [pkcs7.PKCS7Options.DetachedSignature, pkcs7.PKCS7Options.Binary]
+        return _builder(data, identity, other).sign(serialization.Encoding.DER, options)
+
+    return make
+
+
 def followed(tail: bytes) -> Make:
     """Return a maker of a CMS with octets behind it."""
     return lambda identity, data: cms(identity, data) + tail

@@ -26,6 +26,7 @@ from tests.signer_pdf.forge import (
     replaced,
     spaced,
     with_member,
+    with_signer,
     without_attributes,
     without_certificate,
 )
@@ -204,6 +205,29 @@ def test_what_does_not_cover_the_document_is_broken(name: str, signer: DevIdenti
     assert report.signatures
     assert all(one.integrity is Integrity.BROKEN for one in report.signatures), report.signatures
     assert report.verdict is Verdict.INVALID
+
+
+def test_several_signers_of_one_value(signer: DevIdentity, person: DevIdentity, context: Context) -> None:
+    """Each is listed by name and number, and every one must hold (D5, E4)."""
+    data = forge(signer, Shape(make=with_signer(person)))
+    report = inspect_pdf(data, context=context)
+    assert [one.id for one in report.signatures] == ["Ky#0", "Ky#1"]
+    assert {one.integrity for one in report.signatures} == {Integrity.INTACT}
+    assert {one.signer.name for one in report.signatures} == {"Trần Thị Mẫu", "Nguyễn Văn Mẫu"}
+    assert report.verdict is Verdict.VALID
+    changed = forge(signer, Shape(make=lambda i, d: with_signer(person)(i, d)[:-1] + b"\0"))
+    report = inspect_pdf(changed, context=context)
+    assert {one.integrity for one in report.signatures} == {Integrity.INTACT, Integrity.BROKEN}
+    assert report.verdict is Verdict.INVALID
+
+
+def test_a_certificate_of_a_stranger_beside_is_no_fault(
+    signer: DevIdentity, person: DevIdentity, context: Context
+) -> None:
+    """Writers put all kinds of certificates into the list; only those that fit are used."""
+    (one,) = inspect_pdf(forge(signer, Shape(make=with_member(person.certificate))), context=context).signatures
+    assert one.integrity is Integrity.INTACT
+    assert Code.MALFORMED not in {warning.code for warning in one.warnings}
 
 
 def test_nonzero_padding_is_named(signer: DevIdentity, context: Context) -> None:
