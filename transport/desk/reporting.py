@@ -45,10 +45,15 @@ def wanted(console: Console, form: str | None, output: str | None, *, force: boo
     return Wanted(form, target, force)
 
 
-def _pdf_is_possible(console: Console, target: Path | None) -> None:
+def is_installed() -> bool:
+    """Say whether the extra ``report`` is installed, without loading it."""
     from importlib.util import find_spec
 
-    if find_spec("typst") is None:
+    return find_spec("typst") is not None
+
+
+def _pdf_is_possible(console: Console, target: Path | None) -> None:
+    if not is_installed():
         raise CommandError("EDOC-USE-026", extra="report")
     if target is None and console.terminal:
         raise CommandError("EDOC-USE-048")
