@@ -327,14 +327,16 @@ class Report:
 def file_verdict(signatures: tuple[SignatureReport, ...], *, integrity_only: bool = False) -> Verdict:
     """Return the verdict of a file from its signatures alone (console.md 5.3, last paragraph).
 
-    A stand-alone time stamp counts only when it is broken. Under ``integrity_only`` *valid* means that all are intact.
+    A stand-alone time stamp counts only when it is broken. Under ``integrity_only`` *valid* means that all are intact,
+    and that the mathematics was done: a digest that fits is not enough where the certificate is absent (4.4), since
+    whoever takes it away could have written the digest too.
     """
     real = [s for s in signatures if s.kind != "timestamp"]
     failed = not integrity_only and any(s.indication is Indication.FAILED for s in real)
     if failed or any(s.integrity is Integrity.BROKEN for s in signatures):
         return Verdict.INVALID
     if integrity_only:
-        good = bool(real) and all(s.integrity is Integrity.INTACT for s in real)
+        good = bool(real) and all(s.integrity is Integrity.INTACT and s.crypto is Crypto.OK for s in real)
     else:
         good = bool(real) and all(s.indication is Indication.PASSED for s in real)
     return Verdict.VALID if good else Verdict.INDETERMINATE

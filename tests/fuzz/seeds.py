@@ -162,8 +162,8 @@ def cms_seeds(office: Office) -> Iterator[Seed]:
     content = LETTER_XML.encode()
     if shutil.which("openssl"):
         forms: dict[str, tuple[str, ...]] = {
-            "cms-detached": (),
-            "cms-enclosed": ("-nodetach",),
+            "cms-detached": ("-cades",),
+            "cms-enclosed": ("-cades", "-nodetach"),
             "cms-bare": ("-noattr",),
             "cms-stream": ("-nodetach", "-stream"),
         }
