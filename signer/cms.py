@@ -93,6 +93,7 @@ _DIGEST_INFO = {  # AlgorithmIdentifier without parameters, as some software lea
 CANDIDATES_MAX = 8
 """Certificates of one name and number whose keys are tried."""
 _ONCE = ("signing_time", "cms_algorithm_protection", "signature_policy_identifier", "content_hint", "signer_location")
+_SIGNED = ("content_type", "message_digest", "signing_time")
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +253,7 @@ def _check_attributes(info: SignerInfo, content_digest: bytes | None, content_ty
     once = [[1]] if content_type is not None else [[], [1]]
     if [len(v) for v in digests] != [1] or [len(v) for v in types] not in once:
         return malformed
-    if any([len(v) for v in info.values(name)] not in ([], [1]) for name in _ONCE):
+    if any([len(v) for v in info.values(name)] not in ([], [1]) for name in _ONCE) or _misplaced(info):
         return malformed
     try:
         named = octet_string(digests[0][0])
@@ -264,6 +265,11 @@ def _check_attributes(info: SignerInfo, content_digest: bytes | None, content_ty
     if content_type is not None and stated != content_type:
         return [Reason(Code.FORMAT_FAILURE), Reason(Code.MALFORMED, {"where": "content-type"})]
     return []
+
+
+def _misplaced(info: SignerInfo) -> bool:
+    """Find attributes on the wrong side: what must be signed among the others, or the reverse (RFC 5652, 11)."""
+    return bool(info.values("counter_signature")) or any(name in _SIGNED for name, _ in info.unsigned)
 
 
 def _posing(info: SignerInfo, content: bytes | None) -> list[Reason]:

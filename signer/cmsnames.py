@@ -55,7 +55,8 @@ ATTRIBUTES: Mapping[str, str] = {
     "0.4.0.1733.2.5": "ats_hash_index",
     "0.4.0.19122.1.4": "ats_hash_index_v2",
     "0.4.0.19122.1.5": "ats_hash_index_v3",
-    "0.4.0.1733.2.1": "long_term_validation",
+    "0.4.0.1733.2.1": "mime_type",
+    "0.4.0.1733.2.2": "long_term_validation",
     "1.2.840.113583.1.1.8": "adobe_revocation_values",
 }
 

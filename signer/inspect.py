@@ -42,12 +42,9 @@ def _other_kind(head: bytes) -> str:
         return "asic"
     if re.match(rb"c2sp\.org/tlog-proof@v\d+\n", head):
         return "proof"
-    xml = _xml_kind(head)
-    if xml != "unknown":
-        return xml
     from signer.cades.forms import kind_of
 
-    return "cms" if kind_of(head) is not None else "unknown"
+    return "cms" if kind_of(head) is not None else _xml_kind(head)
 
 
 def _xml_kind(head: bytes) -> str:

@@ -28,6 +28,7 @@ SIGNERS_MAX = 1000
 """Signers of one SignedData, and values of one attribute, that are read."""
 _FIELD_0, _FIELD_1 = 0xA0, 0xA1
 _KEY_ID = (0x80, 0xA0)
+_SHAKE256_BITS = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +228,10 @@ def _signer_identifier(found: Node) -> tuple[bytes | None, int | None, bytes | N
 
 
 def _digest(found: Node) -> str:
-    name = ber.identifier(found.expect(der.SEQUENCE).parts()[0])
+    kind, *parameters = found.expect(der.SEQUENCE).parts()
+    name = ber.identifier(kind)
+    if DIGESTS.get(name) == "shake256_len" and parameters and der.integer(_plain(parameters[0])) == _SHAKE256_BITS:
+        return "shake256"
     if name in SCHEMES and SCHEMES[name][1] is not None:
         return str(SCHEMES[name][1])  # a signature scheme where its digest belongs, as some writers do
     return DIGESTS.get(name, name)
