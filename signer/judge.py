@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from signer import names
 from signer.algorithms import AlgorithmVerdict, PolicyName, judge
 from signer.chain import PathResult, judge_path
 from signer.cms import DIGEST_NAMES
-from signer.expectation import TAX_PREFIX
+from signer.identity import signer_of as signer_of  # formats take it from here
 from signer.levels import level_reached
+from signer.proofs import Proofs
 from signer.report import (
     Algorithm,
     Appearance,
@@ -44,7 +44,7 @@ from signer.report import (
 from signer.status import SKEW
 from signer.timestamp import Beside, Imprint, claimed_time, judge_token
 from signer.trust import Context, Purpose, TrustStore
-from signer.x509read import read, serial_hex
+from signer.x509read import read
 
 DISAGREEMENT = timedelta(minutes=5)
 """How far the claimed time may lie from the time stamp before it is noted (R42)."""
@@ -52,40 +52,6 @@ DISAGREEMENT = timedelta(minutes=5)
 
 _NEVER = datetime(1, 1, 1, tzinfo=UTC)
 _THIS_VALUE = "-"  # stands for a signature value whose digest the format did not say
-
-
-@dataclass(slots=True)
-class Proofs:
-    """Proofs of existence by digest (SHA-256, hexadecimal): the earliest moment, and what proves it."""
-
-    at: datetime
-    known: dict[str, tuple[datetime, str]] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, context: Context) -> Proofs:
-        """Return the proofs the caller hands in, such as a ledger's; those of times to come prove nothing."""
-        found = cls(context.at)
-        for proof in context.proofs:
-            if proof.not_later_than <= context.at:
-                found.add([proof.sha256], proof.not_later_than, proof.source)
-        return found
-
-    def add(self, digests: Sequence[str], moment: datetime | None, source: str) -> None:
-        """Note that something existed not later than a moment; a clock may be ahead of ours by a little."""
-        if moment is None:
-            return
-        moment = min(moment, self.at)
-        for digest in digests:
-            if digest not in self.known or moment < self.known[digest][0]:
-                self.known[digest] = (moment, source)
-
-    def earliest(self, digest: str) -> tuple[datetime, str] | None:
-        """Return the earliest proof for a digest."""
-        return self.known.get(digest)
-
-    def time_of(self, digest: str) -> datetime | None:
-        """Return the earliest moment proved for a digest."""
-        return self.known[digest][0] if digest in self.known else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -528,31 +494,3 @@ def _unique(reasons: Sequence[Reason]) -> tuple[Reason, ...]:
         if reason not in kept:
             kept.append(reason)
     return tuple(kept)
-
-
-def signer_of(certificate: bytes) -> Signer:
-    """Return whom a certificate (DER) names; an unreadable one names nobody."""
-    digest = hashlib.sha256(certificate).hexdigest()
-    try:
-        parsed = read(certificate)
-    except ValueError:
-        return Signer(certificate_sha256=digest)
-    subject = parsed.subject
-    organization = _first(subject, names.ORGANIZATION)
-    taxed = any(value.startswith(TAX_PREFIX) for value in subject.values(names.USER_ID))
-    return Signer(
-        name=subject.common_name,
-        serial=serial_hex(parsed.serial_number),
-        issuer=parsed.issuer.text,
-        certificate_sha256=digest,
-        type="agency" if taxed and subject.common_name == organization else "person",
-        organization=organization,
-        unit=_first(subject, names.UNIT),
-        position=_first(subject, names.TITLE),
-        email=_first(subject, names.EMAIL),
-    )
-
-
-def _first(subject: names.Name, oid: str) -> str | None:
-    found = subject.values(oid)
-    return found[0] if found else None
