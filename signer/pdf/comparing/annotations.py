@@ -81,7 +81,7 @@ def _changed(step: Step, page: int, before: Dictionary, after: Dictionary, keys:
 
 def _single(step: Step, view: View, one: Annotations, item: Value, key: str) -> None:
     entries = view.dictionary(item)
-    kind = str(view.document.resolve(entries.get("Subtype")) or "-")
+    kind = view.name(entries.get("Subtype")) or "-"
     if kind == "FileAttachment" or _FILES & set(entries):
         step.add("attachment", Need.FORBIDDEN, page=one.page, key=key)
     elif kind in _ACTING or _ACTIONS & set(entries):
@@ -96,7 +96,7 @@ def _single(step: Step, view: View, one: Annotations, item: Value, key: str) -> 
 
 def is_comment(view: View, entries: Dictionary) -> bool:
     """Say whether an annotation is a comment that nobody takes for content: marks and notes, no text, no picture."""
-    if view.document.resolve(entries.get("Subtype")) not in _COMMENTS:
+    if view.name(entries.get("Subtype")) not in _COMMENTS:
         return False
     box = view.rectangle(entries.get("Rect"))
     small = box is not None and max(box[2] - box[0], box[3] - box[1]) <= _ICON
@@ -107,7 +107,7 @@ def _is_mark(view: View, stream: Stream, *, small: bool) -> bool:
     blended = False
     filled = False
     for form in forms_within(view, stream):
-        if view.document.resolve(form.dictionary.get("Subtype")) == "Image":
+        if view.name(form.dictionary.get("Subtype")) == "Image":
             return False
         data = octets_of(view, form)
         if data is None or tokens_of(data) & _INK:
@@ -119,7 +119,7 @@ def _is_mark(view: View, stream: Stream, *, small: bool) -> bool:
 
 def _blends(view: View, form: Stream) -> bool:
     states = view.dictionary(view.get(form.dictionary.get("Resources"), "ExtGState"))
-    return any(str(view.get(state, "BM")) in _BLENDED for state in states.values())
+    return any(view.name(view.get(state, "BM")) in _BLENDED for state in states.values())
 
 
 def _covers_otherwise(step: Step, page: int) -> bool:

@@ -15,7 +15,7 @@ from signer.pdf.comparing.graph import references_in
 from signer.pdf.comparing.painting import draws_nothing, is_seen
 from signer.pdf.comparing.step import Need, Pair, Step
 from signer.pdf.comparing.view import Field, View
-from signer.pdf.values import Name, String
+from signer.pdf.values import String
 
 _FIELD = ("FT", "Ff", "V", "DV", "DA", "Q", "MaxLen", "Opt")  # in force by inheritance
 _FRAME = frozenset({*_FIELD, "T", "Kids", "P"})  # compared in another way
@@ -194,11 +194,11 @@ def _new(step: Step, field: Field) -> None:
     view = step.after
     holders = [field.entries, *(widget.entries for widget in field.widgets)]
     keys = {key for entries in holders for key in entries}
-    kinds = {view.document.resolve(entries.get("Subtype")) for entries in holders} - {None, Name("Widget")}
+    kinds = {view.name(entries["Subtype"]) for entries in holders if "Subtype" in entries} - {"Widget"}
     if keys & _ACTIONS:
         step.add("action", Need.FORBIDDEN, field=field, key=_named(keys & _ACTIONS))
     elif kinds:
-        step.add("annotation", Need.FORBIDDEN, field=field, key=str(next(iter(kinds))))
+        step.add("annotation", Need.FORBIDDEN, field=field, key=min(kinds))
     elif "OC" in keys:
         step.add("layer", Need.FORBIDDEN, field=field, key="OC")
     elif keys & {"AF", "FS"}:

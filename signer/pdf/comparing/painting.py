@@ -128,8 +128,7 @@ def is_standard_font(view: View, value: Value) -> bool:
     """Say whether a font is one that every reader has and every program adds to forms, as it comes."""
     entries = view.dictionary(value)
     plain = not {"FontDescriptor", "FontFile", "CharProcs"} & set(entries)
-    kinds = view.document.resolve(entries.get("Subtype")), str(view.document.resolve(entries.get("BaseFont")))
-    return plain and kinds[0] == "Type1" and kinds[1] in _STANDARD
+    return plain and view.name(entries.get("Subtype")) == "Type1" and view.name(entries.get("BaseFont")) in _STANDARD
 
 
 def is_plain_text(data: bytes) -> bool:

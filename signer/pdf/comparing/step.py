@@ -171,7 +171,7 @@ class Step:
             if isinstance(item, Reference) and item in view.widget_references:
                 continue
             entries = view.dictionary(item)
-            if entries and view.document.resolve(entries.get("Subtype")) != "Widget":
+            if entries and view.name(entries.get("Subtype")) != "Widget":
                 found[item if isinstance(item, Reference) else id(item)] = item
         return list(found.values())
 
@@ -234,4 +234,4 @@ def _likeness(view: View, item: Value) -> object:
     name = view.document.resolve(entries.get("NM"))
     if isinstance(name, String):
         return bytes(name)
-    return str(view.document.resolve(entries.get("Subtype"))), view.rectangle(entries.get("Rect"))
+    return view.name(entries.get("Subtype")), view.rectangle(entries.get("Rect"))

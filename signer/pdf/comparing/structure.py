@@ -71,7 +71,7 @@ class _Trees:
                     if not self._equal.same(old, new):
                         return False
                     continue
-                self._roles.add(str(self._step.before.document.resolve(former.get("S"))))
+                self._roles.add(self._step.before.name(former.get("S")))
                 if any(not self._equal.same(former.get(key), now.get(key)) for key in {*former, *now} - _ELEMENT):
                     return False
                 types = self._step.before.type_of(former, "StructElem"), self._step.after.type_of(now, "StructElem")
@@ -173,7 +173,7 @@ def _listed(view: View, value: Value) -> tuple[Value, ...]:
 
 
 def _is_element(view: View, entries: Mapping[str, Value]) -> bool:
-    return "S" in entries and view.document.resolve(entries.get("Type")) in (None, "StructElem")
+    return "S" in entries and view.type_of(entries, "StructElem") == "StructElem"
 
 
 def _numbers(view: View, tree: Value) -> dict[object, Value]:

@@ -105,10 +105,15 @@ class View:
         found = self.document.resolve(value)
         return found if isinstance(found, Mapping) else EMPTY
 
+    def name(self, value: Value) -> str:
+        """Return a name; empty if it is none."""
+        found = self.document.resolve(value)
+        return str(found) if isinstance(found, Name) else ""
+
     def type_of(self, entries: Dictionary, default: str) -> str:
         """Return the type of a dictionary, which writers may leave out where only one is possible."""
         value = self.document.resolve(entries.get("Type"))
-        return default if value is None else str(value)
+        return default if value is None else str(value) if isinstance(value, Name) else "?"
 
     def items(self, value: Value) -> tuple[Value, ...]:
         """Return the items of an array, not resolved; empty if it is none."""
@@ -304,7 +309,7 @@ class _Fields:
         entries = self._view.dictionary(item)
         if isinstance(item, Reference) and item in self._seen:
             return
-        if self._view.document.resolve(entries.get("Subtype")) != "Widget":
+        if self._view.name(entries.get("Subtype")) != "Widget":
             return
         above, known = self._above(entries, defaults)
         if isinstance(item, Reference):
