@@ -80,6 +80,8 @@ class Ranges:
         Raises:
             ValueError: the hash is not supported.
         """
+        if name not in self.known and name.startswith("shake"):
+            self.known[name] = digest_with(name, self.octets())  # its length is a matter of the scheme
         if name not in self.known:
             hashed = self.prefixes.upto(name, self.first[1])
             self.prefixes.add(hashed, *self.second)
