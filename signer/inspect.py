@@ -70,8 +70,11 @@ def _coding(head: bytes) -> str:
     return {b"<\x00?\x00": "utf-16-le", b"\x00<\x00?": "utf-16-be"}.get(head[:4], "utf-8")
 
 
-def inspect_file(data: bytes, *, context: Context) -> Report:
-    """Judge a file of any kind; never raises for what the file contains."""
+def inspect_file(data: bytes, *, context: Context, with_parts: bool = True) -> Report:
+    """Judge a file of any kind; never raises for what the file contains.
+
+    ``with_parts`` tells whether the objects of a container are judged too; they are, one level deep.
+    """
     kind = recognise(data)
     if kind == "pdf":
         from signer.pdf.verify import inspect_pdf
@@ -80,7 +83,7 @@ def inspect_file(data: bytes, *, context: Context) -> Report:
     if kind == "asic":
         from signer.asic import inspect_asice
 
-        return inspect_asice(data, context=context)
+        return inspect_asice(data, context=context, with_parts=with_parts)
     if kind == "cms":
         from signer.cades.verify import inspect_cms
 

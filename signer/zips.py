@@ -27,9 +27,14 @@ RATIO_FREE_BYTES = 1 << 20
 _LOCAL = struct.Struct("<4s5H3I2H")
 _CENTRAL = struct.Struct("<4s6H3I5H2I")
 _END = struct.Struct("<4s4H2IH")
+_END_64 = struct.Struct("<4sQ2H2I4Q")
+_LOCATOR_64 = struct.Struct("<4sIQI")
 _UTF8, _DESCRIPTOR, _DEFLATE_HINTS = 0x0800, 0x0008, 0x0006
 _DATE_1980 = 0x0021
-_REFUSED_EXTRA = {0x0001: "zip64", 0x7075: "unicode path", 0x9901: "encryption", 0x0017: "encryption"}
+_ZIP64, _UNICODE_PATH = 0x0001, 0x7075
+_REFUSED_EXTRA = {0x9901: "encryption", 0x0017: "encryption"}
+_LARGE, _MANY = 0xFFFFFFFF, 0xFFFF
+_MARK = re.compile(rb"PK[\x01-\x08]")  # where a record begins
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\]|^[A-Za-z]:")
 
 
@@ -56,6 +61,16 @@ class _Entry:
     offset: int
     extra: bytes
     is_folder: bool = field(default=False)
+    is_large: bool = field(default=False)  # sizes in eight octets
+
+
+@dataclass(frozen=True, slots=True)
+class _Directory:
+    """Where the directory lies, how many entries it has, and where what belongs to it ends."""
+
+    start: int
+    end: int
+    count: int
 
 
 def write_zip(members: Sequence[tuple[str, bytes]]) -> bytes:
@@ -108,7 +123,7 @@ def read_zip(data: bytes, *, limits: Limits) -> tuple[Member, ...]:
         if not entry.is_folder:
             plain = not entry.extra and entry.stamp == (0, _DATE_1980)
             members.append(Member(entry.name, content, entry.method == 0, plain))
-    if position != _directory_start(data):
+    if position != _place(data).start:
         raise _malformed("gap before the directory")
     return tuple(members)
 
@@ -118,6 +133,15 @@ def _malformed(where: str, *, name: str = "") -> InputRefused:
     return InputRefused("EDOC-SIG-010", f"not a container that all readers see alike ({shown})", where=shown)
 
 
+def zip_comment(data: bytes) -> bytes:
+    """Return the comment of the file.
+
+    Raises:
+        InputRefused: it is no ZIP.
+    """
+    return data[_end(data)[0] + _END.size :]
+
+
 def _end(data: bytes) -> tuple[int, tuple[int, ...]]:
     """Find the end record: exactly at the end of the file, its comment included."""
     at = data.rfind(b"PK\x05\x06", max(0, len(data) - _END.size - COMMENT_MAX_BYTES))
@@ -125,28 +149,53 @@ def _end(data: bytes) -> tuple[int, tuple[int, ...]]:
         raise _malformed("end record")
     _, *fields = _END.unpack_from(data, at)
     comment = data[at + _END.size :]
-    if len(comment) != fields[6] or b"PK" in comment:
+    if len(comment) != fields[6] or _MARK.search(comment):
         raise _malformed("trailing data")
     return at, tuple(fields)
 
 
-def _directory_start(data: bytes) -> int:
-    return int(_end(data)[1][5])
-
-
-def _directory(data: bytes, limits: Limits) -> list[_Entry]:
+def _place(data: bytes) -> _Directory:
+    """Find the directory; of a file with long sizes both end records must agree."""
     end, (disk, start_disk, here, total, size, start, _) = _end(data)
     if disk or start_disk or here != total:
         raise _malformed("several disks")
-    if total > limits.zip_members:
-        raise _over("zip_members", total)
-    if start + size != end:
+    locator = end - _LOCATOR_64.size
+    if locator < 0 or data[locator : locator + 4] != b"PK\x06\x07":
+        if _LARGE in (size, start) or total == _MANY:
+            raise _malformed("end record")
+        found = _Directory(start, end, total)
+    else:
+        found = _place_64(data, locator, (total, size, start))
+        size = found.end - found.start
+    if found.start + size != found.end:
         raise _malformed("directory")
-    entries, at = [], start
-    for _ in range(total):
-        entry, at = _central_header(data, at, end)
+    return found
+
+
+def _place_64(data: bytes, locator: int, short: tuple[int, int, int]) -> _Directory:
+    _, disk, at, disks = _LOCATOR_64.unpack_from(data, locator)
+    if disk or disks != 1 or at + _END_64.size != locator:
+        raise _malformed("end record")
+    mark, length, _, _, disk, start_disk, here, total, size, start = _END_64.unpack_from(data, at)
+    if mark != b"PK\x06\x06" or length != _END_64.size - 12 or disk or start_disk or here != total:
+        raise _malformed("end record")
+    unset = (_MANY, _LARGE, _LARGE)
+    if any(a not in (b, none) for a, b, none in zip(short, (total, size, start), unset, strict=True)):
+        raise _malformed("end record")
+    if start + size != at:
+        raise _malformed("directory")
+    return _Directory(start, at, total)
+
+
+def _directory(data: bytes, limits: Limits) -> list[_Entry]:
+    place = _place(data)
+    if place.count > limits.zip_members:
+        raise _over("zip_members", place.count)
+    entries, at = [], place.start
+    for _ in range(place.count):
+        entry, at = _central_header(data, at, place.end)
         entries.append(entry)
-    if at != end:
+    if at != place.end:
         raise _malformed("directory")
     return entries
 
@@ -156,8 +205,10 @@ def _central_header(data: bytes, at: int, end: int) -> tuple[_Entry, int]:
      offset) = _CENTRAL.unpack_from(data, at)  # fmt: skip
     name_at = at + _CENTRAL.size
     after = name_at + name_size + extra_size + comment_size
-    if mark != b"PK\x01\x02" or after > end or disk or comment_size or name_size > NAME_MAX_BYTES:
+    if mark != b"PK\x01\x02" or after > end or disk or name_size > NAME_MAX_BYTES:
         raise _malformed("directory")
+    if _MARK.search(data[after - comment_size : after]):
+        raise _malformed("comment")
     raw = data[name_at : name_at + name_size]
     extra = data[name_at + name_size : name_at + name_size + extra_size]
     name = _decode(raw, flags)
@@ -165,31 +216,64 @@ def _central_header(data: bytes, at: int, end: int) -> tuple[_Entry, int]:
         raise _malformed("encrypted or unknown compression", name=name)
     if (external >> 16) & 0o170000 not in {0, 0o100000, 0o040000}:
         raise _malformed("not a plain file", name=name)
+    _check_extra(extra, name)
+    size, packed, offset, large = _long_sizes(extra, (size, packed, offset), name)
     if method == 0 and packed != size:
         raise _malformed("size", name=name)
-    _check_extra(extra, name)
     folder = name.endswith("/")
     if folder and size:
         raise _malformed("folder with content", name=name)
-    return _Entry(name, raw, flags, method, (time, date), crc, packed, size, offset, extra, folder), after
+    return _Entry(name, raw, flags, method, (time, date), crc, packed, size, offset, extra, folder, large), after
 
 
 def _decode(raw: bytes, flags: int) -> str:
+    """Return a name; many writers have UTF-8 without saying so, and nothing else is taken for text."""
     try:
-        return raw.decode("utf-8" if flags & _UTF8 else "ascii")
+        return raw.decode("utf-8")
     except UnicodeDecodeError:
         raise _malformed("name in an unknown encoding") from None
 
 
-def _check_extra(extra: bytes, name: str) -> None:
-    at = 0
+def _fields(extra: bytes, name: str) -> list[tuple[int, bytes]]:
+    at, found = 0, []
     while at < len(extra):
         if at + 4 > len(extra):
             raise _malformed("extra field", name=name)
         kind, size = struct.unpack_from("<2H", extra, at)
-        if kind in _REFUSED_EXTRA or at + 4 + size > len(extra):
-            raise _malformed(f"extra field {_REFUSED_EXTRA.get(kind, '')}".strip(), name=name)
+        if at + 4 + size > len(extra):
+            raise _malformed("extra field", name=name)
+        found.append((kind, extra[at + 4 : at + 4 + size]))
         at += 4 + size
+    return found
+
+
+def _check_extra(extra: bytes, name: str) -> None:
+    kinds = []
+    for kind, value in _fields(extra, name):
+        if kind in _REFUSED_EXTRA:
+            raise _malformed(f"extra field {_REFUSED_EXTRA[kind]}", name=name)
+        if kind == _UNICODE_PATH and (value[:1] != b"\x01" or value[5:] != name.encode("utf-8")):
+            raise _malformed("extra field unicode path", name=name)
+        if kind in (_ZIP64, _UNICODE_PATH):
+            kinds.append(kind)
+    if len(set(kinds)) != len(kinds):
+        raise _malformed("extra field", name=name)
+
+
+def _long_sizes(extra: bytes, stated: tuple[int, ...], name: str) -> tuple[int, int, int, bool]:
+    """Return size, packed size and offset, those not stated in four octets from the field that has eight."""
+    values = next((value for kind, value in _fields(extra, name) if kind == _ZIP64), None)
+    wanted = [place for place, number in enumerate(stated) if number == _LARGE]
+    if values is None:
+        if wanted:
+            raise _malformed("extra field zip64", name=name)
+        return stated[0], stated[1], stated[2], False
+    if len(values) != 8 * len(wanted) and not (not wanted and len(values) in (0, 8, 16, 24)):
+        raise _malformed("extra field zip64", name=name)
+    found = list(stated)
+    for place, number in zip(wanted, struct.iter_unpack("<Q", values), strict=False):
+        found[place] = number[0]
+    return found[0], found[1], found[2], bool(wanted)
 
 
 def name_problem(name: str) -> str | None:
@@ -244,13 +328,20 @@ def _local_header(data: bytes, entry: _Entry) -> int:
     same = (mark, flags, method, (time, date)) == (b"PK\x03\x04", entry.flags, entry.method, entry.stamp)
     if not same or data[name_at : name_at + name_size] != entry.raw_name:
         raise _malformed("headers differ", name=entry.name)
+    extra = data[name_at + name_size : start]
+    _check_extra(extra, entry.name)
+    if _LARGE in (size, packed):
+        size, packed = _local_sizes(extra, size, packed, entry.name)
     empty = entry.flags & _DESCRIPTOR and (crc, packed, size) == (0, 0, 0)
-    if not empty and (crc, packed, size) != (entry.crc, entry.packed, entry.size):
+    later = entry.flags & _DESCRIPTOR and crc == 0  # the check sum alone stands behind the content
+    if not empty and (entry.crc if later else crc, packed, size) != (entry.crc, entry.packed, entry.size):
         raise _malformed("headers differ", name=entry.name)
-    _check_extra(data[name_at + name_size : start], entry.name)
-    if entry.name == "mimetype" and extra_size:
-        raise _malformed("extra field", name=entry.name)
     return start
+
+
+def _local_sizes(extra: bytes, size: int, packed: int, name: str) -> tuple[int, int]:
+    found = _long_sizes(extra, (size, packed, 0), name)
+    return found[0], found[1]
 
 
 def _expand(packed: bytes, entry: _Entry) -> bytes:
@@ -274,8 +365,11 @@ def _behind(data: bytes, end: int, entry: _Entry) -> int:
     """Return where the next member must begin: behind the content, or its descriptor."""
     if not entry.flags & _DESCRIPTOR:
         return end
-    values = struct.pack("<3I", entry.crc, entry.packed, entry.size)
-    for form in (b"PK\x07\x08" + values, values):
+    sizes = ["<IQQ"]
+    if entry.packed <= _LARGE and entry.size <= _LARGE:
+        sizes.append("<3I")
+    values = [struct.pack(form, entry.crc, entry.packed, entry.size) for form in sizes]
+    for form in (*(b"PK\x07\x08" + value for value in values), *values):
         if data[end : end + len(form)] == form:
             return end + len(form)
     raise _malformed("descriptor", name=entry.name)
