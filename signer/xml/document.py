@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from lxml import etree
 
@@ -12,6 +13,7 @@ from signer.doctype import read_doctype
 from signer.safexml import Skeleton
 from signer.xml.c14n import EXC, Form, canonical, canonical_document
 from signer.xml.dsig import DS
+from signer.xml.quick import write_document
 
 SIGNATURE = f"{{{DS}}}Signature"
 _SAML = "{urn:oasis:names:tc:SAML:1.0:"
@@ -25,6 +27,12 @@ _SAML_IDS = {
 OUTPUT_RATIO = 64
 """Canonical octets of one signature, as a multiple of the file (signing.md 5.1, N2)."""
 OUTPUT_FLOOR_BYTES = 1024 * 1024
+QUICK_MIN_BYTES = 64 * 1024
+"""Size from which on a whole document is canonicalised by libxml2."""
+
+
+class _Hash(Protocol):
+    def digest(self) -> bytes: ...
 
 
 class OverBudget(Exception):
@@ -98,7 +106,7 @@ class Document:
         return self._pieces(nodes, form, {})
 
     def _pieces(self, nodes: NodeSet, form: Form, runs: Mapping[str, bytes]) -> Iterator[bytes]:
-        actual = Form(form.exclusive, form.comments and nodes.comments, form.prefixes, form.version_11)
+        actual = _with_comments(form, nodes)
         if nodes.apex is None:
             return canonical_document(self.root, actual, omit=nodes.omit, runs=runs)
         if self.is_empty(nodes):
@@ -114,12 +122,39 @@ class Document:
         key = (nodes, form, algorithm)
         if key in self.digests:
             return self.digests[key]
-        state, allowed = hashlib.new(algorithm, usedforsecurity=False), budget or self.budget()
-        for piece in self.pieces(nodes, form):
-            state.update(piece)
-            allowed.spend(len(piece))
+        allowed = budget or self.budget()
+        state = self._quick(nodes, form, algorithm, allowed)
+        if state is None:
+            state = hashlib.new(algorithm, usedforsecurity=False)
+            for piece in self.pieces(nodes, form):
+                state.update(piece)
+                allowed.spend(len(piece))
         self.digests[key] = state.digest()
         return self.digests[key]
+
+    def _quick(self, nodes: NodeSet, form: Form, algorithm: str, budget: Budget) -> _Hash | None:
+        """Hash a whole large document by way of libxml2, where that is possible."""
+        if nodes.apex not in {None, self.root} or self.size < QUICK_MIN_BYTES or self.skeleton.runs:
+            return None
+        if nodes.apex is not None and (self.root.getnext() is not None or self.root.getprevious() is not None):
+            return None
+        state, left = hashlib.new(algorithm, usedforsecurity=False), budget.left
+
+        def take(octets: bytes) -> None:
+            state.update(octets)
+            budget.spend(len(octets))
+
+        if write_document(self.root, _with_comments(form, nodes), take, omit=nodes.omit):
+            return state
+        budget.left = left
+        return None
+
+    def agrees(self, nodes: NodeSet, form: Form, octets: bytes) -> bool:
+        """Tell whether octets made for handing them on, words in the places of runs, are those that were hashed."""
+        if self.skeleton.runs:
+            return True  # one way only was gone
+        known = {name: value for (of, how, name), value in self.digests.items() if of == nodes and how == form}
+        return all(hashlib.new(name, octets, usedforsecurity=False).digest() == value for name, value in known.items())
 
     def octets(self, nodes: NodeSet, form: Form = EXC, budget: Budget | None = None) -> bytes:
         """Return canonical octets.
@@ -170,6 +205,11 @@ class Document:
                 found[child] = counts[str(child.tag)] = counts.get(str(child.tag), 0) + 1
             self.places[parent] = found
         return self.places[parent][node]
+
+
+def _with_comments(form: Form, nodes: NodeSet) -> Form:
+    """Return the form as it comes out for nodes, which may hold no comments."""
+    return form if nodes.comments or not form.comments else replace(form, comments=False)
 
 
 def text_of(element: etree._Element | None) -> str:

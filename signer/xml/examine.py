@@ -15,7 +15,6 @@ from signer.report import Algorithm, Code, Crypto, Reason
 from signer.safexml import parser
 from signer.trust import Context, TrustStore
 from signer.xml import counter
-from signer.xml.c14n import Form
 from signer.xml.document import Document, NodeSet, OverBudget, text_of
 from signer.xml.dsig import DS, decode, method_of, public_key
 from signer.xml.keyinfo import given_keys, offered
@@ -313,8 +312,3 @@ def _with_bare_key(base: Examined, keys: Sequence[object], octets: bytes, value:
         if found is not None:
             return _concluded(base, found, method)
     return base
-
-
-def form_of(examined: Examined, region: NodeSet) -> Form:
-    """Return the canonical form in which a region was hashed."""
-    return next(r.form for r in examined.references if r.target is region)

@@ -30,7 +30,7 @@ def is_exact(token: bytes) -> bool:
     """Tell whether a token is one signer's SignedData in DER, with nothing unsigned but certificates."""
     try:
         return _is_exact(token)
-    except ValueError:
+    except (ValueError, IndexError):
         return False
 
 
@@ -43,12 +43,26 @@ def _is_exact(token: bytes) -> bool:
     tags = [tag for tag, _ in fields]
     if tags not in ([_INTEGER, _SET, _SEQUENCE, _ZERO, _SET], [_INTEGER, _SET, _SEQUENCE, _SET]):
         return False
+    certificates = list(_walk(_only(fields[3][1], _ZERO))) if len(fields) == 5 else []
+    if any(tag != _SEQUENCE for tag, _ in certificates):
+        return False  # something else than a certificate: readers pass it over
     signers = list(_walk(_only(fields[-1][1], _SET)))
     if fields[0][1] != b"\x02\x01\x03" or len(signers) != 1 or not _content_is_plain(fields[2][1]):
         return False
+    _, named = list(_walk(_only(signers[0][1], _SEQUENCE)))[1]
+    if named[0] == _SEQUENCE and _only(named, _SEQUENCE) not in [_issuer_and_serial(one) for _, one in certificates]:
+        return False  # names are compared without regard to case and blanks, and this one is not signed
     digest = _signer_digest(_only(signers[0][1], _SEQUENCE))
     listed = [_algorithm(whole) for _, whole in _walk(_only(fields[1][1], _SET))]
     return digest is not None and listed == [digest]
+
+
+def _issuer_and_serial(certificate: bytes) -> bytes:
+    """Return issuer and serial number of a certificate as they stand in it, as a SignerInfo names them."""
+    _, signed = next(_walk(_only(certificate, _SEQUENCE)))
+    body = [element for _, element in _walk(_only(signed, _SEQUENCE))]
+    at = 1 if body and body[0][0] == _ZERO else 0
+    return body[at + 2] + body[at]
 
 
 def _content_is_plain(whole: bytes) -> bool:

@@ -20,7 +20,7 @@ from signer.trust import Context, TrustStore
 from signer.xml.coverage import extent, wrapping
 from signer.xml.document import SIGNATURE, Document, NodeSet
 from signer.xml.dsig import DS, digest_label
-from signer.xml.examine import BROKEN, Examined, examine, form_of
+from signer.xml.examine import BROKEN, Examined, examine
 
 _TOKEN = object()
 
@@ -233,7 +233,12 @@ def _verified(one: Examined, region: NodeSet, findings: XmlFindings, content: Ma
     document = findings.document
     assert document is not None
     assert one.certificate is not None
-    octets = b"".join(document.skeleton_pieces(region, form_of(one, region)))
+    reference = next(r for r in one.references if r.target is region)
+    octets = b"".join(document.skeleton_pieces(region, reference.form))
+    if not document.agrees(region, reference.form, octets):
+        raise NotVerified(
+            "EDOC-SIG-001", "two readings of one document differ", findings.report, reason="READINGS_DIFFER"
+        )
     tree = etree.fromstring(octets, parser())
     document.skeleton.put_back(tree)
     _, covered = extent(one, document)

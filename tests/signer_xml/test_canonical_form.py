@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from signer.devpki import DevIdentity
-from signer.xml.c14n import Form, canonical, canonical_document, join_bases
+from signer.xml.c14n import FORMS, Form, canonical, canonical_document, join_bases
+from signer.xml.document import OverBudget
 from signer.xml.dsig import DS
+from signer.xml.quick import write_document
 
 NAMES = st.sampled_from(["a", "b", "c", "é"])
 PREFIXES = st.sampled_from(["", "p:", "q:", "r:"])
@@ -144,3 +146,32 @@ def test_subtrees_come_out_as_xmlsec1_makes_them(
 )
 def test_bases_are_joined_as_canonical_xml_1_1_does(bases: list[str], joined: str) -> None:
     assert join_bases(bases) == joined
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    documents(), st.sampled_from([*FORMS.values(), Form(exclusive=True, prefixes=frozenset({"p", "q", ""}))]), st.data()
+)
+def test_the_quick_way_for_whole_documents_gives_the_same_octets(
+    data: bytes, form: Form, chosen: st.DataObject
+) -> None:
+    """libxml2 writes what we write, whatever elements are left out, or says that it cannot."""
+    root = etree.fromstring(data)
+    inner = [element for element in root.iter(etree.Element) if element is not root]
+    omit = chosen.draw(st.lists(st.sampled_from(inner), max_size=3, unique=True)) if inner else []
+    found: list[bytes] = []
+    if write_document(root, form, found.append, omit=omit):
+        assert b"".join(found) == b"".join(canonical_document(root, form, omit=omit))
+    else:
+        assert omit
+        assert root.getnext() is not None or root.getprevious() is not None
+
+
+def test_the_quick_way_says_what_it_cannot_do_and_stops_when_it_is_told() -> None:
+    assert not write_document(etree.fromstring(b'<a xmlns="u"/>'), Form(exclusive=True), lambda octets: None)
+
+    def over(octets: bytes) -> None:
+        raise OverBudget
+
+    with pytest.raises(OverBudget):
+        write_document(etree.fromstring(b"<a>" + b"<b/>" * 10_000 + b"</a>"), Form(exclusive=True), over)
