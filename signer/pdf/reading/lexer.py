@@ -224,7 +224,7 @@ def name(raw: bytes) -> Name:
 
 
 def _integer(text: bytes) -> int:
-    return int(text) if len(text) < 20 else 0  # longer ones overflow in every reader
+    return int(text[:40])  # longer ones overflow in every reader, but none may be taken for another number
 
 
 def _unescaped(match: re.Match[bytes]) -> bytes:
