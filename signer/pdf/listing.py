@@ -108,18 +108,22 @@ def _place(state: State, one: FormField) -> object:
     )
 
 
-def noticed(file: PdfFile, spans: Sequence[tuple[int, int]]) -> tuple[Reason, ...]:
-    """D3, D5: name signature dictionaries outside ``spans`` (that no field leads to), and usage rights."""
+def noticed(file: PdfFile, outside: int) -> tuple[Reason, ...]:
+    """D3, D5: name signature dictionaries that no field leads to, of which there are ``outside``, and usage rights."""
     state, warnings = file.latest, []
     rights = [key for key, one in permissions_of(state) if key != "DocMDP" and mapping(state, one.value)]
     if rights:
         warnings.append(Reason(Code.USAGE_RIGHTS))
-    at = file.data.find(_BYTE_RANGE)
-    loose = 0
-    while at >= 0:
-        inside = any(start <= at < end for start, end in spans)
-        loose += not inside and _ANY.match(file.data, at) is not None
-        at = file.data.find(_BYTE_RANGE, at + 1)
-    if loose > len(rights):
+    if outside > len(rights):
         warnings.append(Reason(Code.SIGNATURE_NOT_IN_FORM))
     return tuple(warnings)
+
+
+def loose(data: bytes, spans: Sequence[tuple[int, int]]) -> int:
+    """Count what looks like a signature dictionary outside ``spans``."""
+    count, at = 0, data.find(_BYTE_RANGE)
+    while at >= 0:
+        inside = any(start <= at < end for start, end in spans)
+        count += not inside and _ANY.match(data, at) is not None
+        at = data.find(_BYTE_RANGE, at + 1)
+    return count

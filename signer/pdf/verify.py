@@ -16,7 +16,7 @@ from signer.judge import Facts, FileFacts, Judged, Stamp, judge_signature, repor
 from signer.pdf.comparing.compare import Later, Signed, compare
 from signer.pdf.coverage import shared_gaps
 from signer.pdf.found import Beside, Found, find
-from signer.pdf.listing import Forms, Listed, listed, noticed
+from signer.pdf.listing import Forms, Listed, listed, loose, noticed
 from signer.pdf.mathematics import Prefixes
 from signer.pdf.raw import raw_signatures
 from signer.pdf.reading import PdfFile
@@ -63,8 +63,13 @@ def inspect_pdf(data: bytes, *, context: Context) -> Report:
         facts = replace(facts, format=f"PDF {file.version}" if file.version else "PDF")
         seen = _Seen(file, Forms(), Prefixes(data))
         found = seen.found(context)
+        outside = loose(data, _spans(found))
+        if outside and file.find_hidden():  # signed states that the chain does not lead to
+            seen = _Seen(file, Forms(), seen.prefixes)
+            found = seen.found(context)
+            outside = loose(data, _spans(found))
         found = seen.read_twice(seen.compared(_shared(found)))  # the comparison reads what came later
-        facts = replace(facts, warnings=(*seen.warnings(), *noticed(file, _spans(found))))
+        facts = replace(facts, warnings=(*seen.warnings(), *noticed(file, outside)))
         found = _archived(seen, found)
     except InputRefused as error:
         return _unreadable(data, facts, error, context)

@@ -325,3 +325,35 @@ def test_an_update_that_hides_or_confuses_breaks(name: str, signer: DevIdentity,
     assert report.signatures
     assert Integrity.INTACT not in {one.integrity for one in report.signatures}, report.signatures
     assert report.verdict is Verdict.INVALID
+
+
+def saved_anew(data: bytes, objects: dict[int, bytes]) -> bytes:
+    """Append a whole document whose cross-references do not lead back to what was there."""
+    out, rows = bytearray(data), b"0000000000 65535 f \n"
+    for number in range(1, max(objects) + 1):
+        rows += b"%010d 00000 n \n" % len(out)
+        out += b"%d 0 obj\n%s\nendobj\n" % (number, objects[number])
+    start = len(out)
+    out += b"xref\n0 %d\n%s" % (len(objects) + 1, rows)
+    out += b"trailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (len(objects) + 1, start)
+    return bytes(out)
+
+
+@pytest.mark.parametrize("previous", [b"", b" /Prev 0"])
+def test_a_document_behind_the_signed_one_does_not_hide_it(
+    previous: bytes, signer: DevIdentity, context: Context
+) -> None:
+    """What was signed is listed although no cross-reference leads to it, and what replaced it is suspect (G4, D3)."""
+    evil = {
+        1: b"<< /Type /Catalog /Pages 2 0 R >>",
+        2: b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        3: b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R >>",
+        4: b"<< /Length 5 >>\nstream\n0 g f\nendstream",
+    }
+    data = saved_anew(forge(signer, Shape()), evil)
+    at = data.rindex(b"/Root 1 0 R") + 11
+    data = data[:at] + previous + data[at:]
+    report = inspect_pdf(data, context=replace(context, trust=TrustStore(), policy=PolicyName.INTEGRITY_ONLY))
+    (one,) = report.signatures
+    assert (one.id, one.integrity, one.crypto) == ("Ky", Integrity.BROKEN, Crypto.OK)
+    assert report.verdict is Verdict.INVALID

@@ -92,6 +92,20 @@ class PdfFile:
         for before, state in pairwise(self.revisions):
             state.before = before
 
+    def find_hidden(self) -> bool:
+        """Look for complete updates that the chain does not lead to; if there are any, read by recovery from now on.
+
+        Raises:
+            InputRefused: nothing can be recovered; LimitExceeded: a budget is used up.
+        """
+        if self.broken_chain:
+            return False
+        known = {update.eof for update in self.updates}
+        if not any(end < self.latest.eof and end not in known for end in self._recovery.scan.ends):
+            return False
+        self._recover("/Prev")
+        return True
+
     @property
     def latest(self) -> State:
         """The state after the last update."""

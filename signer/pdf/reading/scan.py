@@ -7,6 +7,7 @@ the stream of an object are not looked at, as far as its length or ``endstream``
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -55,6 +56,7 @@ def scan(lexer: Lexer, budget: Budget, start: int = 0) -> Scan:
     objects: dict[int, list[Definition]] = {}
     streams: list[tuple[int, int]] = []
     trailers: list[tuple[int, Mapping[str, Value]]] = []
+    spans: list[tuple[int, int]] = []
     at, count = start, 0
     while (match := _OBJECT.search(data, at)) is not None:
         at = match.end()
@@ -72,8 +74,15 @@ def scan(lexer: Lexer, budget: Budget, start: int = 0) -> Scan:
             if b"ObjStm" in head or b"XRef" in head or b"#" in head:
                 streams.append((match.start(), number))
             at = stream[1]
-    ends = tuple(m.end() for m in _END.finditer(data, start) if int(m[1]))
+            spans.append(stream)
+    ends = tuple(m.end() for m in _END.finditer(data, start) if int(m[1]) and not _inside(spans, m.start()))
     return Scan({number: tuple(found) for number, found in objects.items()}, tuple(streams), tuple(trailers), ends)
+
+
+def _inside(spans: list[tuple[int, int]], at: int) -> bool:
+    """Say whether a place lies in one of the streams, which are in order: a file inside the file is none of it."""
+    index = bisect_right(spans, at, key=lambda span: span[0])
+    return index > 0 and at < spans[index - 1][1]
 
 
 def _trailer(lexer: Lexer, match: re.Match[bytes]) -> Iterator[tuple[int, Mapping[str, Value]]]:
