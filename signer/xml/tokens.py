@@ -30,7 +30,7 @@ def is_exact(token: bytes) -> bool:
     """Tell whether a token is one signer's SignedData in DER, with nothing unsigned but certificates."""
     try:
         return _is_exact(token)
-    except (ValueError, IndexError):
+    except (ValueError, IndexError, StopIteration):
         return False
 
 
