@@ -23,6 +23,7 @@ LICENCES = {
     "BSD-3-Clause, Apache-2.0, dependency licenses": "BSD-3-Clause AND Apache-2.0",
 }
 OTHER_SYSTEMS = {"colorama": "BSD-3-Clause", "tzdata": "Apache-2.0"}  # installed on Windows only
+EXTRAS = {"typst": "Apache-2.0"}  # installed only where its extra was asked for
 FORBIDDEN = re.compile(
     r"(?:https?://|--(?:extra-)?index-url\s+\S*)[^\s\"'<>)]*(?:pypi\.|pythonhosted|/simple\b)|(?<![\w.])/(?:home|root|Users)/\w+",
 )
@@ -36,8 +37,8 @@ def requirements(name: str) -> list[str]:
 
 def licence(package: str) -> str:
     """Return the SPDX expression of an installed package."""
-    if package in OTHER_SYSTEMS:
-        return OTHER_SYSTEMS[package]
+    if package in OTHER_SYSTEMS or package in EXTRAS:
+        return {**OTHER_SYSTEMS, **EXTRAS}[package]
     found = metadata.metadata(package)
     text = found.get("License-Expression") or found.get("License") or ""
     if not text:
