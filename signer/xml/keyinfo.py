@@ -18,7 +18,7 @@ from lxml import etree
 
 from signer import certificates
 from signer.trust import Context
-from signer.xml.document import Document, text_of
+from signer.xml.document import Document, NodeSet, text_of
 from signer.xml.dsig import DIGESTS, DS, DS11, MORE, decode
 from signer.xml.keynames import same_name
 
@@ -65,10 +65,10 @@ def offered(
     if len(infos) != 1:
         return Offered()
     parts = list(_parts(infos[0], document))
-    found = [der for part in parts for der in _certificates(part)]
+    found = [der for part in parts for der in _certificates(part, document)]
     found += _raw(infos[0], content or {})
     keys = [key for part in parts for key in _keys(part)]
-    crls = [der for part in parts for der in _binary(part, f"{_D}X509CRL")]
+    crls = [der for part in parts for der in _binary(part, f"{_D}X509CRL", document)]
     named: list[bytes] = []
     if context is not None and not found:
         known = (*context.trust.intermediates, *(anchor.certificate for anchor in context.trust.anchors))
@@ -110,21 +110,22 @@ def _raw(info: etree._Element, content: Mapping[str, bytes]) -> list[bytes]:
     return [content[m.get("URI", "-")] for m in methods if m.get("Type") == RAW_CERTIFICATE and m.get("URI") in content]
 
 
-def _certificates(part: etree._Element) -> Iterator[bytes]:
+def _certificates(part: etree._Element, document: Document | None) -> Iterator[bytes]:
     if part.tag == f"{_D}X509Certificate":
-        yield from _decoded((part,))
-    yield from _binary(part, f"{_D}X509Certificate")
+        yield from _decoded((part,), document)
+    yield from _binary(part, f"{_D}X509Certificate", document)
 
 
-def _binary(part: etree._Element, tag: str) -> Iterator[bytes]:
+def _binary(part: etree._Element, tag: str, document: Document | None) -> Iterator[bytes]:
     if part.tag == f"{_D}X509Data":
-        yield from _decoded(part.findall(tag))
+        yield from _decoded(part.findall(tag), document)
 
 
-def _decoded(elements: Sequence[etree._Element]) -> Iterator[bytes]:
+def _decoded(elements: Sequence[etree._Element], document: Document | None) -> Iterator[bytes]:
+    """Yield the octets of base64; a long text stands in the file alone, a word for it in the tree."""
     for element in elements:
         try:
-            yield decode(text_of(element))
+            yield decode(document.text(NodeSet(element)) if document is not None else text_of(element))
         except ValueError:
             continue
 

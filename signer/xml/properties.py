@@ -182,12 +182,13 @@ def _formats(signed: etree._Element, references: Sequence[Evaluated]) -> list[bo
 
 def _included(signed: etree._Element, references: Sequence[Evaluated]) -> list[bool | None]:
     space, names = _space(signed), {one.id for one in references if one.id}
+    places = {one.uri for one in references if one.uri}
     path = f"{space}SignedDataObjectProperties/{space}IndividualDataObjectsTimeStamp"
     found: list[bool | None] = []
     for stamp in signed.iterfind(path):
         for one in stamp.iterchildren(f"{space}Include", f"{space}HashDataInfo"):
             uri = one.get("URI") or one.get("uri") or ""
-            found.append(None if uri.startswith("#") and uri[1:] in names else uri in names)
+            found.append(None if uri.startswith("#") and uri[1:] in names else uri in names or uri in places)
     return found
 
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 from lxml import etree
 
-from signer.devpki import DevIdentity, DevTimestamper
+from signer.credential import Role
+from signer.devpki import DevIdentity, DevPki, DevTimestamper, Subject
 from signer.report import Code, Covers, Indication, Integrity, SignatureReport, Verdict
 from signer.trust import Content, Context
 from signer.xml.dsig import encode
@@ -272,6 +273,14 @@ class TestContentStamps:
         assert [t.integrity for t in _only(good.file(), context).timestamps] == [Integrity.INTACT]
         first = stamp("IndividualDataObjectsTimeStamp", canonical(root[0]), timestamper, before=include)
         assert [t.integrity for t in _only(good.changed(data=first).file(), context).timestamps] == [Integrity.BROKEN]
+        by_object = _only(good.changed(data=second.replace("#r-o2", "#o2")).file(), context)
+        assert (
+            by_object.integrity,
+            (Code.PROPERTIES_DEVIATE, "IndividualDataObjectsTimeStamp") in _warnings(by_object),
+        ) == (
+            Integrity.INTACT,
+            True,
+        )
         astray = second.replace("#r-o2", "#r-o3")
         assert Code.SIGNED_PROPERTIES_INVALID in _codes(_only(good.changed(data=astray).file(), context))
 
@@ -447,3 +456,12 @@ def test_signature_levels_of_old_forms(person: DevIdentity, context: Context) ->
     """Without a word about the certificate it is plain XML-DSig; a signed KeyInfo is such a word."""
     found = _only(Foreign(person, about="").file(), context)
     assert (found.level, found.indication) == ("XMLDSIG", Indication.PASSED)
+
+
+def test_large_certificates_are_read(pki: DevPki, context: Context) -> None:
+    """Their base64 is cut out while the file is parsed."""
+    subject = Subject("Trần Thị Mẫu", dns=tuple(f"may-{n:03}.invalid" for n in range(300)))
+    signer = pki.issue(Role.PERSON, subject)
+    assert len(signer.certificate) > 4096
+    found = _only(Foreign(signer).file(), context)
+    assert (found.indication, found.signer.name) == (Indication.PASSED, "Trần Thị Mẫu")
