@@ -220,6 +220,7 @@ ATTACKS: dict[str, tuple[Act, str]] = {
         KIDS, b"/Kids [50 0 R 4 0 R] /Count 2")}), "page"),
     "other page tree": (lambda paper: paper.update({**NEW_PAGE, 51: b"<< /Type /Pages /Kids [50 0 R] /Count 1 >>",
         CATALOG: paper.objects[CATALOG].replace(b"/Pages 2 0 R", b"/Pages 51 0 R")}), "page"),
+    "resources in the page tree": (added(PAGES, b"/XObject << /Im1 22 0 R >>"), "page"),
     "pages counted wrongly": (changed(PAGES, b"/Count 2", b"/Count 1"), "page"),
     "page that calls itself no page": (changed(SECOND, b"/Type /Page ", b"/Type /Template "), "page"),
     "labels of pages": (added(CATALOG, b"/PageLabels << /Nums [0 << /P (A) >>] >>"), "page"),
@@ -315,6 +316,11 @@ ATTACKS: dict[str, tuple[Act, str]] = {
         fielded(SIG.replace(b"/T", b"/MK << /BG [1 1 1] >> /T")),
         "overlay",
     ),
+    "empty place with a border from beside the page": (
+        fielded(SIG.replace(b"[100 300 200 320]", b"[-9 1 -8 2] /BS << /W 300 >> /MK << /BC [1 1 1] >>")),
+        "overlay",
+    ),
+    "page placed among old content": (changed(FIRST, b"/StructParents 0", b"/StructParents 5"), "structure"),
     "empty place painted": (lambda paper: paper.update({
         PLACE: with_entries(paper.objects[PLACE], b"/AP << /N %d 0 R >>" % paper.size), paper.size: form(SHOW)}),
         "overlay"),
@@ -438,6 +444,12 @@ HARMLESS: dict[str, tuple[Act, str]] = {
             60: b"<< %s /Parent 11 0 R /Rect [100 500 200 520] >>" % WIDGET,
             FIRST: paper.objects[FIRST].replace(b"11 0 R", b"60 0 R")}),
         "rewrite",
+    ),
+    "remark in the page tree": (added(PAGES, b"/ITXT (2.1.7)"), "rewrite"),
+    "page placed in the structure": (added(SECOND, b"/StructParents 7"), "structure"),
+    "empty place beside the page": (
+        fielded(SIG.replace(b"[100 300 200 320]", b"[-9999 1 -9998 2]"), SHOW),
+        "empty-field",
     ),
     "page tree in two levels": (
         lambda paper: paper.update({

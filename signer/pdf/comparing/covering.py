@@ -27,7 +27,7 @@ def areas_of(view: View, field: Field) -> dict[int, float]:
     areas: dict[int, float] = {}
     for widget in field.widgets:
         box = view.rectangle(widget.entries.get("Rect"))
-        if box is None or not is_seen(view, widget.entries):
+        if box is None or not is_seen(view, widget):
             continue
         for page in widget.pages:
             areas[page] = areas.get(page, 0.0) + area_within(box, view.pages[page - 1].box)

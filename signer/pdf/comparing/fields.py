@@ -139,7 +139,7 @@ def _placing(step: Step, pair: Pair) -> set[str]:
     for left, right in pair.widgets:
         if left.pages == right.pages:
             continue
-        seen = is_seen(step.before, left.entries) or is_seen(step.after, right.entries)
+        seen = is_seen(step.before, left) or is_seen(step.after, right)
         if left.pages and seen:
             placed.add("page")
         elif seen:
@@ -154,8 +154,8 @@ def _signature_field(step: Step, equal: Equality, pair: Pair, *, keys: set[str],
     if keys - _SIGNING:
         step.add("form-structure", Need.FORBIDDEN, field=pair.after, key=_named(keys - _SIGNING))
     elif signed:
-        _signed_now(step, pair.after, made=any(is_seen(step.before, one.entries) for one in pair.before.widgets))
-    elif all(draws_nothing(step.after, widget.entries) for widget in pair.after.widgets):
+        _signed_now(step, pair.after, made=any(is_seen(step.before, one) for one in pair.before.widgets))
+    elif not _paints(step.after, pair.after):
         step.add("empty-field", Need.NO_LOCK, field=pair.after)
     else:
         step.add("overlay", Need.FORBIDDEN, field=pair.after)
@@ -163,25 +163,29 @@ def _signature_field(step: Step, equal: Equality, pair: Pair, *, keys: set[str],
 
 def _signed_now(step: Step, field: Field, *, made: bool = False) -> None:
     """A field is signed in this step; only an intact signature may paint. ``made`` says that it was there, empty."""
-    seen = [widget for widget in field.widgets if widget.pages and is_seen(step.after, widget.entries)]
     value = step.after.dictionary(field.inherited.get("V"))
-    painted = any(not draws_nothing(step.after, widget.entries) for widget in seen)
+    painted = _paints(step.after, field)
     stamp = step.signed.get(field.name)
     if not value:
         step.add("form-structure", Need.FORBIDDEN, field=field, key="V")
     elif painted and (stamp is None or over_large(step.after, field, made=made) or leaves(step.after, field)):
         step.add("overlay", Need.FORBIDDEN, field=field)
-    elif stamp and not seen:
+    elif stamp and not any(is_seen(step.after, widget) for widget in field.widgets):
         step.add("timestamp", Need.NOTHING, field=field)
     else:
         step.add("signature", Need.NO_LOCK, field=field)
+
+
+def _paints(view: View, field: Field) -> bool:
+    """Say whether a field shows ink of its own on a page."""
+    return any(is_seen(view, widget) and not draws_nothing(view, widget.entries) for widget in field.widgets)
 
 
 def _total_area(step: Step) -> None:
     """What all new fields of one step paint counts together."""
     areas: dict[int, float] = {}
     for field in step.new:
-        if any(not draws_nothing(step.after, widget.entries) for widget in field.widgets):
+        if _paints(step.after, field):
             for page, area in areas_of(step.after, field).items():
                 areas[page] = areas.get(page, 0.0) + area
     for page, area in areas.items():
@@ -209,7 +213,7 @@ def _new(step: Step, field: Field) -> None:
         step.add("signature-altered", Need.FORBIDDEN, field=field, key="V")
     elif is_signed(view, field):
         _signed_now(step, field)
-    elif all(draws_nothing(view, widget.entries) for widget in field.widgets):
+    elif not _paints(view, field):
         step.add("empty-field", Need.NO_LOCK, field=field)
     else:
         step.add("overlay", Need.FORBIDDEN, field=field)

@@ -13,6 +13,7 @@ from dataclasses import replace
 from signer.pdf.comparing.equality import Equality
 from signer.pdf.comparing.painting import names_in, octets_of
 from signer.pdf.comparing.step import Need, Step
+from signer.pdf.comparing.structure import has_no_place
 from signer.pdf.comparing.view import Node, Page, View, appearance_streams
 from signer.pdf.values import Stream, Value
 
@@ -51,7 +52,8 @@ def _compare_tree(step: Step, equal: Equality) -> None:
     for node in step.after.tree:
         old = former.get(node.reference)
         for key in {*node.entries, *(old.entries if old else ())} - _TREE:
-            if not equal.same(old.entries.get(key) if old else None, node.entries.get(key)):
+            held, now = old.entries.get(key) if old else None, node.entries.get(key)
+            if not equal.same(held, now) and not (_is_remark(held) and _is_remark(now)):
                 step.add("page", Need.FORBIDDEN, key=key)
         if step.after.type_of(node.entries, "Pages") not in (
             "Pages",
@@ -60,6 +62,11 @@ def _compare_tree(step: Step, equal: Equality) -> None:
             step.add("page", Need.FORBIDDEN, key="Type")
         if not _counted(step, old, node):
             step.add("page", Need.FORBIDDEN, key="Count")
+
+
+def _is_remark(value: Value) -> bool:
+    """Say whether a value is a mere remark of a program: a string or number leads nowhere and draws nothing."""
+    return value is None or isinstance(value, bytes | int | float)
 
 
 def _counted(step: Step, old: Node | None, node: Node) -> bool:
@@ -83,7 +90,7 @@ def _compare(step: Step, equal: Equality, one: Page, other: Page) -> None:
             continue
         if key in _METADATA:
             step.add("metadata", Need.NOTHING, key=key)
-        elif key == "Tabs":
+        elif key == "Tabs" or (key == "StructParents" and key not in one.entries and has_no_place(step, other)):
             step.add("structure", Need.NOTHING, page=number, key=key)
         else:
             step.add(_KINDS.get(key, "page"), Need.FORBIDDEN, page=number, key=key)

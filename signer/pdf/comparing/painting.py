@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from signer.errors import InputRefused, LimitExceeded
-from signer.pdf.comparing.view import Dictionary, Rectangle, View, appearance_streams
+from signer.pdf.comparing.view import Dictionary, Rectangle, View, Widget, appearance_streams
 from signer.pdf.values import Stream, Value
 
 _TOKEN = re.compile(rb"/?[^\0\t\n\f\r ()<>\[\]{}/%]+")
@@ -85,10 +85,15 @@ def draws_nothing(view: View, entries: Dictionary) -> bool:
     return _NOT_PAINTED.issuperset(view.dictionary(entries.get("MK")))
 
 
-def is_seen(view: View, entries: Dictionary) -> bool:
-    """Say whether a widget takes room on a page and is not hidden."""
-    box = view.rectangle(entries.get("Rect"))
-    return box is not None and box[2] > box[0] and box[3] > box[1] and not view.integer(entries.get("F")) & HIDDEN
+def is_seen(view: View, widget: Widget) -> bool:
+    """Say whether a widget takes room on a page that shows it, and is not hidden."""
+    box = view.rectangle(widget.entries.get("Rect"))
+    if box is None or view.integer(widget.entries.get("F")) & HIDDEN:
+        return False
+    edge = _border(view, widget.entries)
+    if edge > 1:
+        box = box[0] - edge, box[1] - edge, box[2] + edge, box[3] + edge
+    return any(area_within(box, view.pages[page - 1].box) > 0 for page in widget.pages)
 
 
 def area_within(box: Rectangle, page: Rectangle) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from signer.pdf.comparing.equality import Equality
 from signer.pdf.comparing.step import Step
-from signer.pdf.comparing.view import DEPTH_MAX, View
+from signer.pdf.comparing.view import DEPTH_MAX, Page, View
 from signer.pdf.values import Reference, Value
 
 _ROOT = frozenset({"Type", "K", "ParentTree", "ParentTreeNextKey", "IDTree", "RoleMap"})
@@ -21,6 +21,12 @@ _TEXTS = frozenset({"ActualText", "Alt", "E"})
 def grows_for_widgets(step: Step, equal: Equality) -> bool:
     """Say whether the structure tree changed only by what new widgets need."""
     return _Trees(step, equal).grown()
+
+
+def has_no_place(step: Step, page: Page) -> bool:
+    """Say whether the number a page gets in the parent tree (``/StructParents``) leads to no old content."""
+    tree = step.before.dictionary(step.before.root.get("StructTreeRoot")).get("ParentTree")
+    return step.after.integer(page.entries.get("StructParents")) not in _numbers(step.before, tree)
 
 
 class _Trees:
