@@ -250,7 +250,9 @@ def _check_value(
         keys: tuple[object, ...] = tuple(Secret(secret) for secret in context.secrets)
         return _with_bare_key(base, keys, octets, value, method) if keys else base.with_reasons(_unsupported("HMAC"))
     certificate, mismatch = _signer(candidates, properties, octets, value, method)
-    keys = given.keys or (() if candidates else given_keys(context))
+    if mismatch and certificate not in given.certificates and not _fits(certificate, octets, value, method):
+        certificate, mismatch = None, False  # authorities beside the signature; the signer's is not at hand
+    keys = given.keys or (() if given.certificates or certificate else given_keys(context))
     if mismatch:
         base = base.with_reasons([Reason(Code.FORMAT_FAILURE), Reason(Code.SIGNING_CERTIFICATE_MISMATCH)])
     if certificate is None or (keys and not mismatch and not _fits(certificate, octets, value, method)):
@@ -299,8 +301,8 @@ def _signer(
     return chosen, properties.certificate is not None and chosen is not None
 
 
-def _fits(certificate: bytes, octets: bytes, value: bytes, method: Method) -> bool:
-    key = public_key(certificate)
+def _fits(certificate: bytes | None, octets: bytes, value: bytes, method: Method) -> bool:
+    key = public_key(certificate) if certificate is not None else None
     return key is not None and check_value(key, value, octets, method).crypto is Crypto.OK
 
 

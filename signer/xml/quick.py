@@ -38,12 +38,14 @@ def write_document(
     If not, some octets may have been handed out already. What ``take`` raises comes back.
     """
     tree = root.getroottree()
+    if "" in form.prefixes:  # lxml passes on only prefixes that occur in the file
+        return False
     if omit:
         has_company = root.getnext() is not None or root.getprevious() is not None
         if root in omit or has_company:  # what stands around the document element is copied in another order
             return False
         tree = _without(tree, omit)
-    prefixes = ["#default" if prefix == "" else prefix for prefix in sorted(form.prefixes)]
+    prefixes = sorted(form.prefixes)
     try:
         tree.write_c14n(
             _Sink(take),
