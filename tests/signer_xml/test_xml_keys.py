@@ -175,6 +175,7 @@ def test_other_curves_and_edwards_keys_are_computed(
     from signer.xml.values import raw_value
 
     method = f"{MORE}ecdsa-sha256"
+    key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
     if curve is None or curve == 448:
         method = f"{MORE_2021}eddsa-ed{'448' if curve else '25519'}"
         key = ed448.Ed448PrivateKey.generate() if curve else ed25519.Ed25519PrivateKey.generate()
