@@ -473,6 +473,9 @@ def report_of(file: FileFacts, judged: Sequence[Judged], *, context: Context) ->
         for signature in signatures:
             if signature.indication is not Indication.PASSED:
                 reasons += signature.reasons
+        if not reasons:  # under *integrity-only*: intact by its digest, but the mathematics was not done
+            undone = [one.id for one in signatures if one.crypto is not Crypto.OK]
+            reasons += [Reason(Code.NO_SIGNING_CERTIFICATE_FOUND, signature=name) for name in undone]
     return Report(
         kind=file.kind,
         format=file.format,

@@ -95,15 +95,16 @@ def _words() -> dict[str, dict[str, str]]:
 def reason(code: str, facts: Mapping[str, object], lang: str) -> str:
     """Return the sentence of a reason or warning code (signing.md 8); an unknown code stands for itself."""
     texts = _reasons().get(code)
-    return fill(texts[lang], _in_words(_with_moments(facts), lang)) if texts else code
+    ours = (*_WORDS_OF_OURS, "name") if code == "SIGNED_DATA_NOT_FOUND" else _WORDS_OF_OURS
+    return fill(texts[lang], _in_words(_with_moments(facts), lang, ours)) if texts else code
 
 
-def _in_words(facts: dict[str, object], lang: str) -> dict[str, object]:
+def _in_words(facts: dict[str, object], lang: str, ours: tuple[str, ...]) -> dict[str, object]:
     """Put facts that are words of ours into the language: kinds of change, usual places and parts, limits."""
     shown = dict(facts)
     if isinstance(kind := facts.get("change"), str) and has_word(f"change.{kind}"):
         shown["change"] = change(kind, facts, lang)
-    for name in _WORDS_OF_OURS:
+    for name in ours:
         if isinstance(value := facts.get(name), str) and has_word(f"fact.{value}"):
             shown[name] = word(f"fact.{value}", lang)
     return shown
