@@ -2,8 +2,8 @@
 
 Content stamps are over the data of references; signature stamps over ``SignatureValue``; stamps over references of
 validation data (with or without the value) over these; archive stamps over everything before them. Older versions of
-the namespaces point at what is stamped by ``Include`` or ``HashDataInfo``. Where a standard changed its mind (objects
-that references cover already, versions of reference properties), either reading is taken: each stamps all that counts.
+the namespaces point at what is stamped by ``Include`` or ``HashDataInfo``. Where the standard changed its mind (are
+objects stamped again that references cover?), either reading is taken: each stamps all that counts.
 
 A stamp in a form that cannot be computed is listed as unknown, one whose token is over something else as broken.
 """
@@ -142,7 +142,7 @@ def _unsupported(name: str) -> Reason:
 def _forms(element: etree._Element) -> list[Form]:
     """Return the canonical forms to try: the one named; without a name the standard's, then the one many use."""
     methods = element.findall(f"{_D}CanonicalizationMethod")
-    if not methods:
+    if not methods or (len(methods) == 1 and not methods[0].get("Algorithm")):
         return [FORMS[INCLUSIVE], EXC]
     form = method_form(methods[0])
     return [form] if form is not None and len(methods) == 1 else []
@@ -197,9 +197,7 @@ def _variants(scene: Scene, element: etree._Element, form: Form) -> list[Variant
     if name == "SignatureTimeStamp":
         return [lambda: _own(scene, form, "SignatureValue")]
     if name in _OVER_REFERENCES:
-        strict, lenient = _reference_properties(scene, element)
-        both = [strict] if strict == lenient else [strict, lenient]
-        return [_over_references(scene, name, one, form) for one in both]
+        return [_over_references(scene, name, _reference_properties(scene, element), form)]
     newer = "v1.4.1" in str(element.tag)
     return [_over_everything(scene, element, one, form) for one in _objects(scene, newer=newer)]
 
@@ -266,14 +264,12 @@ def before(scene: Scene, element: etree._Element | None) -> list[etree._Element]
     return listed[: listed.index(element)] if element is not None and element in listed else listed
 
 
-def _reference_properties(scene: Scene, element: etree._Element) -> tuple[list[etree._Element], list[etree._Element]]:
-    """Return the properties a stamp over references is over: those of its own version, and those of either."""
+def _reference_properties(scene: Scene, element: etree._Element) -> list[etree._Element]:
+    """Return the properties a stamp over references is over: those of its own version that stand before it."""
     name = local(element)
     own = _REFERENCES | (_REFERENCES_2 if name.endswith("V2") else _REFERENCES_1)
     stamps = set() if name.startswith("RefsOnly") else {"SignatureTimeStamp"}
-    earlier = before(scene, element)
-    strict = [e for e in earlier if local(e) in own | stamps]
-    return strict, [e for e in earlier if local(e) in _REFERENCES | _REFERENCES_1 | _REFERENCES_2 | stamps]
+    return [e for e in before(scene, element) if local(e) in own | stamps]
 
 
 def _objects(scene: Scene, *, newer: bool) -> list[list[etree._Element]]:
@@ -357,7 +353,7 @@ def covered_by(scene: Scene, element: etree._Element) -> Iterator[str]:
     document, name = scene.setting.document, local(element)
     included = [child for child in element.iterchildren(etree.Element) if local(child) in _INCLUDES]
     if name in _OVER_REFERENCES:
-        covered = _reference_properties(scene, element)[1]
+        covered = _reference_properties(scene, element)
         everything = (*properties_of(scene.qualifying), *scene.signature.findall(f"{_D}KeyInfo"))
         yield from material(covered, document).digests()
         yield from named_by(covered, material(everything, document, nested=False))
