@@ -83,7 +83,7 @@ OBJECTS: dict[int, bytes] = {
     OUTLINES: b"<< /Type /Outlines /First 31 0 R /Last 31 0 R /Count 1 >>",
     BOOKMARK: b"<< /Title (Dau) /Parent 30 0 R /Dest [3 0 R /Fit] >>",
     NAMES: b"<< /Dests << /Names [(d) [3 0 R /Fit]] >> >>",
-    XMP: stream(b"<x:xmpmeta/>", b"/Type /Metadata /Subtype /XML"),
+    XMP: stream(b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>", b"/Type /Metadata /Subtype /XML"),
     TREE: b"<< /Type /StructTreeRoot /K 35 0 R /ParentTree << /Nums [0 [35 0 R]] >> /ParentTreeNextKey 1"
     b" /RoleMap << /Doan /P >> >>",
     PARAGRAPH: b"<< /Type /StructElem /S /Doan /P 34 0 R /Pg 3 0 R /K [0] /Alt (mot doan) >>",

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import BytesIO
 
 import pytest
+from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.sign.diff_analysis import DEFAULT_DIFF_POLICY, DiffResult, ModificationLevel
 
 from signer.algorithms import Scheme
 from signer.devpki import DevIdentity
 from signer.pdf.reading import mentions
-from signer.report import Code, Integrity, LaterChanges
+from signer.pdf.verify import inspect_pdf
+from signer.report import Code, Crypto, Indication, Integrity, LaterChanges, Verdict
+from signer.trust import Context
 from tests.signer_pdf.attackforge import (
     BOOKMARK,
     CATALOG,
@@ -52,6 +57,7 @@ from tests.signer_pdf.attackforge import (
     with_entries,
     with_field,
 )
+from transport.present.verify import change_text
 
 Act = Callable[[Paper], Paper]
 
@@ -509,3 +515,46 @@ def test_the_document_of_the_forge_uses_what_is_changed(letter: Paper) -> None:
     """The layer that is shown and the one that is hidden are both there: else the attacks above attack nothing."""
     assert b"/L1 BDC" in letter.objects[CONTENT]
     assert {LAYER, SECRET, CONTENT_2} <= set(letter.objects)
+
+
+@pytest.mark.parametrize("name", ["content exchanged", "text laid over", "signature removed", "value exchanged"])
+def test_the_report_of_an_attack_says_broken(name: str, letter: Paper, context: Context) -> None:
+    """The signature's mathematics still holds; what the reader sees is not what was signed (4.4)."""
+    report = inspect_pdf(ATTACKS[name][0](letter).data, context=context)
+    first = report.signatures[0]
+    assert report.verdict is Verdict.INVALID
+    assert (first.integrity, first.crypto, first.later_changes) == (
+        Integrity.BROKEN,
+        Crypto.OK,
+        LaterChanges.SUSPECT,
+    )
+    assert (first.indication, first.sub_indication) == (Indication.FAILED, Code.FORMAT_FAILURE)
+    assert Code.LATER_CHANGE_SUSPECT in {reason.code for reason in first.reasons}
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_the_report_of_a_harmless_neighbour_says_intact(name: str, letter: Paper, context: Context) -> None:
+    """Reading, coverage and comparison together let it pass."""
+    report = inspect_pdf(HARMLESS[name][0](letter).data, context=context)
+    assert [one.integrity for one in report.signatures] == [Integrity.INTACT]
+    assert report.signatures[0].later_changes is LaterChanges.ALLOWED
+
+
+def test_changes_are_told_in_words(letter: Paper, context: Context) -> None:
+    """Which page, which field, what, and after which signature, in both languages."""
+    report = inspect_pdf(filled(NUMBER, b"(120)", SHOW)(letter).data, context=context)
+    (change,) = report.signatures[0].changes
+    assert change_text(change, "vi") == "trang 1: ô «So» được điền sau chữ ký 1"
+    assert change_text(change, "en") == "page 1: the field «So» was filled in after signature 1"
+
+
+def test_a_second_opinion_on_an_honest_letter(forge: Forge) -> None:
+    """pyHanko's own analysis finds nothing to object to in what we let pass."""
+    paper = forge.sign(Paper.new(), b"Lanh dao", LEADER)
+    paper = forge.sign(filled(NUMBER, b"(120)", SHOW)(paper), b"Van thu", Ink(b"300 300 400 350", SHOW))
+    assert [one.integrity for one in later(paper)] == [Integrity.INTACT] * 2
+    reader = PdfFileReader(BytesIO(paper.data), strict=False)
+    for index in range(2):
+        result = DEFAULT_DIFF_POLICY.review_file(reader, 1 + 2 * index)
+        assert isinstance(result, DiffResult)
+        assert result.modification_level in (ModificationLevel.FORM_FILLING, ModificationLevel.NONE)
