@@ -78,3 +78,10 @@ def test_an_object_stream_that_is_replaced_moves_what_it_holds() -> None:
     replaced = packed.update({holder: stream(b"90 0 91 6 (ba) (bon)", b"/Type /ObjStm /N 2 /First 10")})
     latest = PdfFile(replaced.data).latest
     assert {reference.number for reference in latest.redefined()} == {90, 91, holder}
+
+
+def test_a_table_with_a_subsection_for_every_object_is_read_in_time() -> None:
+    """Rows are found by number, however many subsections there are: the first that has the number counts."""
+    data = Paper.new({**OBJECTS, **{number: b"(x)" for number in range(100, 20_100, 2)}}).data
+    state = PdfFile(data).latest
+    assert sum(state.resolve(reference) == b"x" for reference in state.references()) == 10_000

@@ -16,6 +16,9 @@ from signer.pdf.reading.filters import decode
 from signer.pdf.reading.lexer import BLANK, Lexer
 from signer.pdf.values import Stream, Value
 
+BLOCKS_MAX = 8
+"""Subsections looked through one by one; writers make a few, attackers one for every object."""
+
 Follow = Callable[[Value], Value]
 """Follows a reference to its value."""
 
@@ -95,14 +98,22 @@ class Section:
     base: int
     hidden: Section | None = None
     stream: int | None = None  # number of the object, if it is a stream
+    _places: dict[int, _Block] = field(default_factory=dict, repr=False, compare=False)
+
+    def _block_of(self, number: int) -> _Block | None:
+        """Return the first block with a row of a number; of many blocks, by a table made once."""
+        if len(self.blocks) <= BLOCKS_MAX:
+            return next((one for one in self.blocks if one.first <= number < one.first + one.count), None)
+        if not self._places:
+            for block in self.blocks:
+                for each in range(block.first, block.first + block.count):
+                    self._places.setdefault(each, block)
+        return self._places.get(number)
 
     def entry(self, number: int, *, hidden: bool = True) -> Entry | None:
         """Return the row of a number, or ``None``; objects hidden from old readers only if asked for."""
-        found = None
-        for block in self.blocks:
-            if block.first <= number < block.first + block.count:
-                found = block.entry(number, self.base)
-                break
+        block = self._block_of(number)
+        found = block.entry(number, self.base) if block is not None else None
         if found is not None and not found.free:
             return found
         if hidden and self.hidden is not None:
