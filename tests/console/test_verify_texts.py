@@ -3,6 +3,7 @@
 import re
 import tomllib
 from dataclasses import fields
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from signer.report import SUB_INDICATIONS, Change, Code
 from signer.trust import Limits
 from transport.present import catalogue
-from transport.present.text import sanitise
+from transport.present.text import json_time, person_time, sanitise
 from transport.present.verify import change_text
 
 VECTORS = Path(__file__).resolve().parents[1] / "vectors" / "reason_texts.toml"
@@ -84,3 +85,11 @@ def test_facts_from_files_are_never_taken_for_words_of_ours() -> None:
     """A file that is called like a word of the program keeps its name; braces in it do nothing."""
     assert "«content»" in catalogue.reason("CONTENT_NOT_SIGNED", {"name": "content"}, "vi")
     assert "{limit}" in catalogue.reason("CONTENT_NOT_SIGNED", {"name": "{limit}", "limit": "x"}, "vi")
+
+
+def test_times_at_the_ends_of_the_calendar_are_shown_as_they_are() -> None:
+    """Certificates without end name the last second of the year 9999; seven hours later there is no date."""
+    end = datetime.max.replace(microsecond=0, tzinfo=UTC)
+    assert json_time(end) == "9999-12-31T23:59:59+00:00"
+    assert person_time(end) == "31/12/9999 23:59:59 +00:00"
+    assert json_time(datetime(2026, 11, 20, 5, tzinfo=UTC)) == "2026-11-20T12:00:00+07:00"

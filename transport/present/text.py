@@ -7,7 +7,7 @@ can neither move the cursor, change colours nor swap the order of what is read.
 from __future__ import annotations
 
 import unicodedata
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 
 VIETNAM = timezone(timedelta(hours=7))  # +07:00 without change since 1975
 
@@ -56,12 +56,16 @@ def shorten(text: str, columns: int) -> str:
 def _aware(moment: datetime) -> datetime:
     if moment.tzinfo is None:
         raise ValueError("a time without offset cannot be shown")
-    return moment.astimezone(VIETNAM)
+    try:
+        return moment.astimezone(VIETNAM)
+    except OverflowError:  # certificates without end say 31/12/9999 23:59:59 in UTC
+        return moment.astimezone(UTC)
 
 
 def person_time(moment: datetime) -> str:
     """Return ``dd/MM/yyyy HH:mm:ss +07:00`` (R7)."""
-    return f"{_aware(moment):%d/%m/%Y %H:%M:%S} +07:00"
+    shown = _aware(moment)
+    return f"{shown:%d/%m/%Y %H:%M:%S} {'+00:00' if shown.tzinfo is UTC else '+07:00'}"
 
 
 def person_date(day: date) -> str:

@@ -127,7 +127,7 @@ def _with_moments(facts: Mapping[str, object]) -> dict[str, object]:
     for name in ("time", "date"):
         value = shown.get(name)
         if isinstance(value, str):
-            with suppress(ValueError):
+            with suppress(ValueError, OverflowError):
                 moment = datetime.fromisoformat(value)
                 shown[name] = moment.astimezone(VIETNAM).date() if name == "date" and moment.tzinfo else moment
     return shown
