@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from signer.errors import InputRefused, LimitExceeded
 from signer.trust import Limits
 
-COMMENT_MAX_BYTES = 200
-"""Comment of the file: EN 319 162-1 allows ``mimetype=…`` there."""
+COMMENT_MAX_BYTES = 65_535
+"""Comment of the file: EN 319 162-1 allows ``mimetype=…`` there, DigiDoc software says who wrote it."""
 NAME_MAX_BYTES = 1024
 RATIO_FREE_BYTES = 1 << 20
 """Members up to this size are not asked about their compression ratio."""
@@ -332,9 +332,9 @@ def _local_header(data: bytes, entry: _Entry) -> int:
     _check_extra(extra, entry.name)
     if _LARGE in (size, packed):
         size, packed = _local_sizes(extra, size, packed, entry.name)
-    empty = entry.flags & _DESCRIPTOR and (crc, packed, size) == (0, 0, 0)
-    later = entry.flags & _DESCRIPTOR and crc == 0  # the check sum alone stands behind the content
-    if not empty and (entry.crc if later else crc, packed, size) != (entry.crc, entry.packed, entry.size):
+    stated = ((crc, entry.crc), (packed, entry.packed), (size, entry.size))
+    behind = entry.flags & _DESCRIPTOR  # what was not known yet stands behind the content
+    if any(local != central and not (behind and local == 0) for local, central in stated):
         raise _malformed("headers differ", name=entry.name)
     return start
 

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol
 
 from signer import asn1, ber, certificates, der
 from signer.cades.content import Octets
@@ -231,7 +232,14 @@ def _unknown(name: str, id: str, why: Reason) -> Facts:
 # --- time-stamp tokens -----------------------------------------------------------------------------------------------
 
 
-def examine_token(id: str, token: bytes, *, content: Octets | None, context: Context) -> Facts:
+class Digested(Protocol):
+    """What a token may be over: anything that has a digest."""
+
+    def digest(self, name: str) -> bytes | None:
+        """Return the digest by a hash named as in CMS; ``None`` if it cannot be computed."""
+
+
+def examine_token(id: str, token: bytes, *, content: Digested | None, context: Context) -> Facts:
     """Return the facts of a stand-alone token: "existed at", and over what, if that is at hand.
 
     Raises:

@@ -18,6 +18,7 @@ from signer.containers.manifests import Manifest, read_manifest
 from signer.containers.reading import OWN, Container
 from signer.judge import Facts, Stamp
 from signer.report import Code, Covers, Crypto, Integrity, Reason
+from signer.timestamp import Imprint
 from signer.trust import Context
 
 
@@ -30,7 +31,8 @@ class Entry:
     covered: frozenset[str] = frozenset()
     types: tuple[tuple[str, str], ...] = ()  # media types stated for objects
     token: bytes = b""
-    imprint: bytes = b""  # the octets a token is over
+    imprint: Imprint = b""  # what a token is over
+    is_counter: bool = False  # a signature over another one's value
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +73,15 @@ def find(container: Container, context: Context) -> Found:
         own = by_signature.get(name, [])
         if len(own) > 1:
             mismatches += [one.name for one in own]
-        entries += _entries(name, own[0] if len(own) == 1 else None, container, context)
+        found = _entries(name, own[0] if len(own) == 1 else None, container, context)
+        lost = len(own) != 1 and bool(mismatches)  # its manifest is one of those that disagree
+        entries += [replace(one, facts=_astray(one.facts, name)) if lost else one for one in found]
     return Found(tuple(entries), tuple(dict.fromkeys(mismatches)))
+
+
+def _astray(facts: Facts, name: str) -> Facts:
+    why = (Reason(Code.FORMAT_FAILURE), Reason(Code.MANIFEST_MISMATCH, {"name": name}))
+    return replace(facts, integrity=Integrity.BROKEN, structural=(*facts.structural, *why))
 
 
 def _entries(name: str, manifest: Manifest | None, container: Container, context: Context) -> list[Entry]:
@@ -83,14 +92,14 @@ def _entries(name: str, manifest: Manifest | None, container: Container, context
     except ValueError:
         return [Entry(name, _unreadable(name))]
     content, covered, types = _content(manifest, container)
-    faults = _faults(manifest)
+    faults = faults_of(manifest)
     if signed.content_type == "tst_info":
         octets = content.data if content is not None else b""
         try:
             facts = examine_token(name, form.data, content=content, context=context)
         except ValueError:
             return [Entry(name, _unreadable(name))]
-        return [Entry(name, _with(facts, faults), covered, (), form.data, octets)]
+        return [Entry(name, with_faults(facts, faults), covered, (), form.data, octets)]
     if signed.content is None and content is None and (fitting := _fitting(signed, container)) is not None:
         content, covered = Octets(container.objects[fitting]), frozenset({fitting})
     setting = Setting(signed, content, context, beside=_certificates(container))
@@ -100,7 +109,12 @@ def _entries(name: str, manifest: Manifest | None, container: Container, context
     found = [replace(each, id=f"{name}#{each.id}") for each in found[: context.limits.signatures]]
     if not found:
         return [Entry(name, _unreadable(name))]
-    return [Entry(name, one if _is_counter(one) else _with(one, faults), covered, types) for one in found]
+    entries = []
+    for one in found:
+        counter = "/counter-" in one.id
+        facts = one if counter else with_faults(one, faults)
+        entries.append(Entry(name, facts, frozenset() if counter else covered, types, is_counter=counter))
+    return entries
 
 
 def _content(
@@ -133,7 +147,7 @@ def _certificates(container: Container) -> tuple[bytes, ...]:
     return tuple(data for name, data in container.objects.items() if name.lower().endswith((".cer", ".crt")))[:50]
 
 
-def _faults(manifest: Manifest | None) -> tuple[Reason, ...]:
+def faults_of(manifest: Manifest | None) -> tuple[Reason, ...]:
     """Say which objects of a manifest differ from what was signed, are absent, or cannot be hashed."""
     found = []
     for one in manifest.references if manifest is not None else ():
@@ -147,7 +161,7 @@ def _faults(manifest: Manifest | None) -> tuple[Reason, ...]:
     return tuple(found)
 
 
-def _with(facts: Facts, faults: tuple[Reason, ...]) -> Facts:
+def with_faults(facts: Facts, faults: tuple[Reason, ...]) -> Facts:
     """Add what is wrong with the objects: a differing one breaks the signature, an absent one leaves it open."""
     if not faults:
         return facts
@@ -156,10 +170,6 @@ def _with(facts: Facts, faults: tuple[Reason, ...]) -> Facts:
         return replace(facts, crypto=Crypto.BAD, integrity=Integrity.BROKEN)
     open_ = facts.crypto is Crypto.OK and facts.integrity is not Integrity.BROKEN
     return replace(facts, crypto=Crypto.UNKNOWN, integrity=Integrity.UNKNOWN) if open_ else facts
-
-
-def _is_counter(facts: Facts) -> bool:
-    return "/counter-" in facts.id
 
 
 def _unreadable(name: str) -> Facts:

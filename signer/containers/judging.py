@@ -87,19 +87,19 @@ def _seen(container: Container, context: Context) -> _Seen:
     found = cades.find(container, context)
     xades = _xades(container, context)
     entries = cades.archived((*xades, *found.entries), container)
-    entries, absent = records.find(entries, container, context)
+    entries = records.find(entries, container, context)
     signatures = [one for one in entries if one.facts.kind != "timestamp"]
     counted = [one for one in signatures or entries if one.facts.integrity is Integrity.INTACT]
     covered = frozenset(name for one in counted for name in one.covered if name in container.objects)
     types = {name: media for one in counted for name, media in one.types}
-    placed = tuple(_placed(one, container) for one in entries)
-    return _Seen(placed, covered, types, (*found.mismatches, *absent))
+    placed = tuple(_vouched(_placed(one, container), container) for one in entries)
+    return _Seen(placed, covered, types, found.mismatches)
 
 
 def _placed(entry: cades.Entry, container: Container) -> cades.Entry:
     """Say how much of the container an entry covers."""
     facts = entry.facts
-    if "/counter-" in facts.id:
+    if entry.is_counter:
         return entry
     objects = set(container.objects)
     mine = entry.covered & objects
@@ -110,6 +110,27 @@ def _placed(entry: cades.Entry, container: Container) -> cades.Entry:
     covers = Covers.WHOLE if whole else Covers.PARTIAL
     facts = replace(facts, covers=covers, covered=() if whole else covered, warnings=(*kept, *partial))
     return replace(entry, facts=facts)
+
+
+def _vouched(entry: cades.Entry, container: Container) -> cades.Entry:
+    """Say where the container cannot vouch for what was signed: no object, or an ASiC-S that is none."""
+    facts = entry.facts
+    if facts.kind == "timestamp" or entry.is_counter or facts.integrity is not Integrity.INTACT:
+        return entry
+    why: tuple[Reason, ...] = ()
+    if not entry.covered & set(container.objects):
+        why = (Reason(Code.FORMAT_FAILURE), Reason(Code.MALFORMED, {"where": f"{entry.file}: no data object"}))
+    elif _is_not_simple(container):
+        why = (Reason(Code.FORMAT_FAILURE), Reason(Code.MANIFEST_MISMATCH, {"name": MIMETYPE}))
+    if not why:
+        return entry
+    return replace(entry, facts=replace(facts, integrity=Integrity.BROKEN, structural=(*facts.structural, *why)))
+
+
+def _is_not_simple(container: Container) -> bool:
+    """ASiC-S has one data object, in the root (EN 319 162-1, 4.3.3)."""
+    names = tuple(container.objects)
+    return container.mimetype == SIMPLE_MEDIA_TYPE and (len(names) != 1 or "/" in names[0])
 
 
 # --- XAdES -----------------------------------------------------------------------------------------------------------
@@ -128,7 +149,8 @@ def _xades(container: Container, context: Context) -> list[cades.Entry]:
             covered = frozenset(o for o in held if o is not None)
             facts = replace(facts_of(one, document), id=f"{name}#{one.id}")
             facts = _with_path(facts, container.members, covered & set(container.objects))
-            entries.append(cades.Entry(name, facts, covered, tuple(_types(one).items())))
+            types = tuple(_types(one).items())
+            entries.append(cades.Entry(name, facts, covered, types, is_counter=one.counters is not None))
     return entries
 
 
@@ -172,15 +194,15 @@ def _strays(container: Container) -> list[str]:
     """Return members under ``META-INF/`` that belong to no signature: nobody signed them, and they are no data."""
     kinds = (".p7s", ".p7m", ".tst", ".ers")
     cms = any(name.lower().endswith(kinds) or "evidencerecord" in name.lower() for name in container.members)
-    found = {n: _PLACES.fullmatch(n) for n in container.members if n.startswith(OWN) and not n.endswith("/")}
+    found = {name: _PLACES.fullmatch(name) for name in container.members if name.startswith(OWN)}
     return sorted(name for name, place in found.items() if place is None or (place["cades"] and not cms))
 
 
 def _compare(container: Container, seen: _Seen) -> list[Reason]:
     """R2: manifests name exactly the objects, each with the type that the signature states."""
     wrong = set(seen.mismatches)
-    if container.mimetype == SIMPLE_MEDIA_TYPE and len(container.objects) != 1:
-        wrong.add(MIMETYPE)  # ASiC-S has one data object
+    if _is_not_simple(container):
+        wrong.add(MIMETYPE)
     elif MANIFEST in container.members:
         entries = listed_files(container.members[MANIFEST], container.objects)
         if entries is None:

@@ -102,14 +102,10 @@ def listed_files(data: bytes, names: Collection[str]) -> dict[str, str] | None:
         path = element.get(f"{{{LISTED}}}full-path")
         if element.tag != f"{{{LISTED}}}file-entry" or path is None:
             return None
-        if path == "mimetype" or path.startswith("META-INF/") or _is_folder(path, names):
+        if path == "mimetype" or path.startswith("META-INF/") or path.endswith("/"):
             continue
         path = path if path in names else member_of(path, names) or path
         if path in entries:
             return None
         entries[path] = element.get(f"{{{LISTED}}}media-type") or ""
     return entries
-
-
-def _is_folder(path: str, names: Collection[str]) -> bool:
-    return path == "/" or (path.endswith("/") and any(name.startswith(path) for name in names))

@@ -17,7 +17,7 @@ MIMETYPE = "mimetype"
 MANIFEST = "META-INF/manifest.xml"
 OWN = "META-INF/"
 _KNOWN_TYPES = {MEDIA_TYPE, SIMPLE_MEDIA_TYPE}
-_OLD_TYPES = re.compile(r"application/vnd\.bdoc(?:-\d\.\d)?|application/vnd\.etsi\.asic-[es]\+zip;.{0,100}")
+_OFFICE = "application/vnd.oasis.opendocument."
 _SIGNS = re.compile(r"META-INF/[^/]*(?:signatures[^/]*\.xml|\.p7s|\.tst|evidencerecord[^/]*|\.ers)", re.IGNORECASE)
 
 
@@ -92,13 +92,10 @@ def _mimetype(members: Sequence[Member], warnings: list[str], comment: bytes) ->
         warnings.append("mimetype-elsewhere")
     if not found.stored:
         warnings.append("mimetype-compressed")
-    return _known_type(found.data.decode("utf-8", "replace"), warnings)
-
-
-def _known_type(text: str, warnings: list[str]) -> str:
+    text = found.data.decode("utf-8", "replace")
     typed = text.strip(" \t\r\n\ufeff")
+    if typed.startswith(_OFFICE) or (typed not in _KNOWN_TYPES and not shown):
+        raise InputRefused("EDOC-SIG-012", "a container of another type")
     if typed != text or typed not in _KNOWN_TYPES:
         warnings.append("mimetype-odd")
-    if typed not in _KNOWN_TYPES and not _OLD_TYPES.fullmatch(typed):
-        raise InputRefused("EDOC-SIG-012", "a container of another type")
     return typed

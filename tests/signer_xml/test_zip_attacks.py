@@ -115,7 +115,7 @@ REFUSED: dict[str, Callable[[], bytes]] = {
     "overlap": lambda: _overlap(GOOD),
     "two ends": lambda: GOOD + GOOD[-22:],
     "comment with an end in it": lambda: _put(GOOD, len(GOOD) - 2, b"\x16\x00") + GOOD[-22:],
-    "long comment": lambda: _put(GOOD, len(GOOD) - 2, struct.pack("<H", 300)) + b"x" * 300,
+    "comment shorter than stated": lambda: _put(GOOD, len(GOOD) - 2, struct.pack("<H", 300)) + b"x" * 299,
     "several disks": lambda: _put(GOOD, len(GOOD) - 18, b"\x01\x00"),
     "counts differ": lambda: _put(GOOD, len(GOOD) - 14, b"\x01\x00"),
     "local name differs": lambda: _local_name(GOOD),
