@@ -15,9 +15,10 @@ from cryptography.x509 import load_der_x509_certificate
 
 from signer.algorithms import PolicyName, Scheme
 from signer.credential import Role
-from signer.devpki import DevIdentity, DevPki, Subject
+from signer.devpki import DevIdentity, DevPki, DevTimestamper, Subject
 from signer.report import Code, Covers, Integrity, Verdict
 from signer.trust import Content, Context
+from signer.xml.extend import extend_xml
 from signer.xml.sign import sign_xml
 from signer.xml.verify import inspect_xml
 
@@ -158,4 +159,17 @@ def test_what_we_sign_holds_in_the_jdk_and_not_after_a_change(
         )
     answers = jdk.holds(tmp_path)
     assert len(answers) == 2 * len(made)
+    assert {name: holds for name, holds in answers.items() if holds != name.startswith("good")} == {}
+
+
+def test_every_level_of_xades_holds_in_the_jdk(
+    jdk: Jdk, person: DevIdentity, timestamper: DevTimestamper, context: Context, now: datetime, tmp_path: Path
+) -> None:
+    data = sign_xml(DOCUMENT.encode(), credential=person.credential, at=now)
+    for level in ("t", "lt", "lta"):
+        made = extend_xml(data, to=level, context=context, timestamper=timestamper).data
+        (tmp_path / f"good-{level}.xml").write_bytes(made)
+        (tmp_path / f"bad-{level}.xml").write_bytes(made.replace("chữ".encode(), "chử".encode()))
+    answers = jdk.holds(tmp_path)
+    assert len(answers) == 6
     assert {name: holds for name, holds in answers.items() if holds != name.startswith("good")} == {}
