@@ -78,6 +78,7 @@ class _Comparison:
         self._meter = meter
         self._views = {document.revision: View(document, meter) for document in revisions}
         self._written: dict[int, Written] = {}
+        self._told: dict[tuple[int, Found], Change] = {}
         self._order = sorted(self._views)
         self._results = self._compared()
 
@@ -103,8 +104,9 @@ class _Comparison:
         if fresh:
             graph.add(one.document, references_in(one.document.trailer))
         changed = list(other.document.redefined())
-        step = Step(one, other, graph=graph, changed=changed, signed=self._signed_in(after))
-        equal = step.compared(self._meter)
+        signed = self._signed_in(after)
+        step = Step(one, other, graph=graph, changed=changed, signed=signed, meter=self._meter)
+        equal = step.compared()
         compare_catalog(step, equal, grows_for_widgets)
         compare_pages(step, equal)
         compare_annotations(step, equal)
@@ -172,14 +174,10 @@ class _Comparison:
     def _change(self, one: Signed, result: _Result, found: Found) -> Change:
         if found.refill is not None and self._blank_when_signed(one, found.refill):
             found = replace(found, kind="form-fill", need=Need.NO_LOCK)
-        permitted = _permitted(found, result.permission)
-        facts = {"change": found.kind, "after": str(result.earlier)}
-        for key, value in (("field", found.field), ("page", found.page), ("key", found.key)):
-            if value is not None:
-                facts[key] = str(value)
-        if not permitted and _permitted(found, InForce()):
-            facts["permission"] = "violated"
-        return Change(result.revision, found.kind, permitted, facts)
+        key = (result.revision, found)
+        if key not in self._told:
+            self._told[key] = _told(result, found)
+        return self._told[key]
 
     def _blank_when_signed(self, one: Signed, key: tuple[str, int]) -> bool:
         view = self._views.get(one.revision)
@@ -188,6 +186,18 @@ class _Comparison:
             return view is not None and held is not None and is_blank(view, held)
         except InputRefused:
             return False
+
+
+def _told(result: _Result, found: Found) -> Change:
+    """Return a change as it is reported: allowed or not by what was in force, and what its text names."""
+    permitted = _permitted(found, result.permission)
+    facts = {"change": found.kind, "after": str(result.earlier)}
+    for key, value in (("field", found.field), ("page", found.page), ("key", found.key)):
+        if value is not None:
+            facts[key] = str(value)
+    if not permitted and _permitted(found, InForce()):
+        facts["permission"] = "violated"
+    return Change(result.revision, found.kind, permitted, facts)
 
 
 def _permitted(found: Found, permission: InForce) -> bool:

@@ -16,6 +16,9 @@ from signer.pdf.comparing.graph import Graph, Meter
 from signer.pdf.comparing.view import Field, Page, View, Widget
 from signer.pdf.values import Reference, String, Value
 
+FOUND_COST = 100
+"""Values that a change counts as."""
+
 
 class Need(Enum):
     """What a change needs in order to be allowed (the table of signing.md 4.3)."""
@@ -64,12 +67,20 @@ class Step:
     """A pair of neighbouring states."""
 
     def __init__(
-        self, before: View, after: View, *, graph: Graph, changed: Iterable[Reference], signed: Mapping[str, bool]
+        self,
+        before: View,
+        after: View,
+        *,
+        graph: Graph,
+        changed: Iterable[Reference],
+        signed: Mapping[str, bool],
+        meter: Meter,
     ) -> None:
         self.before = before
         self.after = after
         self.signed = signed  # full names of fields signed in this step, and whether that signature is a time stamp
-        self.found: list[Found] = []
+        self.found: dict[Found, None] = {}  # in order, each once
+        self._meter = meter
         self.lost_validation_data = False
         tokens = Tokens()
         self._pair_frame(tokens)
@@ -79,9 +90,10 @@ class Step:
         self.tokens = tokens
         self.dirty = graph.leading_to(before.document, self.changed | tokens.moved(), stops=tokens.numbers())
 
-    def compared(self, meter: Meter) -> Equality:
+    def compared(self) -> Equality:
         """Return the comparison of values in this step."""
-        return Equality(self.before.document, self.after.document, tokens=self.tokens, dirty=self.dirty, meter=meter)
+        before, after = self.before.document, self.after.document
+        return Equality(before, after, tokens=self.tokens, dirty=self.dirty, meter=self._meter)
 
     def add(
         self, kind: str, need: Need, *, field: Field | None = None, page: int | None = None, key: str | None = None
@@ -89,13 +101,16 @@ class Step:
         """Note a change, once."""
         name = field.name if field is not None else None
         shown = page if page is not None else field.page if field is not None else None
-        one = Found(kind, need, name, shown, key)
-        if one not in self.found:
-            self.found.append(one)
+        self._note(Found(kind, need, name, shown, key))
 
     def refillable(self, field: Field, key: tuple[str, int]) -> None:
         """Note that a field that was not blank was changed: a filling for those who signed while it was blank."""
-        self.found.append(Found("form-change", Need.WRITTEN, field.name, field.page, None, key))
+        self._note(Found("form-change", Need.WRITTEN, field.name, field.page, None, key))
+
+    def _note(self, one: Found) -> None:
+        if one not in self.found:
+            self._meter.spend(FOUND_COST)  # each is told to every signature before
+            self.found[one] = None
 
     def touched(self, reference: Reference | None) -> bool:
         """Say whether an object, or one it leads to, was redefined; a direct one always counts as touched."""
