@@ -82,6 +82,6 @@ def test_an_object_stream_that_is_replaced_moves_what_it_holds() -> None:
 
 def test_a_table_with_a_subsection_for_every_object_is_read_in_time() -> None:
     """Rows are found by number, however many subsections there are: the first that has the number counts."""
-    data = Paper.new({**OBJECTS, **{number: b"(x)" for number in range(100, 20_100, 2)}}).data
+    data = Paper.new({**OBJECTS, **dict.fromkeys(range(100, 20100, 2), b"(x)")}).data
     state = PdfFile(data).latest
     assert sum(state.resolve(reference) == b"x" for reference in state.references()) == 10_000
