@@ -65,8 +65,11 @@ class Certificate:
 
     @property
     def key_octets(self) -> bytes:
-        """The public key without its algorithm, as key identifiers are made of it."""
-        return der.bits(der.value(self.key).parts()[1])
+        """The public key without its algorithm, as key identifiers are made of it; empty if it cannot be read."""
+        try:
+            return der.bits(der.value(self.key).parts()[1])
+        except (ValueError, IndexError):
+            return b""
 
 
 def serial_hex(serial: int) -> str:
