@@ -20,7 +20,8 @@ from transport.desk import trusting
 from transport.desk.fetching import settings_of
 from transport.desk.files import beside, check_target, read_input, write_output
 from transport.errors import TransportError
-from transport.present.errors import CommandError, Fault, fault
+from transport.present.errors import CommandError, fault
+from transport.present.extending import Lifted
 
 if TYPE_CHECKING:
     from signer.timestamp import Timestamper
@@ -46,17 +47,6 @@ class Request:
     tsa: str | None = None
     output: str | None = None
     force: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Lifted:
-    """What became of one file: where the copy lies, its level before and after, or why there is none."""
-
-    path: str
-    output: str | None = None
-    before: str | None = None
-    after: str | None = None
-    fault: Fault | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from transport.present import errors
 from transport.present.screen import Screen
 from transport.present.text import sanitise
 
-if TYPE_CHECKING:
-    from transport.desk.extending import Lifted
+
+@dataclass(frozen=True, slots=True)
+class Lifted:
+    """What became of one file: where the copy lies, its level before and after, or why there is none."""
+
+    path: str
+    output: str | None = None
+    before: str | None = None
+    after: str | None = None
+    fault: errors.Fault | None = None
 
 
 def document(files: Sequence[Lifted]) -> dict[str, object]:
