@@ -8,11 +8,11 @@ with a new digest. Here records are read (``read_record``), compared with data (
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from signer import ber, der
+from signer import asn1, ber, der
 from signer.cades.examine import examine_token
 from signer.cms import digest_with
 from signer.cmsnames import DIGESTS
@@ -39,10 +39,21 @@ class ArchiveStamp:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """Stamps that renew one another. ``before`` are the forms in which all chains before this one may be hashed."""
+    """Stamps that renew one another.
+
+    ``before`` are the forms in which all chains before this one may be hashed, none for the first chain; ``exact`` says
+    that there can be no other. ``canonical`` gives the form in which a chain of XML hashes objects that are XML.
+    """
 
     stamps: tuple[ArchiveStamp, ...]
     before: tuple[bytes, ...] = ()
+    exact: bool = True
+    canonical: Callable[[bytes], bytes | None] | None = None
+
+    def forms(self, content: bytes) -> tuple[bytes, ...]:
+        """Return the octets that an object may be hashed as."""
+        other = self.canonical(content) if self.canonical is not None else None
+        return (content,) if other is None or other == content else (content, other)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +85,7 @@ def read_record(data: bytes) -> Record:
         stamps = tuple(_read_stamp(one) for one in found.expect(der.SEQUENCE).parts())
         if not stamps or sum(len(one.stamps) for one in chains) + len(stamps) > STAMPS_MAX:
             raise ValueError("damaged evidence record")
-        chains.append(Chain(stamps, (der.encode(der.SEQUENCE, *encoded),)))
+        chains.append(Chain(stamps, (der.encode(der.SEQUENCE, *encoded),) if encoded else ()))
         encoded.append(found.encoded)
     if not chains:
         raise ValueError("an evidence record without stamps")
@@ -123,8 +134,8 @@ def examine_record(id: str, record: Record, objects: Sequence[bytes], context: C
     """
     stamps = record.stamps
     roots = _roots(record, objects)
-    first = examine_token(id, stamps[0].token, content=roots[0], context=context)
-    faults = tuple(_fault(id, number) for number, root in enumerate(roots[1:], start=1) if not root.value)
+    first = examine_token(id, stamps[0].token, content=roots[0] if objects else None, context=context)
+    faults = tuple(_fault(id, number) for number, root in enumerate(roots[1:], start=1) if root.value == b"")
     times = [claimed_time(one.token) for one in stamps]
     if any(a is not None and b is not None and a > b for a, b in pairwise(times)):
         faults = (*faults, _fault(id, 0))
@@ -159,8 +170,6 @@ def _roots(record: Record, objects: Sequence[bytes]) -> list[_Root]:
 
 
 def _imprint_digest(stamp: ArchiveStamp) -> str:
-    from signer import asn1
-
     try:
         return asn1.read_tst_info(asn1.read_signed_data(stamp.token).content or b"").digest
     except ValueError:
@@ -171,21 +180,37 @@ def _root(
     stamp: ArchiveStamp, name: str, chain: Chain, before: ArchiveStamp | None, objects: Sequence[bytes]
 ) -> bytes | None:
     try:
+        if before is None and not objects:
+            return None
         if before is not None:
             return reduced(stamp.tree, [digest_with(name, before.hashed)], name) or b""
-        hashes = [digest_with(name, one) for one in objects]
+        hashes = [[digest_with(name, form) for form in chain.forms(one)] for one in objects]
     except ValueError:
         return None
-    if chain.before[:1] in ((), (der.encode(der.SEQUENCE),)):
-        return reduced(stamp.tree, hashes, name) or b""
+    first = stamp.tree[0] if stamp.tree else (_imprint(stamp),)
+    plain = [_listed(forms, first) for forms in hashes]
+    if not chain.before:
+        return reduced(stamp.tree, plain, name) or b""
     for form in chain.before:
         past = digest_with(name, form)
-        joined = [digest_with(name, one + past) for one in hashes]
-        for expected in (joined, [*hashes, past]):
+        joined = [digest_with(name, one + past) for one in plain]
+        for expected in (joined, [*plain, past]):
             root = reduced(stamp.tree, expected, name)
-            if root is not None:
+            if root is not None and (stamp.tree or root == _imprint(stamp)):
                 return root
-    return b""
+    return b"" if chain.exact or not set(plain) <= set(first) else None
+
+
+def _listed(hashes: Sequence[bytes], listed: Sequence[bytes]) -> bytes:
+    """Return the hash that a list holds, of the forms an object may have."""
+    return next((one for one in hashes if one in listed), hashes[0])
+
+
+def _imprint(stamp: ArchiveStamp) -> bytes:
+    try:
+        return asn1.read_tst_info(asn1.read_signed_data(stamp.token).content or b"").imprint
+    except ValueError:
+        return b""
 
 
 def reduced(tree: Sequence[Sequence[bytes]], hashes: Sequence[bytes], name: str) -> bytes | None:

@@ -7,9 +7,11 @@ from copy import deepcopy
 from lxml import etree
 
 from signer.errors import InputRefused
-from signer.evidencerecord import STAMPS_MAX, ArchiveStamp, Chain, Record
+from signer.evidencerecord import STAMPS_MAX, ArchiveStamp, Chain, Record, examine_record
+from signer.judge import FileFacts, judge_signature, report_of
+from signer.report import Code, Reason, Report
 from signer.safexml import parse_foreign
-from signer.trust import Limits
+from signer.trust import Context, Limits
 from signer.xml.c14n import FORMS, Form
 from signer.xml.document import Document, NodeSet, OverBudget
 from signer.xml.dsig import DIGESTS, decode
@@ -62,7 +64,18 @@ def _chain(element: etree._Element, number: int, sequence: etree._Element, docum
     stamps = tuple(_stamp(one, digest, canonical, document) for one in _ordered(element, "ArchiveTimeStamp"))
     if not stamps:
         raise ValueError("a chain without stamps")
-    return Chain(stamps, _before(sequence, number, canonical) if number else ())
+    before = _before(sequence, number, canonical) if number else ()
+    return Chain(stamps, before, exact=False, canonical=lambda content: _canonical(content, canonical))
+
+
+def _canonical(content: bytes, form: Form) -> bytes | None:
+    """Return an object that is XML in canonical form; ``None`` if it is something else."""
+    try:
+        skeleton, root = parse_foreign(content, limits=Limits())
+        document = Document.of(root, skeleton, size=len(content))
+        return document.octets(NodeSet(None), form)
+    except (InputRefused, OverBudget):
+        return None
 
 
 def _stamp(element: etree._Element, digest: str, canonical: Form, document: Document) -> ArchiveStamp:
@@ -75,7 +88,9 @@ def _stamp(element: etree._Element, digest: str, canonical: Form, document: Docu
     hashes = tuple(tuple(decode(one.text or "") for one in part.findall(f"{_E}DigestValue")) for part in lists)
     if len(hashes) > STAMPS_MAX or any(not part for part in hashes):
         raise ValueError("damaged hash tree")
-    return ArchiveStamp(digest, hashes, decode(token.text or ""), document.octets(NodeSet(stamp), canonical))
+    text = document.skeleton.runs.get(token.text or "", (token.text or "").encode("utf-8"))
+    octets = document.octets(NodeSet(stamp), canonical)
+    return ArchiveStamp(digest, hashes, decode(text.decode("utf-8")), octets)
 
 
 def _before(sequence: etree._Element, number: int, canonical: Form) -> tuple[bytes, ...]:
@@ -97,3 +112,16 @@ def _before(sequence: etree._Element, number: int, canonical: Form) -> tuple[byt
         assert found is not None  # as above
         forms.append(Document.of(parsed, again, size=len(text)).octets(NodeSet(found), canonical))
     return tuple(dict.fromkeys(forms))
+
+
+def inspect_xml_record(data: bytes, *, context: Context) -> Report:
+    """Judge an evidence record in XML over the contents given; never raises for what the file contains."""
+    try:
+        record = read_xml_record(data, limits=context.limits)
+    except ValueError:
+        reason = Reason(Code.MALFORMED, {"where": "EvidenceRecord"})
+        return report_of(FileFacts("xml", None, data, reasons=(reason,), broken=True), (), context=context)
+    facts, _ = examine_record("evidence-0", record, [one.data for one in context.contents], context)
+    return report_of(
+        FileFacts("xml", "EvidenceRecord", data), [judge_signature(facts, context=context)], context=context
+    )

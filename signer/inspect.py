@@ -14,6 +14,7 @@ from signer.trust import Context
 EDXML_NAMESPACE = "http://www.mic.gov.vn/TBT/QCVN_102_2016"
 RECEIPT_NAMESPACE = "urn:edoc:receipt:1"
 STATEMENT_NAMESPACE = "urn:edoc:ledger-keys:1"
+EVIDENCE_NAMESPACE = "urn:ietf:params:xml:ns:ers"
 _SEAL_MARKS = (b"urn:edoc:slip:1", b'Id="seal"')
 """What tells a seal, even a damaged one, from the placeholders of the edXML header (edxml.md 8)."""
 
@@ -108,6 +109,15 @@ def _inspect_xml(data: bytes, kind: str, context: Context) -> Report:
         from signer.xml.profiles import inspect_declaration
 
         return inspect_declaration(data, context=context).report
+    if kind == "xml" and EVIDENCE_NAMESPACE.encode("ascii") in data[:HEAD_BYTES] and _is_record(data[:HEAD_BYTES]):
+        from signer.evidencexml import inspect_xml_record
+
+        return inspect_xml_record(data, context=context)
     from signer.xml.verify import inspect_xml
 
     return inspect_xml(data, context=context, kind=kind)
+
+
+def _is_record(head: bytes) -> bool:
+    found = _ROOT.match(head[: len(head) // 2 * 2].decode(_coding(head), "replace"))
+    return found is not None and found["name"] == "EvidenceRecord"

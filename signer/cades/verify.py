@@ -6,7 +6,6 @@ but the octets that were hashed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from signer import asn1, ber, der
@@ -224,5 +223,9 @@ def _left_open(id: str) -> Facts:
     )
 
 
-def _of_evidence(form: Form, context: Context, trailing: Sequence[Reason]) -> Found:
-    return Found(format="EvidenceRecord", reasons=(Reason(Code.UNSUPPORTED_FORMAT),), warnings=tuple(trailing))
+def _of_evidence(form: Form, context: Context, trailing: tuple[Reason, ...]) -> Found:
+    """An evidence record alone is over the contents given, or over what is not at hand."""
+    from signer.evidencerecord import examine_record, read_record
+
+    facts, _ = examine_record("evidence-0", read_record(form.data), [one.data for one in context.contents], context)
+    return Found((facts,), "EvidenceRecord", None, warnings=trailing)
