@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Protocol
 
 from lxml import etree
@@ -90,6 +91,11 @@ class Document:
 
     def budget(self) -> Budget:
         """Return the budget of one signature of this file."""
+        return Budget(self.size)
+
+    @cached_property
+    def stamping(self) -> Budget:
+        """The budget of the time stamps of all signatures together: each is over the whole file again."""
         return Budget(self.size)
 
     def is_empty(self, nodes: NodeSet) -> bool:

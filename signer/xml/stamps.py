@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from lxml import etree
 
@@ -58,6 +58,7 @@ class Scene:
     setting: Setting
     listed: tuple[Listed, ...]
     qualifying: etree._Element
+    proved: dict[etree._Element, tuple[str, ...]] = field(default_factory=dict)  # what is in a part, once known
 
     @property
     def signature(self) -> etree._Element:
@@ -75,7 +76,7 @@ class StampsFound:
 
 def find_stamps(scene: Scene) -> StampsFound:
     """Return the time stamps of a signature; never raises for what they hold."""
-    scene = replace(scene, setting=replace(scene.setting, budget=scene.setting.document.budget()))
+    scene = replace(scene, setting=replace(scene.setting, budget=scene.setting.document.stamping))
     stamps: list[Stamp] = []
     warnings: list[Reason] = []
     for element in _elements(scene):
@@ -355,9 +356,16 @@ def covered_by(scene: Scene, element: etree._Element) -> Iterator[str]:
     if name in _OVER_REFERENCES:
         covered = _reference_properties(scene, element)
         everything = (*properties_of(scene.qualifying), *scene.signature.findall(f"{_D}KeyInfo"))
-        yield from material(covered, document).digests()
+        yield from _proved(scene, covered)
         yield from named_by(covered, material(everything, document, nested=False))
         return
     covered = [t for one in included if (t := _target(scene, one)) is not None] if included else before(scene, element)
     signed = [e for e in _elements(scene) if local(e) in _OVER_DATA]
-    yield from material((*scene.signature.findall(f"{_D}KeyInfo"), *signed, *covered), document).digests()
+    yield from _proved(scene, (*scene.signature.findall(f"{_D}KeyInfo"), *signed, *covered))
+
+
+def _proved(scene: Scene, parts: Sequence[etree._Element]) -> Iterator[str]:
+    for part in parts:
+        if part not in scene.proved:
+            scene.proved[part] = tuple(material((part,), scene.setting.document).digests())
+        yield from scene.proved[part]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode, b64encode
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -361,3 +362,15 @@ class TestDetails:
     def test_what_xml_cannot_carry_is_refused(self, roles: tuple[str, ...]) -> None:
         with pytest.raises(ValueError, match="details"):
             SignerDetails(roles=roles)
+
+
+def test_validation_data_that_is_damaged_hurts_nobody_else(archived: bytes, context: Context) -> None:
+    """Certificates, lists and tokens of strangers are damaged in every way; the signature itself stays what it is."""
+    for name in (b"EncapsulatedX509Certificate", b"EncapsulatedCRLValue", b"EncapsulatedTimeStamp"):
+        start = archived.index(b"<xades:" + name + b">") + len(name) + 8
+        held = b64decode(archived[start : archived.index(b"<", start)])
+        for at in range(0, len(held), max(1, len(held) // 40)):
+            wrong = b64encode(held[:at] + bytes([held[at] ^ 0xFF]) + held[at + 1 :])
+            found = _only(archived.replace(b64encode(held), wrong), context)
+            assert found.integrity is Integrity.INTACT
+            assert [t.kind for t in found.timestamps if t.integrity is Integrity.BROKEN]
