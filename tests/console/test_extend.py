@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from signer.asic import build_asice
 from signer.credential import Role
 from signer.devpki import DevPki, Subject, pem
 from signer.xml.sign import sign_xml
@@ -46,6 +47,17 @@ def test_a_copy_reaches_the_level_and_the_input_stays(desk: Edoc, services: tupl
     assert (entry["from"], entry["to"], entry["output"]) == ("XAdES-B-B", f"XAdES-B-{level.upper()}", "a.extended.xml")
     assert (desk.folder / "a.xml").read_bytes() == before
     verified = desk("verify", "a.extended.xml", "--trust", "root.pem", "--online", "--json", env=DEMO)
+    assert (verified.code, verified.json["files"][0]["signatures"][0]["level"]) == (0, entry["to"])
+
+
+def test_a_container_is_lifted_like_a_file(desk: Edoc, services: tuple[str, DevPki]) -> None:
+    signer = services[1].issue(Role.PERSON, Subject("Trần Thị Mẫu", organization="Sở Mẫu A"))
+    members = [("công văn.txt", "xin chào".encode(), "text/plain")]
+    (desk.folder / "a.asice").write_bytes(build_asice(members, credential=signer.credential, at=TODAY))
+    ran = desk("extend", "a.asice", "--trust", "root.pem", "--tsa", services[0] + "/tsa", "--json", env=DEMO)
+    entry = ran.json["files"][0]
+    assert (ran.code, entry["to"], entry["output"]) == (0, "XAdES-B-LTA", "a.extended.asice")
+    verified = desk("verify", "a.extended.asice", "--trust", "root.pem", "--online", "--json", env=DEMO)
     assert (verified.code, verified.json["files"][0]["signatures"][0]["level"]) == (0, entry["to"])
 
 

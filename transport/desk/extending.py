@@ -159,6 +159,8 @@ def _lifter(data: bytes) -> Callable[[bytes, _Desk], _Made]:
     kind = recognise(data)
     if kind == "xml":
         return _lift_xml
+    if kind == "asic":
+        return _lift_container
     raise CommandError("EDOC-USE-051", kind=kind)
 
 
@@ -166,4 +168,11 @@ def _lift_xml(data: bytes, desk: _Desk) -> _Made:
     from signer.xml.extend import extend_xml
 
     made = extend_xml(data, to=desk.request.level, context=desk.context, timestamper=desk.timestamper)
+    return made.data, made.before, made.after
+
+
+def _lift_container(data: bytes, desk: _Desk) -> _Made:
+    from signer.asicextend import extend_asice
+
+    made = extend_asice(data, to=desk.request.level, context=desk.context, timestamper=desk.timestamper)
     return made.data, made.before, made.after
