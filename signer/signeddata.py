@@ -230,8 +230,10 @@ def _signer_identifier(found: Node) -> tuple[bytes | None, int | None, bytes | N
 def _digest(found: Node) -> str:
     kind, *parameters = found.expect(der.SEQUENCE).parts()
     name = ber.identifier(kind)
-    if DIGESTS.get(name) == "shake256_len" and parameters and der.integer(_plain(parameters[0])) == _SHAKE256_BITS:
-        return "shake256"
+    if DIGESTS.get(name) == "shake256_len" and (
+        not parameters or parameters[0].tag == der.NULL or der.integer(_plain(parameters[0])) == _SHAKE256_BITS
+    ):
+        return "shake256"  # of the length that is used with Ed448 (RFC 8419, 3)
     if name in SCHEMES and SCHEMES[name][1] is not None:
         return str(SCHEMES[name][1])  # a signature scheme where its digest belongs, as some writers do
     return DIGESTS.get(name, name)
