@@ -15,7 +15,7 @@ from typing import Protocol
 from signer import asn1, ber, certificates, der
 from signer.cades.content import Octets
 from signer.cades.policies import policy_reasons
-from signer.cades.stamps import Signed, stamps
+from signer.cades.stamps import Signed, lost, stamps
 from signer.cades.values import Held, held_by
 from signer.cms import DIGEST_NAMES, CmsCheck, check_signer
 from signer.judge import Facts
@@ -58,6 +58,7 @@ def examine(id: str, info: SignerInfo, setting: Setting) -> tuple[Facts, ...]:
         signing_time=signing_time(info),
         structural=reasons,
         integrity=_integrity(info, replace(found, reasons=reasons)),
+        warnings=(*facts.warnings, *((Reason(Code.VALIDATION_DATA_LOST),) if lost(info, signed) else ())),
         level="CAdES-B-B" if found.has_ess and signing_time(info) is not None and not is_stamp else "CMS",
     )
     return (facts, *_counters(id, info, held, setting.context))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from signer import asn1, ber, der
 from signer.cades.content import Octets
 from signer.cades.index import Index, read_index
-from signer.cades.values import held_values
+from signer.cades.values import held_by, held_values, unwrapped
 from signer.cms import digest_with
 from signer.judge import Stamp
 from signer.report import Code, Reason
@@ -44,11 +44,11 @@ def stamps(id: str, signed: Signed) -> tuple[Stamp, ...]:
     found: list[Stamp] = []
     for name, values in info.attributes:
         if name == "content_time_stamp":
-            found += [_stamp(id, "c", len(found), "content", token, signed.digest) for token in values]
+            found += [_stamp(id, "c", len(found), "content", unwrapped(token), signed.digest) for token in values]
     for token in info.unsigned_values("signature_time_stamp_token"):
-        found.append(_stamp(id, "t", len(found), "signature", token, info.value))
+        found.append(_stamp(id, "t", len(found), "signature", unwrapped(token), info.value))
     for token in info.unsigned_values("esc_time_stamp"):
-        found.append(_stamp(id, "e", len(found), "signature", token, _over_references(info)))
+        found.append(_stamp(id, "e", len(found), "signature", unwrapped(token), _over_references(info)))
     for attribute in info.unsigned_attributes:
         if attribute.name in _ARCHIVES:
             found += [_archive(f"{id}/a{len(found)}", attribute, token, signed) for token in attribute.values]
@@ -93,8 +93,14 @@ def _third(id: str, token: bytes, signed: Signed) -> Stamp:
             return None
         return digest_with(name, b"".join((signed.data.type_encoded, content, *signed.info.pieces, index.encoded)))
 
-    covered, absent = _indexed(index, signed)
-    return Stamp(id, "archive", token, imprint, covered, _fault("ats-hash-index") if absent else ())
+    return Stamp(id, "archive", token, imprint, _indexed(index, signed)[0])
+
+
+def lost(info: SignerInfo, data: SignedData) -> bool:
+    """Tell whether an archive stamp's index names something that is no longer there."""
+    tokens = (unwrapped(token) for token in info.unsigned_values("archive_time_stamp_v3"))
+    indices = (read_index(token) for token in tokens)
+    return any(index is not None and _indexed(index, Signed(info, data, None))[1] for index in indices)
 
 
 def _fault(where: str) -> tuple[Reason, ...]:
@@ -105,7 +111,9 @@ def _indexed(index: Index, signed: Signed) -> tuple[tuple[str, ...], bool]:
     """Return what the index covers, and whether it names something that is no longer there."""
     held: list[bytes] = []
     found: set[bytes] = set()
-    for choice in (*signed.data.certificate_choices, *signed.data.revocation_choices):
+    inside = held_by(signed.info, signed.data)  # some writers index what is in attributes
+    values = (*inside.certificates, *inside.crls, *inside.ocsps)
+    for choice in (*signed.data.certificate_choices, *signed.data.revocation_choices, *values):
         digest = index.hash_of(choice, index.certificates | index.revocations)
         if digest is not None:
             found.add(digest)

@@ -88,3 +88,12 @@ def _sort(part: Node, inner: Node, into: list[bytes]) -> None:
     is_list = len(listed) >= 3 and listed[2].tag == der.BIT_STRING
     is_answer = bool(listed) and listed[0].tag == der.ENUMERATED
     into += [one.encoded for one in (part.parts() if is_list or is_answer else listed)]
+
+
+def unwrapped(token: bytes) -> bytes:
+    """Return a token that some writers put into an OCTET STRING."""
+    try:
+        found = ber.whole(token)
+        return ber.octets(found) if found.tag & ~0x20 == der.OCTETS else token
+    except ValueError:
+        return token

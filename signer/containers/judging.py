@@ -105,7 +105,7 @@ def _placed(entry: cades.Entry, container: Container) -> cades.Entry:
     mine = entry.covered & objects
     whole = mine >= objects
     covered = tuple(sorted(mine))
-    partial = () if whole else (Reason(Code.PARTIAL_COVERAGE, {"path": ", ".join(covered) or "-"}),)
+    partial = () if whole else (Reason(Code.PARTIAL_COVERAGE, {"covered": ", ".join(covered) or "-"}),)
     kept = tuple(one for one in facts.warnings if one.code is not Code.PARTIAL_COVERAGE)
     covers = Covers.WHOLE if whole else Covers.PARTIAL
     facts = replace(facts, covers=covers, covered=() if whole else covered, warnings=(*kept, *partial))
