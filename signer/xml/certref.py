@@ -26,6 +26,8 @@ REFERENCES_MAX = 50
 SERIAL_DIGITS_MAX = 100
 _NAMES = ("SigningCertificateV2", "SigningCertificate")
 _NAME_IN_GENERAL_NAMES = 0xA4
+_OLD = {"sha1": "SHA-1", "md5": "MD5"}
+"""Digests that still identify a certificate, with a warning (signing.md 1.4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,10 @@ class CertificateReferences:
         if self.first_only and found is not self.listed[0]:
             warnings.append("SigningCertificateV2")
         reasons = () if found.serial is None or _same_serial(found.serial, certificate) else _MISMATCH
-        return reasons, tuple(Reason(Code.PROPERTIES_DEVIATE, {"where": where}) for where in warnings)
+        noticed = [Reason(Code.PROPERTIES_DEVIATE, {"where": where}) for where in warnings]
+        if found.digest in _OLD:
+            noticed.append(Reason(Code.NOT_TT15, {"algorithm": f"SigningCertificate ({_OLD[found.digest]})"}))
+        return reasons, tuple(noticed)
 
 
 _MISMATCH = (Reason(Code.FORMAT_FAILURE), Reason(Code.SIGNING_CERTIFICATE_MISMATCH))

@@ -351,17 +351,19 @@ def _target(scene: Scene, included: etree._Element) -> etree._Element | None:
 
 def covered_by(scene: Scene, element: etree._Element) -> Iterator[str]:
     """Yield the SHA-256 of what a stamp proves: validation data, tokens, values of counter-signatures."""
-    document, name = scene.setting.document, local(element)
+    name = local(element)
     included = [child for child in element.iterchildren(etree.Element) if local(child) in _INCLUDES]
+    pointed_at = [target for one in included if (target := _target(scene, one)) is not None]
     if name in _OVER_REFERENCES:
-        covered = _reference_properties(scene, element)
+        covered = pointed_at if included else _reference_properties(scene, element)
         everything = (*properties_of(scene.qualifying), *scene.signature.findall(f"{_D}KeyInfo"))
         yield from _proved(scene, covered)
-        yield from named_by(covered, material(everything, document, nested=False))
-        return
-    covered = [t for one in included if (t := _target(scene, one)) is not None] if included else before(scene, element)
-    signed = [e for e in _elements(scene) if local(e) in _OVER_DATA]
-    yield from _proved(scene, (*scene.signature.findall(f"{_D}KeyInfo"), *signed, *covered))
+        yield from named_by(covered, material(everything, scene.setting.document, nested=False))
+    elif included:  # what is implied beside may or may not be part of it
+        yield from _proved(scene, pointed_at)
+    else:
+        signed = [e for e in _elements(scene) if local(e) in _OVER_DATA]
+        yield from _proved(scene, (*scene.signature.findall(f"{_D}KeyInfo"), *signed, *before(scene, element)))
 
 
 def _proved(scene: Scene, parts: Sequence[etree._Element]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 import pytest
@@ -150,6 +151,17 @@ class TestCertificateReference:
         serial = self._serial(str(person.credential.x509.serial_number), ", ".join(reversed(parts)))
         about = certificate_reference(person.certificate, issuer_serial=serial)
         assert not {w for w in _warnings(_only(Foreign(person, about=about).file(), context)) if w[1]}
+
+    def test_an_old_digest_identifies_with_a_warning(self, person: DevIdentity, context: Context) -> None:
+        """It is no signature: identifiers are not judged (signing.md 1.4)."""
+        old = encode(hashlib.sha1(person.certificate, usedforsecurity=False).digest())
+        about = (
+            '<x:SigningCertificate><x:Cert><x:CertDigest><ds:DigestMethod Algorithm="http://www.w3.org/2000/09/'
+            f'xmldsig#sha1"/><ds:DigestValue>{old}</ds:DigestValue></x:CertDigest></x:Cert></x:SigningCertificate>'
+        )
+        found = _only(Foreign(person, about=about).file(), context)
+        assert found.indication is Indication.PASSED
+        assert "SigningCertificate (SHA-1)" in {w.facts.get("algorithm") for w in found.warnings}
 
     @pytest.mark.parametrize("number", ["...", "", "0x10"])
     def test_a_number_that_cannot_be_read_says_nothing(
@@ -312,6 +324,20 @@ class TestSignatureStamps:
         made = stamp("SignatureTimeStamp", properties, timestamper, before='<x:Include URI="#s-p"/>')
         found = _only(_with(text, made), context)
         assert (found.level, found.timestamps[0].integrity) == ("XAdES-B-B", Integrity.BROKEN)
+
+    def test_an_archive_stamp_that_points_at_what_it_is_over_proves_that_alone(
+        self, person: DevIdentity, timestamper: DevTimestamper, context: Context
+    ) -> None:
+        """The older versions name the parts; what is not named is not proved."""
+        kind = Foreign(person, space=XADES122, type=f' Type="{XADES122}SignedProperties"')
+        text = kind.text()
+        value = canonical(finder(text.replace("{unsigned}", "").encode(), XADES122)("ds:SignatureValue"))
+        made = stamp("ArchiveTimeStamp", value, timestamper, before='<x:Include URI="#s-v"/>')
+        found = _only(_with(text, made), context)
+        assert [(t.kind, t.integrity) for t in found.timestamps] == [("archive", Integrity.INTACT)]
+        assert found.time_source == "archive-timestamp"
+        without = stamp("ArchiveTimeStamp", value, timestamper, before='<x:Include URI="#s-p"/>')
+        assert _only(_with(text, without), context).timestamps[0].integrity is Integrity.BROKEN
 
     def test_a_stamp_in_xml_is_named_and_stays_unknown(self, person: DevIdentity, context: Context) -> None:
         made = "<x:SignatureTimeStamp><x:XMLTimeStamp><any/></x:XMLTimeStamp></x:SignatureTimeStamp>"
