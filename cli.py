@@ -260,7 +260,7 @@ def sign(
     cert: Annotated[Texts, typer.Option("--cert", metavar="FILE")] = None,
     trust: TrustOption = None,
     revocation: RevocationOption = None,
-    format_: Annotated[str, typer.Option("--format", metavar="auto|pades|xades")] = "auto",
+    format_: Annotated[str, typer.Option("--format", metavar="auto|pades|xades|cades")] = "auto",
     level: Annotated[str | None, typer.Option("--level", metavar="b|t")] = None,
     profile: Annotated[str | None, typer.Option("--profile", metavar="interop|strict")] = None,
     tsa: Annotated[str | None, typer.Option("--tsa", metavar="URL")] = None,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from transport.http.addresses import Reach
     from transport.settings import Settings
 
-FORMATS = ("auto", "pades", "xades")
+FORMATS = ("auto", "pades", "xades", "cades")
 FORMS = ("auto", "none", "signature", "seal", "t1", "number", "date")
 
 
@@ -292,7 +292,7 @@ def _signed(desk: Desk, name: str) -> Outcome:
     if request.dry_run:
         return before
     made = _make(_informed(desk, data) if request.role == "agency" else desk, kind, data)
-    stamp = _read_back(desk, name, made)
+    stamp = _read_back(desk, name, made, data)
     if target is None:
         desk.console.binary(made.data)
     else:
@@ -315,15 +315,19 @@ def _target(desk: Desk, name: str) -> Path | None:
     if request.output:
         return Path(request.output)
     target = beside(name, "signed")
+    if request.format == "cades":
+        target = target.with_name(f"{Path(name).name}.p7s")
     return Path(request.out_dir) / target.name if request.out_dir else target
 
 
 def _format(desk: Desk, name: str, data: bytes) -> str:
-    """Return ``PAdES`` or ``XAdES`` by content, or as asked for."""
+    """Return ``PAdES`` or ``XAdES`` by content, or as asked for; ``CAdES`` takes any file."""
     from signer.inspect import recognise
 
     if not data:
         raise CommandError("EDOC-USE-040", path=name)
+    if desk.request.format == "cades":
+        return "CAdES"
     kind = recognise(data)
     wanted = desk.request.format
     if kind == "pdf" and wanted in {"auto", "pades"}:
@@ -346,7 +350,24 @@ def _form(desk: Desk, kind: str) -> str:
 
 
 def _make(desk: Desk, kind: str, data: bytes) -> Made:
-    return _pdf(desk, data) if kind == "PAdES" else _xml(desk, data)
+    makers = {"PAdES": _pdf, "XAdES": _xml, "CAdES": _cms}
+    return makers[kind](desk, data)
+
+
+def _cms(desk: Desk, data: bytes) -> Made:
+    from signer.cades.sign import sign_cades
+
+    signed = sign_cades(
+        data,
+        credential=desk.credential,
+        at=desk.request.at,
+        level=desk.level,
+        timestamper=desk.timestamper,
+        profile=desk.profile,
+        precondition=desk.precondition,
+        context=desk.context,
+    )
+    return Made(signed, "CAdES", f"CAdES-B-{desk.level.upper()}")
 
 
 def _xml(desk: Desk, data: bytes) -> Made:
@@ -393,12 +414,14 @@ def _visible(desk: Desk) -> Visible | None:
     return Visible(form=form, page=look.page or 1, box_mm=look.box, image=image, text=text)
 
 
-def _read_back(desk: Desk, name: str, made: Made) -> tuple[datetime | None, str | None] | None:
+def _read_back(desk: Desk, name: str, made: Made, data: bytes) -> tuple[datetime | None, str | None] | None:
     """Judge the finished file and deliver it only if every signature, old and new, is intact (R33)."""
     from signer.inspect import inspect_file
     from signer.report import Integrity
+    from signer.trust import Content
 
-    report = inspect_file(made.data, context=desk.context)
+    context = replace(desk.context, contents=(Content("", data),)) if made.format == "CAdES" else desk.context
+    report = inspect_file(made.data, context=context)
     wrong = [item.id for item in report.signatures if item.integrity is not Integrity.INTACT]
     if wrong or not report.signatures:
         raise CommandError("EDOC-USE-041", path=name, signatures=wrong)
