@@ -23,7 +23,7 @@ LICENCES = {
     "BSD-3-Clause, Apache-2.0, dependency licenses": "BSD-3-Clause AND Apache-2.0",
 }
 OTHER_SYSTEMS = {"colorama": "BSD-3-Clause", "tzdata": "Apache-2.0"}  # installed on Windows only
-EXTRAS = {"typst": "Apache-2.0"}  # installed only where its extra was asked for
+EXTRAS = {"pypdfium2": "BSD-3-Clause AND Apache-2.0", "typst": "Apache-2.0"}  # only where the extra was asked for
 FORBIDDEN = re.compile(
     r"(?:https?://|--(?:extra-)?index-url\s+\S*)[^\s\"'<>)]*(?:pypi\.|pythonhosted|/simple\b)|(?<![\w.])/(?:home|root|Users)/\w+",
 )

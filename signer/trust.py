@@ -141,6 +141,17 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Pictures:
+    """What the worker may use that draws the pages of one file (signing.md 4.3): time, and memory beside the file.
+
+    They protect the machine and are no budgets of a judgement: where they do not suffice, nothing is concluded.
+    """
+
+    seconds: int = 60
+    memory: int = 2**30  # octets
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """Everything one judgement depends on besides the bytes. ``at`` is an aware moment.
 
@@ -159,6 +170,7 @@ class Context:
     public_keys: tuple[bytes, ...] = ()  # SubjectPublicKeyInfo, DER; settle integrity only
     secrets: tuple[bytes, ...] = field(default=(), repr=False)  # for HMAC, W9; never a public key
     path_inputs: Inputs = BY_DEFAULT  # what is asked of certificate policies (RFC 5280, 6.1.1)
+    pictures: Pictures | None = None  # compare touched pages of a PDF as pictures too (extra ``preview``)
 
     def __post_init__(self) -> None:
         if self.at.tzinfo is None:

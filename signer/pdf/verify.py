@@ -17,6 +17,7 @@ from signer.pdf.comparing.compare import Later, Signed, compare
 from signer.pdf.coverage import shared_gaps
 from signer.pdf.found import Beside, Found, find
 from signer.pdf.listing import Forms, Listed, listed, loose, noticed
+from signer.pdf.looking import looked_at
 from signer.pdf.mathematics import Prefixes
 from signer.pdf.raw import raw_signatures
 from signer.pdf.reading import PdfFile
@@ -70,7 +71,7 @@ def inspect_pdf(data: bytes, *, context: Context) -> Report:
             outside = loose(data, _spans(found))
         found = seen.read_twice(seen.compared(_shared(found)))  # the comparison reads what came later
         facts = replace(facts, warnings=(*seen.warnings(), *noticed(file, outside)))
-        found = _archived(seen, found)
+        found = looked_at(file, _archived(seen, found), context)
     except InputRefused as error:
         return _unreadable(data, facts, error, context)
     if len(found) > context.limits.signatures:
