@@ -106,9 +106,11 @@ class _States:
             InputRefused: a state cannot be read; LimitExceeded: a budget is used up.
         """
         changed = None if self._file.damaged else self._changed(one.revision)
-        every = self.sizes(one.revision)
-        touched = every.keys() if changed is None else self._touched(changed)
-        pages = {number: size for number, size in every.items() if number in touched}
+        sizes, latest = self.sizes(one.revision), self.sizes(len(self._file.revisions))
+        pages = {number: sizes.get(number) for number in sorted(sizes.keys() | latest.keys())}
+        if changed is not None and not self._layers_differ(one.revision, changed):
+            touched = self._touched(changed) | (sizes.keys() ^ latest.keys())
+            pages = {number: size for number, size in pages.items() if number in touched}
         allowed = _Allowed.of(change for each in one.facts for change in each.changes)
         masks: dict[int, list[Box]] = {}
         for revision in (one.revision, len(self._file.revisions)):
@@ -150,6 +152,11 @@ class _States:
             if not held or any(reference.number in changed for reference in inherited):
                 touched.add(page.number)
         return touched
+
+    def _layers_differ(self, revision: int, changed: set[int]) -> bool:
+        """Say whether a later step may have switched layers of any page."""
+        then, now = (self._views[number].root.get("OCProperties") for number in (revision, len(self._file.revisions)))
+        return then != now or any(reference.number in changed for reference in references_in(now))
 
     def _masks(self, view: View, allowed: _Allowed, changed: set[int] | None) -> Iterator[tuple[int, Box]]:
         """Yield where a state may differ: fields that were signed or filled, comments where they may come and go."""

@@ -43,11 +43,12 @@ Size = tuple[float, float]
 class Look:
     """What to compare for one signed state: its bytes are ``[0, end)``.
 
-    ``sizes`` has each page to be drawn, with its size in that state; ``masks`` the boxes not compared, by page.
+    ``sizes`` has each page to be drawn, with its size in that state, ``None`` if it is not there; ``masks`` the boxes
+    not compared, by page.
     """
 
     end: int
-    sizes: Mapping[int, Size]
+    sizes: Mapping[int, Size | None]
     masks: Mapping[int, tuple[Box, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
 
@@ -164,7 +165,7 @@ def _compare_page(pipe: IO[bytes], page: _Page, end: int, found: Sequence[list[i
         before = _read(pipe, size)
         if before is None:
             return False
-        if _differ(before, after, (size, page.size), look.masks.get(page.number, ())):
+        if _differ((before, size), (after, page.size), look.masks.get(page.number, ())):
             found[index].append(page.number)
     return True
 
@@ -181,11 +182,12 @@ def _read(pipe: IO[bytes], size: Size | None) -> bytes | None:
     return pixels if len(pixels) == width * height * _DEPTH else None
 
 
-def _differ(before: bytes, after: bytes, sizes: tuple[Size, Size | None], masks: Sequence[Box]) -> bool:
+def _differ(before: tuple[bytes, Size | None], after: tuple[bytes, Size | None], masks: Sequence[Box]) -> bool:
     """Compare two pictures of a page; one that is there in one state only, or in another size, differs."""
-    if not before or not after or sizes[1] is None or pixels_of(sizes[0]) != pixels_of(sizes[1]):
-        return bool(before) != bool(after) or bool(before)
-    return differs(before, after, size=sizes[0], masks=masks)
+    (one, size), (other, now) = before, after
+    if not one or not other or size is None or now is None:
+        return bool(one) != bool(other)
+    return pixels_of(size) != pixels_of(now) or differs(one, other, size=size, masks=masks)
 
 
 def differs(before: bytes, after: bytes, *, size: Size, masks: Sequence[Box]) -> bool:

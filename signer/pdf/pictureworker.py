@@ -35,12 +35,14 @@ def main() -> int:
     confine(memory=request["memory"] + request["size"], seconds=request["seconds"])
     data = sys.stdin.buffer.read(request["size"])
     start(pdfium)
-    documents: dict[int, object] = {}
+    info = pdfium.FPDF_FORMFILLINFO(version=2)  # no callbacks: nothing is asked, shown or run
+    documents: dict[int, tuple[object, object]] = {}
     for end, number, width, height in request["pictures"]:
         if end not in documents:
-            documents[end] = pdfium.FPDF_LoadMemDocument64(data, end, None)
-        if not documents[end]:
-            return CANNOT_OPEN
+            document = pdfium.FPDF_LoadMemDocument64(data, end, None)
+            if not document:
+                return CANNOT_OPEN
+            documents[end] = document, pdfium.FPDFDOC_InitFormFillEnvironment(document, info)
         draw(pdfium, documents[end], number, width, height)
     sys.stdout.buffer.flush()
     return 0
@@ -71,8 +73,9 @@ def start(pdfium: ModuleType) -> None:
     pdfium.FPDF_InitLibraryWithConfig(config)
 
 
-def draw(pdfium: ModuleType, document: object, number: int, width: int, height: int) -> None:
-    """Write one picture."""
+def draw(pdfium: ModuleType, opened: tuple[object, object], number: int, width: int, height: int) -> None:
+    """Write one picture: the page, its annotations, and then, as readers do, its widgets."""
+    document, form = opened
     page = pdfium.FPDF_LoadPage(document, number - 1)
     if not page:
         sys.stdout.buffer.write(b"\0")
@@ -83,6 +86,8 @@ def draw(pdfium: ModuleType, document: object, number: int, width: int, height: 
         raise MemoryError
     pdfium.FPDFBitmap_FillRect(bitmap, 0, 0, width, height, WHITE)
     pdfium.FPDF_RenderPageBitmap(bitmap, page, 0, 0, width, height, 0, ANNOTATIONS)
+    if form:
+        pdfium.FPDF_FFLDraw(form, bitmap, page, 0, 0, width, height, 0, ANNOTATIONS)
     pdfium.FPDFBitmap_Destroy(bitmap)
     pdfium.FPDF_ClosePage(page)
     sys.stdout.buffer.write(b"\1")
