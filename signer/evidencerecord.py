@@ -135,7 +135,11 @@ def examine_record(id: str, record: Record, objects: Sequence[bytes], context: C
     stamps = record.stamps
     roots = _roots(record, objects)
     first = examine_token(id, stamps[0].token, content=roots[0] if objects else None, context=context)
-    faults = tuple(_fault(id, number) for number, root in enumerate(roots[1:], start=1) if root.value == b"")
+    faults = tuple(
+        _fault(id, number)
+        for number, (stamp, root) in enumerate(zip(stamps, roots, strict=True))
+        if number and root.value is not None and root.digest(_imprint_digest(stamp)) != _imprint(stamp)
+    )
     times = [claimed_time(one.token) for one in stamps]
     if any(a is not None and b is not None and a > b for a, b in pairwise(times)):
         faults = (*faults, _fault(id, 0))

@@ -151,8 +151,11 @@ def stamp(name: str, imprint: bytes, timestamper: Timestamper) -> bytes:
 
 def counter(identity: DevIdentity, over: bytes, unsigned: tuple[bytes, ...] = ()) -> bytes:
     """Return a counter-signature over a signature value."""
-    no_type = lambda given: sorted(value for name, value in given.items() if name != "content_type")  # noqa: E731
-    return attribute("counter_signature", Signer(identity, over, change=no_type, unsigned=unsigned).encoded())
+
+    def without_type(given: dict[str, bytes]) -> Sequence[bytes]:
+        return sorted(value for name, value in given.items() if name != "content_type")
+
+    return attribute("counter_signature", Signer(identity, over, change=without_type, unsigned=unsigned).encoded())
 
 
 def with_unsigned_in_token(token: bytes, *attributes: bytes) -> bytes:
@@ -177,17 +180,20 @@ def archive_v3(cms: Cms, content: bytes, timestamper: Timestamper, *, index: byt
     return replace(cms, signers=(first, *cms.signers[1:]))
 
 
+def _hashed(data: bytes) -> bytes:
+    return octets(hashlib.sha256(data).digest())
+
+
 def ats_index(signed: asn1.SignedData, *, leave_out: int = 0, version: int = 3) -> bytes:
     """Return the hash index over certificates, answers and unsigned attributes."""
-    hashed = lambda data: octets(hashlib.sha256(data).digest())  # noqa: E731
-    certificates = [hashed(one) for one in signed.certificate_choices][leave_out:]
-    answers = [hashed(one) for one in signed.revocation_choices]
+    certificates = [_hashed(one) for one in signed.certificate_choices][leave_out:]
+    answers = [_hashed(one) for one in signed.revocation_choices]
     attributes = []
     for one in signed.signers[0].unsigned_attributes:
         if version == 3:
-            attributes += [hashed(one.type_encoded + value) for value in one.values]
+            attributes += [_hashed(one.type_encoded + value) for value in one.values]
         else:
-            attributes.append(hashed(one.encoded))
+            attributes.append(_hashed(one.encoded))
     return sequence(algorithm(SHA256), sequence(*certificates), sequence(*answers), sequence(*attributes))
 
 
