@@ -28,6 +28,10 @@ _SAML_IDS = {
 OUTPUT_RATIO = 64
 """Canonical octets of one signature, as a multiple of the file (signing.md 5.1, N2)."""
 OUTPUT_FLOOR_BYTES = 1024 * 1024
+FILE_RATIO, FILE_FLOOR_BYTES, FILE_ENOUGH_BYTES = 16, 64 * 1024 * 1024, 256 * 1024 * 1024
+"""What all signatures of a file may make together: ``OUTPUT_RATIO`` times the file up to enough, then less."""
+COPY_RATIO = 4
+"""What copying a file costs, as a part of what making its octets costs."""
 QUICK_MIN_BYTES = 64 * 1024
 """Size from which on a whole document is canonicalised by libxml2."""
 
@@ -41,12 +45,34 @@ class OverBudget(Exception):
 
 
 class Budget:
-    """Canonical octets one signature may still make, whatever it references."""
+    """Canonical octets that may still be made: by one signature, whatever it references, and by all of the file.
 
-    __slots__ = ("left",)
+    Other work is counted in octets too. Content given by the caller adds to what may be made of it.
+    """
 
-    def __init__(self, size: int) -> None:
-        self.left = max(OUTPUT_RATIO * size, OUTPUT_FLOOR_BYTES)
+    __slots__ = ("given", "left", "within")
+
+    def __init__(self, left: int, within: Budget | None = None) -> None:
+        self.left, self.within = left, within
+        self.given: set[str] = set()
+
+    @classmethod
+    def of_signature(cls, size: int, within: Budget | None = None) -> Budget:
+        """Return the budget of one signature of a file of that size."""
+        return cls(max(OUTPUT_RATIO * size, OUTPUT_FLOOR_BYTES), within)
+
+    @classmethod
+    def of_file(cls, size: int) -> Budget:
+        """Return the budget of all signatures of a file of that size together."""
+        return cls(max(FILE_FLOOR_BYTES, FILE_RATIO * size, min(OUTPUT_RATIO * size, FILE_ENOUGH_BYTES)))
+
+    def admit(self, name: str, size: int) -> None:
+        """Count content that was given from outside as input, once."""
+        if name not in self.given:
+            self.given.add(name)
+            self.left += OUTPUT_RATIO * size
+        if self.within is not None:
+            self.within.admit(name, size)
 
     def spend(self, octets: int) -> None:
         """Take octets off.
@@ -57,6 +83,8 @@ class Budget:
         self.left -= octets
         if self.left < 0:
             raise OverBudget
+        if self.within is not None:
+            self.within.spend(octets)
 
 
 @dataclass(frozen=True)
@@ -91,12 +119,17 @@ class Document:
 
     def budget(self) -> Budget:
         """Return the budget of one signature of this file."""
-        return Budget(self.size)
+        return Budget.of_signature(self.size, self.together)
+
+    @cached_property
+    def together(self) -> Budget:
+        """The budget of all signatures of this file."""
+        return Budget.of_file(self.size)
 
     @cached_property
     def stamping(self) -> Budget:
         """The budget of the time stamps of all signatures together: each is over the whole file again."""
-        return Budget(self.size)
+        return Budget.of_signature(self.size)
 
     def is_empty(self, nodes: NodeSet) -> bool:
         """Tell whether no element is left in a node set."""
@@ -144,7 +177,9 @@ class Document:
             return None
         if nodes.apex is not None and (self.root.getnext() is not None or self.root.getprevious() is not None):
             return None
-        state, left = hashlib.new(algorithm, usedforsecurity=False), budget.left
+        state = hashlib.new(algorithm, usedforsecurity=False)
+        if nodes.omit:
+            budget.spend(self.size // COPY_RATIO)
 
         def take(octets: bytes) -> None:
             state.update(octets)
@@ -152,7 +187,6 @@ class Document:
 
         if write_document(self.root, _with_comments(form, nodes), take, omit=nodes.omit):
             return state
-        budget.left = left
         return None
 
     def agrees(self, nodes: NodeSet, form: Form, octets: bytes) -> bool:

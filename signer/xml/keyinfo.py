@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -24,6 +25,8 @@ from signer.xml.keynames import same_name
 
 CERTIFICATES_MAX = 50
 KEYS_MAX = 10
+PARTS_MAX = 100
+"""Parts of a KeyInfo that are looked at, with those it refers to."""
 _D, _D11 = f"{{{DS}}}", f"{{{DS11}}}"
 RAW_CERTIFICATE = DS + "rawX509Certificate"
 
@@ -64,19 +67,19 @@ def offered(
     infos = signature.findall(f"{_D}KeyInfo")
     if len(infos) != 1:
         return Offered()
-    parts = list(_parts(infos[0], document))
-    found = [der for part in parts for der in _certificates(part, document)]
+    parts = list(islice(dict.fromkeys(_parts(infos[0], document)), PARTS_MAX))
+    found = list(islice((der for part in parts for der in _certificates(part, document)), CERTIFICATES_MAX))
     found += _raw(infos[0], content or {})
-    keys = [key for part in parts for key in _keys(part)]
-    crls = [der for part in parts for der in _binary(part, f"{_D}X509CRL", document)]
+    keys = list(islice((key for part in parts for key in _keys(part)), KEYS_MAX))
+    crls = list(islice((der for part in parts for der in _binary(part, f"{_D}X509CRL", document)), CERTIFICATES_MAX))
     named: list[bytes] = []
     if context is not None and not found:
         known = (*context.trust.intermediates, *(anchor.certificate for anchor in context.trust.anchors))
         named = [der for der in known if any(_names(part, der) for part in parts)]
     return Offered(
         tuple(dict.fromkeys(found))[:CERTIFICATES_MAX],
-        tuple(keys[:KEYS_MAX]),
-        tuple(crls[:CERTIFICATES_MAX]),
+        tuple(keys),
+        tuple(crls),
         tuple(dict.fromkeys(named)),
     )
 
@@ -94,7 +97,7 @@ def given_keys(context: Context) -> tuple[object, ...]:
 
 def _parts(info: etree._Element, document: Document | None) -> Iterator[etree._Element]:
     """Yield the children of KeyInfo, and those that it refers to in the same file, once and no further."""
-    for child in info.iterchildren(etree.Element):
+    for child in islice(info.iterchildren(etree.Element), PARTS_MAX):
         yield child
         if child.tag not in {f"{_D}RetrievalMethod", f"{_D11}KeyInfoReference"} or document is None:
             continue

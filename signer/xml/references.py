@@ -23,6 +23,8 @@ from signer.xml.document import SIGNATURE, Budget, Document, NodeSet, OverBudget
 from signer.xml.dsig import BASE64, DIGESTS, DS, ENVELOPED, decode, digest_bytes
 
 TRANSFORMS_MAX = 6
+REFERENCE_COST = 1024
+"""What a reference costs besides its octets, counted in octets: manifests can make many of a few."""
 XPATH = "http://www.w3.org/TR/1999/REC-xpath-19991116"
 FILTER2 = "http://www.w3.org/2002/06/xmldsig-filter2"
 EXC_NS = "http://www.w3.org/2001/10/xml-exc-c14n#"
@@ -84,6 +86,7 @@ def evaluate(reference: etree._Element, *, setting: Setting, original: etree._El
     work = _Work(setting, original)
     reasons: tuple[Reason, ...] = ()
     try:
+        setting.budget.spend(REFERENCE_COST)
         digest_name, wanted = _wanted(reference)
         work.digest = digest_name
         state = work.content(reference.get("URI"))
@@ -210,7 +213,9 @@ class _Work:
             return self.nodes
         name = _name(uri, self.setting.content)
         self.external = name or uri or "-"
-        return self.setting.content[name]
+        data = self.setting.content[name]
+        self.setting.budget.admit(name, len(data))
+        return data
 
     def transformed(self, state: NodeSet | bytes, reference: etree._Element) -> bytes:
         """Apply the transforms and hash."""
@@ -244,6 +249,7 @@ class _Work:
     def _parsed(self, state: NodeSet | bytes) -> NodeSet:
         if isinstance(state, NodeSet):
             return state
+        self.setting.budget.spend(len(state))
         try:
             skeleton, root = parse_foreign(state, limits=self.setting.limits)
         except InputRefused as error:
@@ -260,7 +266,9 @@ class _Work:
         if self.owner is self.setting.document and not self.owner.is_empty(state):
             self.text = state.apex if state.apex is not None else self.owner.root
         self.nodes = None
-        return decode(self.owner.text(state))
+        text = self.owner.text(state)
+        self.setting.budget.spend(len(text))
+        return decode(text)
 
     def _filtered(self, state: NodeSet | bytes, transform: etree._Element, original: etree._Element | None) -> NodeSet:
         """Leave signatures out. Nothing else is filtered: an XPath can be a lock on anything."""

@@ -1,0 +1,94 @@
+"""Attacks on the verifier for XML found by looking for them: work without end, readings that differ (signing.md 5)."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from time import process_time
+
+from lxml import etree
+
+from signer.devpki import DevIdentity
+from signer.report import Code, Integrity, Report, Verdict
+from signer.trust import Context
+from signer.xml.c14n import EXCLUSIVE, canonical
+from signer.xml.dsig import BASE64, DS, ENC, encode
+from signer.xml.verify import inspect_xml
+from tests.signer_xml.makers import ENVELOPED_TRANSFORM, EXC_TRANSFORM, Maker, Ref
+
+SECONDS = 15
+"""Far more than any of these takes, far less than without a bound."""
+
+
+def _with_prefixes(names: str) -> str:
+    return (
+        f'<Transform Algorithm="{EXCLUSIVE}"><ec:InclusiveNamespaces xmlns:ec="{EXCLUSIVE}" PrefixList="{names}"/>'
+        "</Transform>"
+    )
+
+
+def _unsigned(person: DevIdentity, refs: list[Ref], *, id: str = "s", objects: str = "", info: str = "") -> str:
+    maker = Maker(person, id=id, info=info or None)
+    return maker._text([replace(ref, digest=ref.digest or "AAAA") for ref in refs], objects, value="AAAA")
+
+
+def _in_time(data: str, context: Context) -> Report:
+    before = process_time()
+    report = inspect_xml(data.encode(), context=context)
+    assert process_time() - before < SECONDS
+    assert report.verdict is not Verdict.VALID
+    return report
+
+
+def _codes(report: Report) -> set[Code]:
+    return {reason.code for signature in report.signatures for reason in signature.reasons}
+
+
+# --- work without end ------------------------------------------------------------------------------------------------
+
+
+def test_many_signatures_over_a_large_document_share_one_budget(person: DevIdentity, context: Context) -> None:
+    body = "".join(f"<a{i % 50} x='1'>t{i}</a{i % 50}>" for i in range(20_000))
+    refs = [Ref("", ENVELOPED_TRANSFORM + _with_prefixes(f"p{number}")) for number in range(100)]
+    signatures = "".join(_unsigned(person, refs, id=f"s{number}") for number in range(20))
+    assert Code.LIMIT_EXCEEDED in _codes(_in_time(f"<r>{body}{signatures}</r>", context))
+
+
+def test_manifests_of_manifests_do_not_multiply(person: DevIdentity, context: Context) -> None:
+    held, target, objects = '<leaf Id="m0">x</leaf>', "m0", ""
+    for depth in range(1, 4):
+        octets = b"".join(canonical(etree.fromstring(held)))
+        objects += f'<ds:Object xmlns:ds="{DS}">{held}</ds:Object>'
+        reference = (
+            f'<ds:Reference URI="#{target}"><ds:Transforms><ds:Transform Algorithm="{EXCLUSIVE}"/></ds:Transforms>'
+            f'<ds:DigestMethod Algorithm="{ENC}sha256"/>'
+            f"<ds:DigestValue>{encode(hashlib.sha256(octets).digest())}</ds:DigestValue></ds:Reference>"
+        )
+        target = f"m{depth}"
+        held = f'<ds:Manifest xmlns:ds="{DS}" Id="{target}">{reference * 100}</ds:Manifest>'
+    objects += f'<ds:Object xmlns:ds="{DS}">{held}</ds:Object>'
+    digest = encode(hashlib.sha256(b"".join(canonical(etree.fromstring(held)))).digest())
+    text = _unsigned(person, [Ref("#m3", digest=digest)] * 20, objects=objects)
+    assert Code.LIMIT_EXCEEDED in _codes(_in_time(f"<r>{text}</r>", context))
+
+
+def test_key_info_is_read_once_however_often_it_refers_to_it(person: DevIdentity, context: Context) -> None:
+    certificates = f"<ds:X509Certificate>{encode(person.certificate)}</ds:X509Certificate>" * 2000
+    holder = f'<ds:Object><ds:X509Data Id="k">{certificates}</ds:X509Data></ds:Object>'
+    text = _unsigned(person, [Ref("")], objects=holder, info='<ds:RetrievalMethod URI="#k"/>' * 2000)
+    _in_time(f"<r>{text}</r>", context)
+
+
+def test_text_that_is_parsed_again_and_again_is_counted(person: DevIdentity, context: Context) -> None:
+    inner = encode(("<q>" + "<a>b</a>" * 30_000 + "</q>").encode())
+    refs = [Ref("#b", f'<Transform Algorithm="{BASE64}"/>{_with_prefixes(f"p{n}")}') for n in range(100)]
+    signatures = "".join(_unsigned(person, refs, id=f"s{number}") for number in range(20))
+    assert Code.LIMIT_EXCEEDED in _codes(_in_time(f'<r><b Id="b">{inner}</b>{signatures}</r>', context))
+
+
+def test_large_content_beside_a_small_signature_has_a_budget_of_its_own(person: DevIdentity, context: Context) -> None:
+    content = "<q>" + "<a>b</a>" * 200_000 + "</q>"
+    ref = Ref("x.xml", EXC_TRANSFORM, octets=content.encode())
+    text = Maker(person).signed("<r>{signature}</r>", [ref])
+    report = inspect_xml(text.encode(), context=context, content={"x.xml": content.encode()})
+    assert report.signatures[0].integrity is Integrity.INTACT
