@@ -23,8 +23,21 @@ _UNSEEN = frozenset(
     {"StructTreeRoot", "StructParents", "StructParent", "Parent", "P", "Metadata", "PieceInfo", "LastModified", "DSS"}
 )
 """Entries that change nothing a person sees, or that only lead back."""
-_FAULTY = frozenset({"dictionary key", "dictionary without value", "word"})
+_FAULTY = frozenset(
+    {
+        "dictionary key",
+        "dictionary without value",
+        "word",
+        "stream without line end",
+        "absurd stream length",
+        "damaged object stream",
+        "damaged cross-reference stream",
+    }
+)
 """Faults of syntax that readers do not agree on: some drop the entry, some the object."""
+_MISPLACED = frozenset({"offset", "object stream"})
+_SEARCHED = 1000
+"""Octets at the end of a file that all readers search for ``startxref``; some mend the file if it is not there."""
 _UNREAD = object()
 
 
@@ -36,9 +49,14 @@ def differ(file: PdfFile, start: int) -> bool:
     """
     if any(what in _FAULTY and at > start for what, at in file.oddities):
         return True  # added behind a signature, and every reader makes something else of it
-    if file.broken_chain or not (file.hybrid or file.faults or file.oddities or _stray(file, start)):
+    if file.broken_chain:
         return False
-    if file.hybrid and not same(file.latest, file.as_old_readers(), file.limits.pdf_values):
+    if not (file.hybrid or file.faults or file.oddities or _is_far(file) or _stray(file, start)):
+        return False
+    values = file.limits.pdf_values
+    if file.hybrid and not same(file.latest, file.as_old_readers(), values):
+        return True
+    if _MISPLACED & set(file.faults) and not same(file.latest, file.taken_literally(start), values):
         return True
     try:
         other = file.recovered()
@@ -46,7 +64,12 @@ def differ(file: PdfFile, start: int) -> bool:
         raise
     except InputRefused:
         return True
-    return not same(file.latest, other, file.limits.pdf_values)
+    return not same(file.latest, other, values)
+
+
+def _is_far(file: PdfFile) -> bool:
+    """Say whether so much follows the last ``startxref`` that some readers do not find it."""
+    return len(file.data) - file.data.rfind(b"startxref") > _SEARCHED
 
 
 def _stray(file: PdfFile, start: int) -> bool:

@@ -115,7 +115,7 @@ class Equality:
 
     def _same_stream(self, left: Stream, right: Stream, stack: list[tuple[Value, Value]]) -> bool:
         one, other = left.dictionary, right.dictionary
-        coded = "F" in one or "F" in other
+        coded = bool({"F", "DP"} & {*one, *other})
         skipped = frozenset({"Length", "DL"}) if coded else _CODING
         stack += [(one.get(key), other.get(key)) for key in {*one, *other} - skipped]
         if coded:

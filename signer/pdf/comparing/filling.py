@@ -6,6 +6,8 @@ only where it is written; a button or a choice may move to a state that it has, 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from signer.pdf.comparing.covering import leaves, over_large
 from signer.pdf.comparing.equality import Equality
 from signer.pdf.comparing.painting import (
@@ -33,7 +35,7 @@ def compare_filled(step: Step, equal: Equality, pair: Pair, keys: set[str]) -> N
     elif field.kind == "Btn":
         moved = not keys - _MOVING and _state_exists(step, pair)
         step.add("form-fill" if moved else "form-change", Need.NO_LOCK if moved else Need.WRITTEN, field=field)
-    elif is_blank(step.before, pair.before) or (field.kind == "Ch" and _chosen(step, pair)):
+    elif is_blank(step.before, pair.before) or (field.kind == "Ch" and "V" in keys and _chosen(step, equal, pair)):
         step.add("form-fill", Need.NO_LOCK, field=field)
     elif keys != {"AP"} or not _drawn_at_last(step, equal, pair):
         step.refillable(field, pair.before.key)
@@ -43,7 +45,11 @@ def _drawn_at_last(step: Step, equal: Equality, pair: Pair) -> bool:
     """Say whether a value that readers had to draw themselves gets an appearance that shows it, and nothing else."""
     if any("AP" in widget.entries for widget in pair.before.widgets):
         return False
-    text = text_of(step.after.document.resolve(pair.after.inherited.get("V")))
+    return _openly_shown(step, equal, pair, text_of(step.after.document.resolve(pair.after.inherited.get("V"))))
+
+
+def _openly_shown(step: Step, equal: Equality, pair: Pair, text: str) -> bool:
+    """Say whether the appearances show a text and nothing else, in fonts that the form had or every reader has."""
     fonts = step.before.dictionary(step.before.get(step.before.form.get("DR"), "Font"))
     for widget in pair.after.widgets:
         if not _shows(step.after, widget, text):
@@ -76,13 +82,19 @@ def _state_exists(step: Step, pair: Pair) -> bool:
     """Say whether a button moved to states that it had: each widget shows one of its appearances, or none."""
     states: set[str] = {"Off"}
     for left, right in pair.widgets:
-        known = set(step.before.dictionary(step.before.dictionary(left.entries.get("AP")).get("N")))
+        known = set(_states(step.before, left))
         shown = step.after.document.resolve(right.entries.get("AS"))
         if shown is not None and (not isinstance(shown, Name) or str(shown) not in known | {"Off"}):
             return False
         states |= known
     value = step.after.document.resolve(pair.after.inherited.get("V"))
     return value is None or (isinstance(value, Name) and str(value) in states) or _is_option(step, pair, value)
+
+
+def _states(view: View, widget: Widget) -> Mapping[str, Value]:
+    """Return the appearances of a button by state; none if it has just one."""
+    found = view.get(widget.entries.get("AP"), "N")
+    return found if isinstance(found, Mapping) else {}
 
 
 def _is_option(step: Step, pair: Pair, value: Value) -> bool:
@@ -100,7 +112,7 @@ def _options(view: View, field: Field) -> dict[str, str]:
     return found
 
 
-def _chosen(step: Step, pair: Pair) -> bool:
+def _chosen(step: Step, equal: Equality, pair: Pair) -> bool:
     """Say whether a choice moved to one of its options and shows just that."""
     value = step.after.document.resolve(pair.after.inherited.get("V"))
     values = value if isinstance(value, tuple) else (value,)
@@ -109,7 +121,7 @@ def _chosen(step: Step, pair: Pair) -> bool:
     if not all(one in options for one in chosen):
         return False
     wanted = "".join(options[one] for one in chosen)
-    return all(_shows(step.after, widget, wanted) for widget in pair.after.widgets)
+    return _openly_shown(step, equal, pair, wanted)
 
 
 def _shows(view: View, widget: Widget, wanted: str) -> bool:

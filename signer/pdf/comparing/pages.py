@@ -14,21 +14,22 @@ from signer.pdf.comparing.equality import Equality
 from signer.pdf.comparing.painting import names_in, octets_of
 from signer.pdf.comparing.step import Need, Step
 from signer.pdf.comparing.structure import has_no_place
-from signer.pdf.comparing.view import Node, Page, View, appearance_streams
+from signer.pdf.comparing.view import Dictionary, Node, Page, View, appearance_streams
 from signer.pdf.values import Stream, Value
 
 _METADATA = frozenset({"Metadata", "PieceInfo", "LastModified"})
 _DONE = frozenset({"Type", "Parent", "Annots", "Kids", "Count"})
 _BOXES = ("BleedBox", "TrimBox", "ArtBox")
 _INHERITED = frozenset({"Resources", "MediaBox", "CropBox", "Rotate"})
-_TREE = _DONE | _INHERITED
+_TREE = (_DONE | _INHERITED) - {"Annots"}
 _KINDS = {"AA": "action", "AF": "attachment", "StructParents": "structure"}
 _DEVICE = frozenset({"DefaultGray", "DefaultRGB", "DefaultCMYK"})
 """Colour spaces that are used without being named."""
+_DRAWING = ("XObject", "Pattern", "Font", "ExtGState")
 
 
 _STRING = re.compile(rb"(\((?:[^()\\]|\\.)*\))", re.DOTALL)
-_UNSURE = re.compile(rb"[()%]|(?<![^\0\t\n\f\r ])ID(?![^\0\t\n\f\r ])")
+_UNSURE = re.compile(rb"[()%]|(?<![^\0\t\n\f\r ()<>\[\]{}/])(?:BI|ID)(?![^\0\t\n\f\r ()<>\[\]{}/])")
 _SPACE = re.compile(rb"[\0\t\n\f\r ]+")
 
 
@@ -51,7 +52,8 @@ def _compare_tree(step: Step, equal: Equality) -> None:
     former = {node.reference: node for node in step.before.tree}
     for node in step.after.tree:
         old = former.get(node.reference)
-        for key in {*node.entries, *(old.entries if old else ())} - _TREE:
+        apart = _TREE if step.after.type_of(node.entries, "Pages") == "Pages" else _DONE - {"Annots"}
+        for key in {*node.entries, *(old.entries if old else ())} - apart:
             held, now = old.entries.get(key) if old else None, node.entries.get(key)
             if not equal.same(held, now) and not (_is_remark(held) and _is_remark(now)):
                 step.add("page", Need.FORBIDDEN, key=key)
@@ -119,12 +121,20 @@ def _same_from_above(step: Step, equal: Equality, one: Page, other: Page) -> boo
 
 def _geometry(view: View, page: Page) -> dict[str, object]:
     """Return boxes, rotation and unit with their defaults."""
-    media = view.rectangle(page.inherited.get("MediaBox"))
-    crop = view.rectangle(page.inherited.get("CropBox")) or media
-    boxes = {key: view.rectangle(page.entries.get(key)) or crop for key in _BOXES}
+    media = _box(view, page.inherited.get("MediaBox"))
+    crop = _box(view, page.inherited.get("CropBox")) or media
+    boxes = {key: _box(view, page.entries.get(key)) or crop for key in _BOXES}
     unit = view.number(page.entries.get("UserUnit"))
-    turned = view.integer(page.inherited.get("Rotate")) % 360
+    turned = view.integer(page.inherited.get("Rotate")) % 360, (view.number(page.inherited.get("Rotate")) or 0) % 360
     return {"MediaBox": media, "CropBox": crop, "Rotate": turned, "UserUnit": 1.0 if unit is None else unit, **boxes}
+
+
+def _box(view: View, value: Value) -> object:
+    """Return a rectangle, or how it is spelled if it is none: readers make different things of it."""
+    found = view.rectangle(value)
+    if found is not None or view.document.resolve(value) is None:
+        return found
+    return tuple(repr(view.document.resolve(item)) for item in view.items(value))
 
 
 def _same_content(step: Step, equal: Equality, one: Value, other: Value) -> bool:
@@ -198,7 +208,8 @@ class _Used:
         stack = [b"\n".join(parts)]
         for item in self._page.annotations:
             for stream in appearance_streams(self._view, self._view.dictionary(item)):
-                self._push(stream, stack)
+                if not self._push(stream, stack):
+                    return None
         while stack:
             new = names_in(stack.pop()) - found
             found |= new
@@ -208,25 +219,35 @@ class _Used:
         return frozenset(found)
 
     def _named(self, names: frozenset[str]) -> Iterator[Value]:
-        for kind in ("XObject", "Pattern", "Font", "ExtGState"):
+        for kind in _DRAWING:
             held = self._view.dictionary(self._resources.get(kind))
             yield from (held[name] for name in names if name in held)
 
     def _push(self, value: Value, stack: list[bytes]) -> bool:
-        """Add the content of what has no resources of its own; ``False`` if it cannot be decoded."""
-        found = self._view.document.resolve(value)
-        holder = found.dictionary if isinstance(found, Stream) else found
-        if not isinstance(holder, Mapping) or id(found) in self._seen or "Resources" in holder:
-            return True
-        self._seen.add(id(found))
-        if isinstance(found, Stream):
-            if holder.get("Subtype") == "Image":
-                return True
-            data = octets_of(self._view, found)
-            if data is None:
-                return False
-            stack.append(data)
-            return True
-        inner = [self._view.get(holder.get("SMask"), "G"), *self._view.dictionary(holder.get("CharProcs")).values()]
-        pushed = [self._push(one, stack) for one in inner if one is not None]
-        return all(pushed)
+        """Add the content of what draws; ``False`` if it cannot be decoded.
+
+        What has resources of its own is added too: for a name that is not among them, readers look at the page.
+        """
+        waiting = [value]
+        while waiting:
+            found = self._view.document.resolve(waiting.pop())
+            holder = found.dictionary if isinstance(found, Stream) else found
+            if not isinstance(holder, Mapping) or id(found) in self._seen:
+                continue
+            self._seen.add(id(found))
+            waiting += self._drawing(holder)
+            if isinstance(found, Stream) and holder.get("Subtype") != "Image":
+                data = octets_of(self._view, found)
+                if data is None:
+                    return False
+                stack.append(data)
+        return True
+
+    def _drawing(self, holder: Dictionary) -> Iterator[Value]:
+        """Yield what a form, pattern, font or graphics state draws with."""
+        yield self._view.get(holder.get("SMask"), "G")
+        yield from self._view.dictionary(holder.get("CharProcs")).values()
+        own = self._view.document.resolve(holder.get("Resources"))
+        if isinstance(own, Mapping):
+            for kind in _DRAWING:
+                yield from self._view.dictionary(own.get(kind)).values()

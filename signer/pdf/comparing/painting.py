@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 
 from signer.errors import InputRefused, LimitExceeded
 from signer.pdf.comparing.view import Dictionary, Rectangle, View, Widget, appearance_streams
-from signer.pdf.values import Stream, Value
+from signer.pdf.values import Name, Stream, Value
 
 _TOKEN = re.compile(rb"/?[^\0\t\n\f\r ()<>\[\]{}/%]+")
 _NAME = re.compile(rb"/([^\0\t\n\f\r ()<>\[\]{}/%]*)")
@@ -23,11 +23,14 @@ _PATH = frozenset({b"S", b"s", b"f", b"F", b"f*", b"B", b"B*", b"b", b"b*"})
 _FILL = _PATH - {b"S", b"s"}
 _NO_FRAME = frozenset({b"c", b"v", b"y", b"scn", b"SCN"})  # curves draw letters, patterns draw anything
 _LEVEL = re.compile(rb"(?<![^\s])[-+.\d]+\s+([-+.\d]+)\s+m\s+[-+.\d]+\s+\1\s+l\b")
-_SILENT = re.compile(rb"(?:\(\s*\)|<\s*>)\s*Tj(?![^\0\t\n\f\r ()<>\[\]{}/%])")
+_END = rb"\s*Tj(?![^\0\t\n\f\r ()<>\[\]{}/%])"
+_EMPTY = re.compile(rb"(?:\(\)|<\s*>)" + _END)
+_SPACES = re.compile(rb"(?:\( *\)|<\s*>)" + _END)
 _LINE = re.compile(rb"(?<![^\s])[ml](?![^\s])")
 _NOT_PAINTED = frozenset({"R", "TP"})
 """Entries of ``/MK`` that draw nothing."""
 
+_SIMPLE = frozenset({"Type1", "TrueType"})
 _STANDARD = frozenset({"Helvetica", "ZapfDingbats"})
 """Fonts that every program adds for its own fields."""
 
@@ -44,8 +47,8 @@ def names_in(data: bytes) -> frozenset[str]:
 
 def octets_of(view: View, stream: Stream) -> bytes | None:
     """Return decoded content, or ``None`` if it cannot be decoded here."""
-    if "F" in stream.dictionary:
-        return None
+    if {"F", "DP"} & set(stream.dictionary):
+        return None  # octets in another file, or parameters that only some readers take
     try:
         return view.document.decoded(stream)
     except LimitExceeded:
@@ -54,9 +57,29 @@ def octets_of(view: View, stream: Stream) -> bytes | None:
         return None
 
 
+def _audible(view: View, stream: Stream) -> bytes | None:
+    """Return decoded content without the texts that show nothing, or ``None`` if it cannot be decoded here.
+
+    Spaces show nothing in fonts that every reader has; in others a space may be drawn as anything.
+    """
+    data = octets_of(view, stream)
+    if data is None:
+        return None
+    fonts = view.dictionary(view.get(stream.dictionary.get("Resources"), "Font"))
+    plain = bool(fonts) and all(_has_usual_spaces(view, font) for font in fonts.values())
+    return (_SPACES if plain else _EMPTY).sub(b" ", data)
+
+
+def _has_usual_spaces(view: View, value: Value) -> bool:
+    entries = view.dictionary(value)
+    descriptor = view.dictionary(entries.get("FontDescriptor"))
+    embedded = {"FontFile", "FontFile2", "FontFile3"} & set(descriptor)
+    coded = view.document.resolve(entries.get("Encoding"))
+    return not embedded and view.name(entries.get("Subtype")) in _SIMPLE and isinstance(coded, Name | None)
+
+
 def is_frame(data: bytes) -> bool:
     """Say whether content shows no text, no picture and no path but a border or background."""
-    data = _SILENT.sub(b" ", data)
     tokens = frozenset(_TOKEN.findall(data))
     if tokens & (_TEXT | _PICTURES):
         return False
@@ -68,18 +91,18 @@ def is_frame(data: bytes) -> bool:
 
 def inks(data: bytes) -> bool:
     """Say whether content paints anything at all."""
-    return bool(frozenset(_TOKEN.findall(_SILENT.sub(b" ", data))) & (_TEXT | _PICTURES | _PATH))
+    return bool(frozenset(_TOKEN.findall(data)) & (_TEXT | _PICTURES | _PATH))
 
 
 def draws_a_frame_at_most(view: View, entries: Dictionary) -> bool:
     """Say whether the appearances of a widget show a border or background at most."""
-    contents = (octets_of(view, stream) for stream in appearance_streams(view, entries))
+    contents = (_audible(view, stream) for stream in appearance_streams(view, entries))
     return all(data is not None and is_frame(data) for data in contents)
 
 
 def draws_nothing(view: View, entries: Dictionary) -> bool:
     """Say whether a widget has no ink of its own: no painting, background, border, caption or icon."""
-    contents = (octets_of(view, stream) for stream in appearance_streams(view, entries))
+    contents = (_audible(view, stream) for stream in appearance_streams(view, entries))
     if not all(data is not None and not inks(data) for data in contents):
         return False
     return _NOT_PAINTED.issuperset(view.dictionary(entries.get("MK")))

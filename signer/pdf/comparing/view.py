@@ -13,6 +13,7 @@ from functools import cached_property
 from types import MappingProxyType
 
 from signer.pdf.comparing.graph import Meter, Source
+from signer.pdf.reading.budget import damaged, over
 from signer.pdf.values import Name, Reference, Stream, String, Value
 
 Dictionary = Mapping[str, Value]
@@ -101,8 +102,14 @@ class View:
         return self.document.resolve(held.get(key)) if isinstance(held, Mapping) else None
 
     def dictionary(self, value: Value) -> Dictionary:
-        """Return a value as a dictionary; empty if it is none."""
+        """Return a value as a dictionary; empty if it is none.
+
+        Raises:
+            InputRefused: it is a stream, which some readers take for its dictionary and others for nothing.
+        """
         found = self.document.resolve(value)
+        if isinstance(found, Stream):
+            raise damaged("stream in place of a dictionary")
         return found if isinstance(found, Mapping) else EMPTY
 
     def name(self, value: Value) -> str:
@@ -178,12 +185,13 @@ class View:
                 self._tree.append(Node(reference, entries, len(found) - first))
                 continue
             entries = self.dictionary(item)
-            if not entries or depth > DEPTH_MAX:
+            if not entries:
                 continue
+            _check_depth(depth)
             self._meter.spend()
             known = dict(inherited) | {key: entries[key] for key in PAGE_INHERITED if key in entries}
             reference = item if isinstance(item, Reference) else None
-            if "Kids" not in entries:
+            if self.document.resolve(entries.get("Kids")) is None:
                 found.append(self._page(len(found) + 1, reference, entries, known))
                 continue
             if reference is not None and reference in seen:
@@ -263,8 +271,9 @@ class _Fields:
                     continue
                 self._seen.add(value)
             entries = self._view.dictionary(value)
-            if not entries or depth > DEPTH_MAX:
+            if not entries:
                 continue
+            _check_depth(depth)
             self._meter.spend()
             name = _joined(name, text_of(self._view.document.resolve(entries.get("T"))))
             known = dict(known) | {key: entries[key] for key in FIELD_INHERITED if key in entries}
@@ -272,10 +281,20 @@ class _Fields:
             inner = [kid for kid in kids if self._is_field(kid)]
             reference = value if isinstance(value, Reference) else None
             if inner:
-                self._nodes.setdefault(name, Node(reference, entries))
+                self._add_node(name, reference, entries, known)
                 stack += [(kid, name, known, depth + 1) for kid in reversed(kids)]
                 continue
             self._add(name, reference, entries, known, listed=listed)
+
+    def _add_node(self, name: str, reference: Reference | None, entries: Dictionary, known: Dictionary) -> None:
+        """Add an inner node; one that a page shows besides is a widget too."""
+        key = name
+        while key in self._nodes:
+            key += "\0"  # a further node of that name
+        self._nodes[key] = Node(reference, entries)
+        if reference in self._shown:
+            own = {key: value for key, value in entries.items() if key != "Kids"}
+            self._add(name, reference, own, known, listed=True)
 
     def _is_field(self, kid: Value) -> bool:
         entries = self._view.dictionary(kid)
@@ -289,8 +308,8 @@ class _Fields:
         kids = self._view.items(entries.get("Kids"))
         widgets = [self._widget(kid) for kid in kids if self._view.dictionary(kid)]
         merged = not widgets
-        if merged:
-            widgets = [self._placed(Widget(reference, entries))]
+        if merged or reference in self._shown:  # some show a field that has kids as a widget all the same
+            widgets.append(self._placed(Widget(reference, entries)))
         self.found[name, ordinal] = Field(name, ordinal, reference, entries, known, tuple(widgets), merged, listed)
 
     def _widget(self, kid: Value) -> Widget:
@@ -335,6 +354,11 @@ class _Fields:
             name = _joined(name, text_of(self._view.document.resolve(one.get("T"))))
             known |= {key: one[key] for key in FIELD_INHERITED if key in one}
         return name, known
+
+
+def _check_depth(depth: int) -> None:
+    if depth > DEPTH_MAX:
+        over("pdf_nesting", depth, "level")
 
 
 def _joined(above: str, own: str) -> str:

@@ -149,6 +149,10 @@ class PdfFile:
         """Return the latest state as readers see it that do not know ``/XRefStm``."""
         return StrictState(self._store, self.updates, self._recovery, old=True) if self.updates else self.latest
 
+    def taken_literally(self, start: int) -> State:
+        """Return the latest state as readers see it that mend nothing of the updates behind ``start``."""
+        return StrictState(self._store, self.updates, self._recovery, literal=start) if self.updates else self.latest
+
     @property
     def budget(self) -> Budget:
         """What reading may still cost."""

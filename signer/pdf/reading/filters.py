@@ -1,7 +1,8 @@
 """Filters of streams (ISO 32000-1, 7.4): what comes out of Flate, LZW, ASCII and run-length coding, with predictors.
 
 Picture filters (DCT, JPX, CCITT, JBIG2) end the decoding: their data are compared as they stand. Every step is counted
-by the budget, before its result is held.
+by the budget, before its result is held. Damaged data are no data, for every reader makes something else of them; only
+where a file could not be read at all otherwise may decoding be lenient.
 """
 
 from __future__ import annotations
@@ -29,8 +30,10 @@ FILTERS_MAX = 16
 _BLANK = b"\0\t\n\f\r "
 
 
-def decode(raw: bytes, filters: Sequence[tuple[str, Mapping[str, Value]]], budget: Budget) -> bytes:
-    """Undo filters in order; a picture filter ends it.
+def decode(
+    raw: bytes, filters: Sequence[tuple[str, Mapping[str, Value]]], budget: Budget, *, lenient: bool = False
+) -> bytes:
+    """Undo filters in order; a picture filter ends it. ``lenient`` returns what can be had of damaged data.
 
     Raises:
         InputRefused: a filter is unknown or its data damaged; LimitExceeded: too much comes out.
@@ -44,31 +47,38 @@ def decode(raw: bytes, filters: Sequence[tuple[str, Mapping[str, Value]]], budge
             return data
         if name == "Crypt":
             continue  # the decryption's business
-        data = _decoded(name, data, parameters, budget)
+        data = _decoded(name, data, parameters, budget, lenient=lenient)
         budget.decode(len(data), len(raw))
     return data
 
 
-def _decoded(name: str, data: bytes, parameters: Mapping[str, Value], budget: Budget) -> bytes:
+def _decoded(name: str, data: bytes, parameters: Mapping[str, Value], budget: Budget, *, lenient: bool) -> bytes:
     if name == "FlateDecode":
-        return unpredicted(_flate(data, budget), parameters)
+        return unpredicted(_flate(data, budget, lenient=lenient), parameters)
     if name == "LZWDecode":
         early = parameters.get("EarlyChange", 1)
+        if early not in (0, 1) or not isinstance(early, int):
+            raise damaged("LZWDecode")
         return unpredicted(_lzw(data, early != 0, budget.room(len(data))), parameters)
     if name == "ASCIIHexDecode":
         return _hexadecimal(data)
     if name == "ASCII85Decode":
-        return _base85(data)
+        return _base85(data, lenient=lenient)
     if name == "RunLengthDecode":
         return _run_lengths(data, budget.room(len(data)))
     raise damaged(f"filter {name[:40]}")
 
 
-def _flate(data: bytes, budget: Budget) -> bytes:
-    """Inflate; a missing checksum or end is passed over, as readers do, if anything came out."""
+def _flate(data: bytes, budget: Budget, *, lenient: bool) -> bytes:
+    """Inflate; a wrong or missing checksum or a missing end is passed over, as readers do."""
     room = budget.room(len(data))
-    for begin in (data, data.lstrip(b"\r\n")):
-        engine = zlib.decompressobj()
+    tries = [(data, zlib.MAX_WBITS)]
+    if len(data) > 2 and data[0] & 15 == 8 and not (data[0] << 8 | data[1]) % 31 and not data[1] & 32:
+        tries.append((data[2:], -zlib.MAX_WBITS))  # all but the checksum
+    if lenient:
+        tries.append((data.lstrip(b"\r\n"), zlib.MAX_WBITS))
+    for begin, bits in tries:
+        engine = zlib.decompressobj(bits)
         try:
             out = engine.decompress(begin, room + 1)
         except zlib.error:
@@ -77,6 +87,8 @@ def _flate(data: bytes, budget: Budget) -> bytes:
             budget.decode(len(out), len(data))
             over("pdf_decoded_bytes", len(out), "byte")
         return out
+    if not lenient:
+        raise damaged("FlateDecode")
     return _piecewise(data, room)
 
 
@@ -138,8 +150,9 @@ def _hexadecimal(data: bytes) -> bytes:
         raise damaged("ASCIIHexDecode") from None
 
 
-def _base85(data: bytes) -> bytes:
-    body = data.translate(None, _BLANK).removeprefix(b"<~").split(b"~", 1)[0]
+def _base85(data: bytes, *, lenient: bool) -> bytes:
+    plain = data.translate(None, _BLANK)
+    body = (plain.removeprefix(b"<~") if lenient else plain).split(b"~", 1)[0]
     if not re.fullmatch(rb"[!-uz]*", body):
         raise damaged("ASCII85Decode")
     try:

@@ -190,6 +190,8 @@ class Lexer:
         if isinstance(value, dict):
             match = _STREAM.match(self.data, at)
             if match is not None:
+                if self.data[match.end() - 1 : match.end()] not in (b"\n", b"\r"):
+                    self.odd("stream without line end", at)  # readers drop what stands in the same line
                 raw, at = self._stream(match.end(), length(value.get("Length")))
                 value = Stream(value, raw)
         return Parsed(number, generation, value, offset, at)
@@ -201,7 +203,8 @@ class Lexer:
             match = _ENDSTREAM.match(data, start + length)
             if match is not None:
                 return data[start : start + length], match.end()
-        self.odd("stream length", start)
+        absurd = not isinstance(length, int | None) or (length is not None and length < 0)
+        self.odd("absurd stream length" if absurd else "stream length", start)
         end = data.find(b"endstream", start)
         if end < 0:
             raise damaged("stream")

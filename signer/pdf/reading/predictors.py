@@ -21,6 +21,8 @@ def unpredicted(data: bytes, parameters: Mapping[str, Value]) -> bytes:
         return data
     colors, bits = _integer(parameters, "Colors", 1), _integer(parameters, "BitsPerComponent", 8)
     columns = _integer(parameters, "Columns", 1)
+    if predictor != 2 and not 10 <= predictor <= 15:
+        raise damaged("predictor")  # some take it for none
     if not 1 <= colors <= 32 or bits not in (1, 2, 4, 8, 16) or not 1 <= columns <= COLUMNS_MAX:
         raise damaged("predictor")
     width = (colors * bits * columns + 7) // 8
@@ -30,8 +32,10 @@ def unpredicted(data: bytes, parameters: Mapping[str, Value]) -> bytes:
 
 
 def _integer(parameters: Mapping[str, Value], key: str, default: int) -> int:
-    value = parameters.get(key, default)
-    return value if isinstance(value, int) else default
+    value = parameters.get(key)
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+        raise damaged("predictor")
+    return default if value is None else value
 
 
 def _tiff(data: bytes, width: int, colors: int, bits: int) -> bytes:

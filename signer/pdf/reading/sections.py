@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from signer.errors import InputRefused
+from signer.errors import InputRefused, LimitExceeded
 from signer.pdf.reading.budget import Budget, damaged
 from signer.pdf.reading.filters import decode
 from signer.pdf.reading.lexer import BLANK, Lexer
@@ -211,7 +211,9 @@ def _stream(lexer: Lexer, offset: int, base: int, budget: Budget) -> Section:
     stream = found.value
     if not isinstance(stream, Stream) or stream.dictionary.get("Type") != "XRef":
         raise damaged("cross-reference stream")
-    data = decode(stream.raw, filters_of(stream.dictionary, lambda value: value), budget)
+    data, exact = decoded_at_all(stream, lambda value: value, budget)
+    if not exact:
+        lexer.odd("damaged cross-reference stream", offset)
     widths = stream.dictionary.get("W")
     if not isinstance(widths, tuple) or len(widths) < 3:
         raise damaged("cross-reference stream")
@@ -235,14 +237,34 @@ def _pairs(dictionary: Mapping[str, Value]) -> list[tuple[int, int]]:
     return list(zip(plain[::2], plain[1::2], strict=True))
 
 
-def filters_of(dictionary: Mapping[str, Value], follow: Follow) -> list[tuple[str, Mapping[str, Value]]]:
+def decoded_at_all(stream: Stream, follow: Follow, budget: Budget) -> tuple[bytes, bool]:
+    """Return the octets of a stream that a file cannot be read without, and whether all readers get the same.
+
+    Raises:
+        InputRefused: nothing can be had of it.
+    """
+    try:
+        return decode(stream.raw, filters_of(stream.dictionary, follow), budget), True
+    except LimitExceeded:
+        raise
+    except InputRefused:
+        return decode(stream.raw, filters_of(stream.dictionary, follow, lenient=True), budget, lenient=True), False
+
+
+def filters_of(
+    dictionary: Mapping[str, Value], follow: Follow, *, lenient: bool = False
+) -> list[tuple[str, Mapping[str, Value]]]:
     """Return the filters of a stream with their parameters.
 
     Raises:
-        InputRefused: they are not names.
+        InputRefused: they are not names; or, if not ``lenient``, filter and parameters are not both one or both listed.
     """
     names = follow(dictionary.get("Filter"))
     parameters = follow(dictionary.get("DecodeParms"))
+    if not lenient and names is not None and isinstance(names, tuple) is not isinstance(parameters, tuple):
+        one = follow(parameters[0]) if isinstance(parameters, tuple) and parameters else parameters
+        if isinstance(one, Mapping) and {"Predictor", "EarlyChange"} & set(one):
+            raise damaged("filter parameters")  # most readers pass them over
     listed = list(names) if isinstance(names, tuple) else [] if names is None else [names]
     given = list(parameters) if isinstance(parameters, tuple) else [parameters]
     result: list[tuple[str, Mapping[str, Value]]] = []

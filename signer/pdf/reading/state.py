@@ -11,7 +11,7 @@ from signer.pdf.reading.crypt import Crypt, open_crypt
 from signer.pdf.reading.filters import decode
 from signer.pdf.reading.lexer import Lexer, Parsed
 from signer.pdf.reading.mentions import Mentions
-from signer.pdf.reading.sections import FREE, Entry, filters_of
+from signer.pdf.reading.sections import FREE, Entry, decoded_at_all, filters_of
 from signer.pdf.values import Origin, Reference, Stream, String, Value
 
 HOPS_MAX = 64
@@ -68,6 +68,10 @@ class State(ABC):
     @abstractmethod
     def _missing(self, number: int, entry: Entry) -> Value:
         """Answer for an object that does not stand where it should."""
+
+    def _literally(self, number: int) -> bool:
+        """Say whether a row must be taken as it stands: nothing is looked for elsewhere."""
+        return False
 
     @abstractmethod
     def _container(self, entry: Entry) -> int | None:
@@ -196,6 +200,8 @@ class State(ABC):
             if number not in members.numbers:
                 return self._missing(number, entry)
             self._store.faults.append("object stream")
+            if self._literally(number):
+                return None
             index = members.numbers.index(number)
         key = (offset, index)
         if key not in self._store.values:
@@ -220,7 +226,9 @@ class State(ABC):
         count, first = (self.resolve(stream.dictionary.get(key)) for key in ("N", "First"))
         if not isinstance(count, int) or not isinstance(first, int) or not 0 <= count <= MEMBERS_MAX or first < 0:
             raise damaged("object stream")
-        data, above = self.decoded(stream), self._store.lexer
+        (data, exact), above = decoded_at_all(stream, self.resolve, self._store.budget), self._store.lexer
+        if not exact:
+            above.odd("damaged object stream", offset)
         words = data[:first].split()[: 2 * count]
         if len(words) < 2 * count or not all(word.isdigit() and len(word) < 11 for word in words):
             raise damaged("object stream")

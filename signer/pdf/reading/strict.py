@@ -12,9 +12,21 @@ from signer.pdf.values import Value
 
 
 class StrictState(State):
-    """The state after one update, by the chain of cross-references; ``old`` readers do not look into ``/XRefStm``."""
+    """The state after one update, by the chain of cross-references.
 
-    def __init__(self, store: Store, updates: tuple[Update, ...], scanned: Recovery, *, old: bool = False) -> None:
+    ``old`` readers do not look into ``/XRefStm``. Rows of sections from the offset ``literal`` on are taken as they
+    stand: an object that is not where they say is none.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        updates: tuple[Update, ...],
+        scanned: Recovery,
+        *,
+        old: bool = False,
+        literal: int | None = None,
+    ) -> None:
         last = updates[-1]
         super().__init__(store, len(updates), last.end, last.sections[0].trailer)
         self.eof = last.eof
@@ -25,6 +37,7 @@ class StrictState(State):
         self._newest = last.sections
         self._scanned = scanned
         self._old = old
+        self._literal = literal
 
     def entry(self, number: int) -> Entry | None:
         """Return the row of the newest section that has one."""
@@ -34,6 +47,13 @@ class StrictState(State):
             if found is not None:
                 return found
         return None
+
+    def _literally(self, number: int) -> bool:
+        if self._literal is None:
+            return False
+        holders = (one for one in self._sections if one.entry(number, hidden=not self._old) is not None)
+        holder = next(holders, None)
+        return holder is not None and holder.offset >= self._literal
 
     def rows(self, number: int) -> int:
         """Return how many sections say where an object of this number stands."""
@@ -70,6 +90,8 @@ class StrictState(State):
     def _missing(self, number: int, entry: Entry) -> Value:
         """An offset that is wrong: readers look for the object, and so does this one, but it says so."""
         self._store.faults.append("offset")
+        if self._literally(number):
+            return None
         found = self._scanned.definition(number, self.end)
         return None if found is None or found.container is not None else self.at(found.offset).value
 
