@@ -14,11 +14,11 @@ from datetime import datetime, timedelta
 
 from cryptography import x509
 
-from signer import pathrules, status, x509ext
+from signer import pathrules, paths, status, x509ext
 from signer.algorithms import AlgorithmVerdict, PolicyName, judge
 from signer.names import Name, read_name
 from signer.pathrules import BY_DEFAULT, Inputs
-from signer.paths import find_paths
+from signer.paths import Found, find_paths
 from signer.report import Algorithm, ChainLink, Code, Evidence, Need, Reason, Revocation, rank
 from signer.trust import Context, Purpose, TrustStore
 from signer.x509read import Certificate, read, serial_hex
@@ -76,9 +76,13 @@ class Question:
     vouching: frozenset[bytes] = frozenset()
 
     @property
-    def others(self) -> tuple[bytes, ...]:
-        """Certificates for building paths."""
-        return (*self.candidates, *self.embedded.intermediates, *self.context.trust.intermediates)
+    def pool(self) -> tuple[bytes, ...]:
+        """Certificates for building paths: the caller's, and those found beside the signature."""
+        return (*self.context.trust.intermediates, *self.candidates)
+
+    def paths_of(self, certificate: bytes, anchors: Sequence[bytes]) -> Found:
+        """Find the paths of a certificate to some anchors."""
+        return find_paths(certificate, anchors, self.candidates, given=self.context.trust.intermediates)
 
 
 def judge_path(
@@ -101,7 +105,9 @@ def judge_path(
     """
     beside = embedded or TrustStore()
     beside = replace(beside, crls=beside.crls[:EMBEDDED_MAX], ocsps=beside.ocsps[:EMBEDDED_MAX])
-    question = Question(purpose, time, proved, context, tuple(candidates), beside, existing_by)
+    crowd = (*candidates, *beside.intermediates)
+    found_beside = paths.narrowed(certificate, crowd)
+    question = Question(purpose, time, proved, context, found_beside, beside, existing_by)
     try:
         leaf = read(certificate)
     except ValueError:
@@ -110,9 +116,9 @@ def judge_path(
     anchors = context.trust.for_purpose(*wanted, at=time)
     if certificate in anchors:
         return _judge_one((certificate,), question)
-    found = find_paths(certificate, anchors, question.others)
+    found = question.paths_of(certificate, anchors)
     if not found.paths:
-        return _no_path(leaf, question, exhausted=found.exhausted)
+        return _no_path(leaf, question, exhausted=found.exhausted or len(found_beside) < len(set(crowd)))
     return _best_of(found.paths, question)
 
 
@@ -244,7 +250,7 @@ class ChainBuilder:
     def check_status(self, position: int) -> status.Answer | None:
         """Revocation of one certificate by the answers at hand."""
         context, certificate = self.question.context, self.parsed[position]
-        if context.policy is PolicyName.INTEGRITY_ONLY or status.needs_no_status(certificate):
+        if context.policy is PolicyName.INTEGRITY_ONLY:
             self._note(position, None, "not-checked")
             return None
         sources = self._sources()
@@ -260,6 +266,9 @@ class ChainBuilder:
             for answer in good:
                 self._note(position, answer, "good")
             return good[0]
+        if status.needs_no_status(certificate):  # nobody is asked; what is told all the same was heard above
+            self._note(position, None, "not-checked")
+            return None
         self._no_answer(position, sources, late=bool(_enough(telling)))
         return None
 
@@ -270,7 +279,7 @@ class ChainBuilder:
             ocsps=tuple(dict.fromkeys((*trust.ocsps, *embedded.ocsps))),
             at=self.question.context.at,
             anchor=self.path[-1],
-            pool=self.question.others,
+            pool=self.question.pool,
             vouches=self._vouches,
         )
 
@@ -285,7 +294,7 @@ class ChainBuilder:
             return False
         if signer not in self._vouched:
             question = replace(self.question, purpose=None, vouching=vouching | {signer}, existing_by=None)
-            found = find_paths(signer, (self.anchor,), question.others).paths
+            found = question.paths_of(signer, (self.anchor,)).paths
             self._vouched[signer] = bool(found) and not _best_of(found, question).sub_indications
         return self._vouched[signer]
 

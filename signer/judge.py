@@ -41,7 +41,7 @@ from signer.report import (
     rank,
     worst_first,
 )
-from signer.status import SKEW
+from signer.status import is_ahead
 from signer.timestamp import Beside, Imprint, claimed_time, judge_token
 from signer.trust import Context, Purpose, TrustStore
 from signer.x509read import read
@@ -368,7 +368,7 @@ def _time_reasons(
 ) -> tuple[list[Reason], list[Reason]]:
     reasons, warnings = _stamp_reasons(stamps)
     if facts.kind == "timestamp":
-        if facts.signing_time and facts.signing_time - SKEW > context.at:
+        if facts.signing_time and is_ahead(facts.signing_time, context.at):
             reasons.append(Reason(Code.TIMESTAMP_ORDER_FAILURE))
         return reasons, warnings
     if proved is None:

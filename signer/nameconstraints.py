@@ -6,6 +6,7 @@ another kind of name, or one with a minimum or maximum, refuses every certificat
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from signer.names import EMAIL
 from signer.x509ext import DIRECTORY, DNS, IP, RFC822, URI, GeneralName, Subtree
 from signer.x509read import Certificate
 
+_HOST = re.compile(r"[\w.-]+")
 _PROCESSED = frozenset({RFC822, DNS, DIRECTORY, URI, IP})
 
 
@@ -49,7 +51,7 @@ class Constraints:
 
     def _allows(self, name: GeneralName) -> bool:
         kind = name[0]
-        if any(base[0] == kind and (bounded or _fits(name, base)) for base, bounded in self.excluded):
+        if any(base[0] == kind and (bounded or _may_fit(name, base)) for base, bounded in self.excluded):
             return False
         for subtrees in self.permitted:
             same = [(base, bounded) for base, bounded in subtrees if base[0] == kind]
@@ -71,6 +73,21 @@ def names_of(certificate: Certificate) -> tuple[GeneralName, ...]:
     if not any(kind == RFC822 for kind, _ in alternative):
         found += [(RFC822, address) for address in subject.values(EMAIL)]
     return (*found, *alternative)
+
+
+def _may_fit(name: GeneralName, base: GeneralName) -> bool:
+    """Tell whether a name lies within what is excluded, or cannot be told apart from what does.
+
+    An empty base excludes every name of its kind; addresses on the web without a host name, network addresses of an odd
+    length, and names that are no names of their kind lie within whatever is excluded.
+    """
+    kind, value = name
+    if kind in (RFC822, URI) and isinstance(value, str) and isinstance(base[1], str):
+        host = _host_of(value) if kind == URI else value.rpartition("@")[2]
+        return not base[1] or not host or not _HOST.fullmatch(host) or _fits(name, base)
+    if kind == IP and isinstance(value, bytes) and len(value) not in (4, 16):
+        return True
+    return _fits(name, base)
 
 
 def _fits(name: GeneralName, base: GeneralName) -> bool:
@@ -96,7 +113,7 @@ def _mail_fits(address: str, limit: str) -> bool:
 
 def _host_fits(host: str, limit: str) -> bool:
     """A limit that begins with a dot stands for every host below it, another for this host alone."""
-    host, limit = host.lower(), limit.lower()
+    host, limit = host.lower().removesuffix("."), limit.lower().removesuffix(".")
     return host.endswith(limit) if limit.startswith(".") else host == limit
 
 
@@ -107,11 +124,17 @@ def _host_below(host: str, limit: str) -> bool:
 
 def _uri_fits(address: str, limit: str) -> bool:
     """Without a host name nothing fits, and so such an address is refused where only some are permitted."""
+    host = _host_of(address)
+    return bool(host) and _host_fits(host, limit)
+
+
+def _host_of(address: str) -> str:
+    """Return the host name of an address on the web; empty without one, or where a network address stands."""
     try:
         host = urlsplit(address).hostname or ""
     except ValueError:
-        return False
-    return _host_fits(host, limit) if host and not host.replace(".", "").isdigit() and ":" not in host else False
+        return ""
+    return "" if host.replace(".", "").isdigit() or ":" in host else host
 
 
 def _in_network(address: bytes, network: bytes) -> bool:

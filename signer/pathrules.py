@@ -107,6 +107,12 @@ def may_issue(anchor: Certificate) -> bool:
     return basic is not None or not anchor.extensions
 
 
+def unknown_critical(certificate: Certificate) -> str | None:
+    """Return the first extension (dotted) that must be understood and is not, if there is one."""
+    found = certificate.extensions.items()
+    return next((oid for oid, one in found if one.critical and oid not in _UNDERSTOOD), None)
+
+
 class _Walk:
     """The state of 6.1.2, from the anchor downwards."""
 
@@ -139,9 +145,9 @@ class _Walk:
         self.graph.descend(x509ext.policies(found.value) if found is not None else (), any_allowed=any_allowed)
         if self.explicit == 0 and self.graph.is_empty:
             raise _constraint("certificatePolicies")
-        unknown = [oid for oid, one in certificate.extensions.items() if one.critical and oid not in _UNDERSTOOD]
-        if unknown:
-            raise _constraint(f"critical {unknown[0]}")
+        unknown = unknown_critical(certificate)
+        if unknown is not None:
+            raise _constraint(f"critical {unknown}")
 
     def prepare(self, certificate: Certificate) -> None:
         """Take over what an authority says about those below it (6.1.4)."""

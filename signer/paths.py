@@ -2,8 +2,9 @@
 
 A link of a path is a certificate whose name, and whose signature over the certificate below it, fit: what merely bears
 an issuer's name is no issuer. The work of the search is bounded: files from strangers carry certificates made to be
-combined without end. The order in which certificates were given makes no difference; of several issuers the one whose
-key the certificate names comes first. No path leads twice over the same name and key.
+combined without end; what the caller gave is never crowded out by them. The order in which certificates were given
+makes no difference; of several issuers the one whose key the certificate names comes first. No path leads twice over
+the same name and key.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from signer import pubkeys, x509ext, x509read
+from signer.names import Part
 
 PATHS_MAX = 64
 """Paths tried for one certificate."""
@@ -38,13 +40,37 @@ class Found:
     exhausted: bool
 
 
-def find_paths(certificate: bytes, anchors: Iterable[bytes], others: Iterable[bytes]) -> Found:
-    """Find the paths (DER) from a certificate to the anchors through the others; shortest branches come first."""
-    roots = _readable(anchors)
-    pool = list(dict.fromkeys(others))
-    search = _Search(roots, [der for der in _readable(pool[:OTHERS_MAX]) if der not in set(roots)])
+def find_paths(
+    certificate: bytes, anchors: Iterable[bytes], others: Iterable[bytes], *, given: Iterable[bytes] = ()
+) -> Found:
+    """Find the paths (DER) from a certificate to the anchors through the others; shortest branches come first.
+
+    ``others`` are a stranger's, of whom no more than ``OTHERS_MAX`` are looked at; ``given`` are the caller's.
+    """
+    roots, crowd = _readable(anchors), tuple(dict.fromkeys(others))
+    known = set(roots)
+    pool = _readable((*given, *narrowed(certificate, crowd)))
+    search = _Search(roots, [der for der in pool if der not in known])
     search.walk((certificate,))
-    return Found(tuple(search.found), search.exhausted or search.too_long or len(pool) > OTHERS_MAX)
+    return Found(tuple(search.found), search.exhausted or search.too_long or len(crowd) > OTHERS_MAX)
+
+
+def narrowed(certificate: bytes, others: Iterable[bytes]) -> tuple[bytes, ...]:
+    """Keep ``OTHERS_MAX`` of a crowd, whatever its order, those first that bear the name of the issuer."""
+    crowd, child = tuple(dict.fromkeys(others)), _read(certificate)
+    if len(crowd) <= OTHERS_MAX or child is None:
+        return crowd[:OTHERS_MAX]
+    return _narrowed(child.issuer.encoded, crowd)
+
+
+@lru_cache(maxsize=64)
+def _narrowed(issuer: bytes, crowd: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    return tuple(sorted(crowd, key=lambda der: (not _bears(der, issuer), der))[:OTHERS_MAX])
+
+
+def _bears(der: bytes, name: bytes) -> bool:
+    found = _read(der) if name in der else None
+    return found is not None and found.subject.encoded == name
 
 
 def _readable(found: Iterable[bytes]) -> list[bytes]:
@@ -63,7 +89,7 @@ class _Search:
     """A walk upwards from the leaf."""
 
     def __init__(self, anchors: Sequence[bytes], others: Sequence[bytes]) -> None:
-        self.anchors, self.others = anchors, others
+        self.anchors, self.others = _by_name(anchors), _by_name(others)
         self.found: list[tuple[bytes, ...]] = []
         self.exhausted = self.too_long = False
         self._steps = 0
@@ -78,10 +104,10 @@ class _Search:
         child = _read(path[-1])
         if child is None:
             return
-        for anchor in _by_key(child, self.anchors):
+        for anchor in _by_key(child, self.anchors.get(child.issuer.key, ())):
             if self._is_link(child, anchor) and self._has_room():
                 self.found.append((*path, anchor))
-        for other in _by_key(child, self.others):
+        for other in _by_key(child, self.others.get(child.issuer.key, ())):
             if self._is_link(child, other) and not _is_again(other, path) and self._has_room():
                 self.walk((*path, other))
 
@@ -91,9 +117,6 @@ class _Search:
         return not self.exhausted
 
     def _is_link(self, child: x509read.Certificate, issuer: bytes) -> bool:
-        above = x509read.read(issuer)
-        if child.issuer.key != above.subject.key:
-            return False
         link = (child.encoded, issuer)
         if link not in self._links:
             if len(self._links) >= CHECKS_MAX:
@@ -101,6 +124,13 @@ class _Search:
                 return False
             self._links[link] = is_issued_by(*link)
         return self._links[link]
+
+
+def _by_name(found: Sequence[bytes]) -> dict[tuple[Part, ...], list[bytes]]:
+    names: dict[tuple[Part, ...], list[bytes]] = {}
+    for der in found:
+        names.setdefault(x509read.read(der).subject.key, []).append(der)
+    return names
 
 
 def _by_key(child: x509read.Certificate, issuers: Sequence[bytes]) -> list[bytes]:

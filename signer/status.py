@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 
-from signer import crls, ocsps, paths, pubkeys, x509ext
+from signer import crls, ocsps, pathrules, paths, pubkeys, x509ext
 from signer.cms import describe
 from signer.crls import ALL_REASONS, CRL_MAX_BYTES, REASONS, Entry, RevocationList
 from signer.ocsps import OcspAnswer, Statement
@@ -31,6 +31,7 @@ __all__ = [
     "Answer",
     "Sources",
     "answers",
+    "is_ahead",
     "is_spoken_of",
     "needs_no_status",
     "signature_algorithm",
@@ -42,8 +43,16 @@ OCSP_SIGNING = "1.3.6.1.5.5.7.3.9"
 GRACE = timedelta(hours=24)
 """How long after ``next_update`` an answer still serves (``revocation_grace``); none under the policy *strict*."""
 
+SIGNERS_MAX = 16
+"""Certificates of a list's issuer, beside the certificate's own, whose keys are tried for one list."""
+
 SKEW = timedelta(minutes=5)
 """How far ahead of the moment of judgement an answer may have been issued: clocks differ."""
+
+
+def is_ahead(moment: datetime, at: datetime) -> bool:
+    """Tell whether a moment lies further ahead of another than clocks differ; any two of the calendar may be asked."""
+    return moment - at > SKEW
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +77,7 @@ class Answer:
         """Tell whether the answer speaks about that moment."""
         if self.this_update >= moment:
             return True
-        return self.next_update is not None and moment - grace <= self.next_update
+        return self.next_update is not None and moment - self.next_update <= grace
 
     def still_tells(self, not_after: datetime) -> bool:
         """Tell whether the answer still speaks about a certificate that ended at ``not_after``."""
@@ -115,7 +124,7 @@ def _issued(answer: Answer) -> tuple[datetime, bytes]:
 
 def _known(data: bytes, sources: Sources) -> RevocationList | None:
     found = crls.read(data)
-    return found if found is not None and found.this_update - SKEW <= sources.at else None
+    return found if found is not None and not is_ahead(found.this_update, sources.at) else None
 
 
 def is_spoken_of(certificate: Certificate, issuer: Certificate, sources: Sources) -> bool:
@@ -137,7 +146,7 @@ def _is_of_issuer(listed: RevocationList, issuer: Certificate, sources: Sources)
     if named is None or key is None or named == key:
         return same_name or (named is not None and named == key)
     return same_name and any(
-        paths.find_paths(one.encoded, (sources.anchor,), sources.pool).paths
+        paths.find_paths(one.encoded, (sources.anchor,), (), given=sources.pool).paths
         for one in _named_in(sources.pool, listed)
         if x509ext.key_identifier_of(one) == named
     )
@@ -214,7 +223,16 @@ def _list_signers(listed: RevocationList, asked: _Asked) -> Iterator[Certificate
     """Yield the certificates of a list's issuer: the certificate's own issuer first, others in a fixed order."""
     if asked.issuer.subject.key == listed.issuer.key:
         yield asked.issuer
-    yield from _named_in({asked.sources.anchor, *asked.sources.pool} - {asked.issuer.encoded}, listed)
+    anchor = asked.sources.anchor
+    others = _named_in({anchor, *asked.sources.pool} - {asked.issuer.encoded}, listed)
+    fitting = [one for one in others if one.encoded == anchor or _may_sign_lists(one)]
+    yield from sorted(fitting, key=lambda one: x509ext.key_identifier_of(one) != listed.authority_key)[:SIGNERS_MAX]
+
+
+def _may_sign_lists(certificate: Certificate) -> bool:
+    """A namesake of the issuer must say that it signs lists; it may have been made for something else."""
+    usage = x509ext.usage_of(certificate)
+    return x509ext.is_authority(certificate) if usage is None else x509ext.CRL_SIGN in usage
 
 
 def _is_signed_by(listed: RevocationList, key: bytes) -> bool:
@@ -247,7 +265,8 @@ def _continued(
         return None  # an entry not understood in full still revokes, but such a list clears nobody
     if delta is not None:
         later = max(complete.this_update, delta.this_update)
-        answer = replace(answer, this_update=later, next_update=delta.next_update, more=(delta.encoded,))
+        ends = [one.next_update for one in (complete, delta) if one.next_update is not None]
+        answer = replace(answer, this_update=later, next_update=max(ends, default=None), more=(delta.encoded,))
     return _with_entry(answer, found)
 
 
@@ -265,9 +284,10 @@ def _from_ocsp(data: bytes, asked: _Asked, lists: list[RevocationList]) -> Itera
     about = [one for one in found.statements if one.understood and one.is_about(asked.certificate, asked.issuer)]
     if not about:
         return
+    about.sort(key=lambda one: (one.status != "revoked", one.status != "unknown"))  # of several the worst counts
     for responder in _responders(found, asked):
         answer = _ocsp_answer(found, about[0], responder, asked, lists)
-        if answer is not None and answer.this_update - SKEW <= asked.sources.at:
+        if answer is not None and not is_ahead(answer.this_update, asked.sources.at):
             yield answer
             return
 
@@ -288,7 +308,15 @@ def _responders(found: OcspAnswer, asked: _Asked) -> Iterator[Certificate]:
 def _is_delegate(candidate: Certificate, asked: _Asked) -> bool:
     if candidate.issuer.key != asked.issuer.subject.key or OCSP_SIGNING not in (x509ext.purposes_of(candidate) or ()):
         return False
-    return paths.is_issued_by(candidate.encoded, asked.issuer.encoded) and not candidate.faults
+    if candidate.faults or pathrules.unknown_critical(candidate) is not None:
+        return False
+    return _is_certified(candidate, asked.key)
+
+
+def _is_certified(candidate: Certificate, key: bytes) -> bool:
+    """What cannot be computed is certified by nobody: whoever says *revoked* must be who he says he is."""
+    held = pubkeys.verify(key, candidate.algorithm, signed=candidate.signed, value=candidate.value)
+    return held is True
 
 
 def _ocsp_answer(

@@ -19,7 +19,7 @@ from signer.chain import PathResult, judge_path
 from signer.cms import DIGEST_NAMES, CmsCheck, check_signer, digest_with
 from signer.errors import TimestampError
 from signer.report import Code, Crypto, Indication, Integrity, Timestamp, indication_of, worst_first
-from signer.status import SKEW
+from signer.status import is_ahead
 from signer.trust import Context, Purpose, TrustStore
 from signer.x509read import read
 
@@ -206,7 +206,7 @@ def _objections(opened: Token, context: Context, existing_by: datetime) -> list[
 
     An algorithm that ended meanwhile could serve to make the token up: what counts is when the token surely existed.
     """
-    found = [Code.TIMESTAMP_ORDER_FAILURE] if opened.info.time - SKEW > context.at else []
+    found = [Code.TIMESTAMP_ORDER_FAILURE] if is_ahead(opened.info.time, context.at) else []
     algorithm = opened.check.algorithm
     assert algorithm is not None  # the mathematics held
     digests = {DIGEST_NAMES.get(name, name) for name in (opened.info.digest, *opened.check.digest_algorithms)}

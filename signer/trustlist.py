@@ -72,7 +72,7 @@ def read_trust_list(data: bytes, *, signers: Sequence[bytes], at: datetime, limi
     _refuse_weak(verified, at)
     try:
         found = _read(verified.tree, digest)
-    except (ValueError, TypeError, binascii.Error):
+    except (ValueError, TypeError, OverflowError, binascii.Error):
         raise TrustError("EDOC-TRU-005", "the trusted list cannot be read") from None
     if found.next_update is not None and at > found.next_update:
         raise TrustError("EDOC-TRU-007", "the trusted list is no longer current", next_update=found.next_update)

@@ -45,11 +45,12 @@ def _files(path: str, patterns: Sequence[str]) -> list[str]:
 
 
 def files_in(path: str, patterns: Sequence[str]) -> list[str]:
-    """Return the files of a folder that match, none for a path that is no folder."""
+    """Return the files of a folder that match, none for a path that is no folder; hidden files match nothing."""
     folder = Path(path)
     if path == "-" or not folder.is_dir():
         return []
-    return sorted({str(item) for pattern in patterns for item in folder.glob(pattern) if item.is_file()})
+    found = {item for pattern in patterns for item in folder.glob(pattern) if item.is_file()}
+    return sorted(str(item) for item in found if not item.name.startswith("."))
 
 
 def _load(name: str, load: Callable[[bytes], Loaded], console: Console) -> Loaded:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import date, datetime, time
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from transport.present.text import VIETNAM
 if TYPE_CHECKING:
     from transport.desk.console import Console
 
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_YEARS = (1900, 9990)  # there were no digital signatures before, and calendars of computers end soon after
 
 
 def moment(text: str, console: Console) -> datetime:
@@ -23,15 +22,24 @@ def moment(text: str, console: Console) -> datetime:
         CommandError: it is neither.
     """
     try:
-        if _DAY.fullmatch(text):
-            return datetime.combine(date.fromisoformat(text), time(23, 59, 59), VIETNAM)
-        found = datetime.fromisoformat(text)
+        whole = _bare_day(text)
+        found = datetime.fromisoformat(text) if whole is None else datetime.combine(whole, time(23, 59, 59), VIETNAM)
     except ValueError as error:
         raise CommandError("EDOC-USE-027", value=text) from error
+    if not _YEARS[0] <= found.year <= _YEARS[1]:
+        raise CommandError("EDOC-USE-027", value=text)
     if found.tzinfo is None:
         console.warn("giờ không ghi múi, hiểu là +07:00" if console.lang == "vi" else "no offset given, +07:00 assumed")
         return found.replace(tzinfo=VIETNAM)
     return found
+
+
+def _bare_day(text: str) -> date | None:
+    """Return a day without a time, in any form of ISO 8601."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def day(text: str, name: str) -> date:
