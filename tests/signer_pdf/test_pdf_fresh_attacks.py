@@ -1,7 +1,7 @@
 """Updates that readers display in another way than the signed state, though no value seems to change (4.1, 4.3, G5).
 
-Each was made against readers that are in use: one mends wrong offsets, another does not; one decodes damaged data as far
-as it goes, another gives up. Beside them are honest neighbours.
+Each was made against readers that are in use: one mends wrong offsets, another does not; one decodes damaged data to
+the end, another gives up. Beside them are honest neighbours.
 """
 
 from __future__ import annotations
@@ -20,17 +20,28 @@ from signer.inspect import inspect_file
 from signer.report import Integrity, LaterChanges
 from signer.trust import Context
 from tests.signer_pdf.attackforge import (
+    CHOICE,
     CONTENT,
+    FIRST,
     FONT,
+    FORM,
     OBJECTS,
+    PAGES,
     RESOURCES,
+    SECOND,
     SHOWN,
+    STAMP,
     TEXT,
+    WIDGET,
+    XMP,
     Forge,
     Ink,
     Paper,
     form,
     stream,
+    with_annotation,
+    with_entries,
+    with_field,
 )
 
 Act = Callable[[Paper], Paper]
@@ -183,3 +194,193 @@ def test_so_much_behind_the_end_that_readers_mend_the_file(tail: bytes, forge: F
     assert leaders(replace(paper, data=paper.data + tail), context)[0] is Integrity.BROKEN
     plain = signed(forge)
     assert leaders(replace(plain, data=plain.data + tail), context) == (Integrity.INTACT, LaterChanges.NONE)
+
+
+# fields, annotations, pages that are something else besides
+
+BOX = b"50 600 300 720"
+PLACE = b"<< %s /FT /Sig /T (Moi) /Rect [%%s] %%s >>" % WIDGET
+HELV = b"/Resources << /Font << /Helv 20 0 R >> >>"
+SPACE = (
+    b"<< /Type /Font /Subtype /Type3 /FontBBox [0 0 1000 1000] /FontMatrix [.001 0 0 .001 0 0] /Resources << >>"
+    b" /CharProcs << /space %d 0 R >> /Encoding << /Differences [32 /space] >>"
+    b" /FirstChar 32 /LastChar 32 /Widths [999] >>"
+)
+
+
+def shown_with_kids(paper: Paper) -> Paper:
+    """Add an empty place for a signature whose field, not its widget, is what the page shows."""
+    field, kid, paint = range(paper.size, paper.size + 3)
+    return paper.update({
+        field: PLACE % (BOX, b"/Kids [%d 0 R] /AP << /N %d 0 R >>" % (kid, paint)),
+        kid: b"<< /Type /Annot /Subtype /Widget /Parent %d 0 R /Rect [0 0 0 0] /P 3 0 R >>" % field,
+        paint: GREEN,
+        FORM: with_field(paper.objects[FORM], field),
+        FIRST: with_annotation(with_annotation(paper.objects[FIRST], field), kid),
+    })  # fmt: skip
+
+
+def shown_second_node(paper: Paper) -> Paper:
+    """Add two inner nodes of one name, of which the second is shown."""
+    one, other, left, right, paint = range(paper.size, paper.size + 5)
+    form_ = with_field(with_field(paper.objects[FORM], one), other)
+    return paper.update({
+        one: b"<< /T (Nhom) /Kids [%d 0 R] >>" % left,
+        other: b"<< /T (Nhom) /Kids [%d 0 R] %s /Rect [%s] /AP << /N %d 0 R >> >>" % (right, WIDGET, BOX, paint),
+        left: b"<< /FT /Sig /T (a) /Parent %d 0 R >>" % one,
+        right: b"<< /FT /Sig /T (b) /Parent %d 0 R >>" % other,
+        paint: GREEN,
+        FORM: form_,
+        FIRST: with_annotation(paper.objects[FIRST], other),
+    })  # fmt: skip
+
+
+def new_place(entries: bytes, more: dict[int, bytes]) -> Act:
+    """Return an update with a new place for a signature; ``more`` are objects behind it, numbered from 1."""
+
+    def act(paper: Paper) -> Paper:
+        first = paper.size
+        numbered = {first + number: _numbered(body, first) for number, body in more.items()}
+        return paper.update({
+            first: PLACE % (BOX, _numbered(entries, first)),
+            FORM: with_field(paper.objects[FORM], first),
+            FIRST: with_annotation(paper.objects[FIRST], first),
+        } | numbered)  # fmt: skip
+
+    return act
+
+
+def _numbered(body: bytes, first: int) -> bytes:
+    return re.sub(rb"<(\d)>", lambda match: b"%d 0 R" % (first + int(match[1])), body)
+
+
+def page_as_stream(paper: Paper) -> Paper:
+    """Put a page in front that is a stream: some readers take its dictionary."""
+    page = stream(b"", b"/Type /Page /Parent 2 0 R /Contents 6 0 R /MediaBox [0 0 300 300]")
+    pages = paper.objects[PAGES].replace(b"[3 0 R", b"[%d 0 R 3 0 R" % paper.size)
+    return paper.update({paper.size: page, PAGES: pages})
+
+
+def listed(number: int) -> dict[int, bytes]:
+    """Return the first page with an object among its annotations."""
+    return {FIRST: with_annotation(OBJECTS[FIRST], number)}
+
+
+def changed(number: int, old: bytes, new: bytes, more: bytes | None = None) -> Act:
+    """Return an update of a part of an object; ``more`` becomes object 70."""
+    return lambda paper: paper.changed(number, old, new) if more is None else paper.update(
+        {number: paper.objects[number].replace(old, new), 70: more}
+    )  # fmt: skip
+
+
+def objects_with(number: int, old: bytes, new: bytes) -> dict[int, bytes]:
+    """Return one of the document's objects with a part exchanged."""
+    assert old in OBJECTS[number]
+    return {number: OBJECTS[number].replace(old, new)}
+
+
+DRAWN = b"/XObject << /Im1 21 0 R /Fm1 22 0 R >>"
+PICTURE_BYTES = b"q 99 0 0 20 60 650 cm BI /W 8/H 1/BPC 8/CS/G/D[0 1]ID \0 \0 \0 \0 \nEI Q"
+KIDS_NULL = {SECOND: with_entries(OBJECTS[SECOND], b"/Kids null /Annots []")}
+CHOSEN = with_entries(OBJECTS[CHOICE], b"/V (A) /AP << /N 38 0 R >>")
+
+TWO_FACED: dict[str, tuple[dict[int, bytes], Act]] = {
+    "field with kids that is shown itself": ({}, shown_with_kids),
+    "second inner node of a name, shown": ({}, shown_second_node),
+    "page that is a stream": ({}, page_as_stream),
+    "appearances in a stream": ({}, new_place(b"/AP <1>", {1: stream(b"", b"/N <2>"), 2: GREEN})),
+    "spaces that paint": (
+        {},
+        new_place(b"/AP << /N <1> >>", {
+            1: form(b"BT /T3 100 Tf ( ) Tj ET", b"/Resources << /Font << /T3 <2> >> >>"),
+            2: SPACE.replace(b"%d 0 R", b"<3>"),
+            3: stream(b"1000 0 0 0 1000 1000 d1 0 0 1000 1000 re f")}),
+    ),
+    "kid of another kind": (
+        {FORM: with_entries(OBJECTS[FORM], b"/NeedAppearances true")},
+        new_place(b"/Kids [<1>]", {1: b"<< %s /FT /Tx /DA (/Helv 20 Tf 0 g) /Rect [0 0 0 0] >>" % WIDGET}),
+    ),
+    "resources in a stream": (
+        {RESOURCES: stream(b"", OBJECTS[RESOURCES][2:-2])},
+        changed(RESOURCES, b"/Fm1 22", b"/Fm1 21"),
+    ),
+    "blanks of a picture in the content": (
+        {CONTENT: stream(PICTURE_BYTES)},
+        changed(CONTENT, b"\0 \0 ", b"    "),
+    ),
+    "form that falls back on the page": (
+        {STAMP: form(b"/Zz Do", b"/Resources << /XObject << >> >>")},
+        changed(RESOURCES, b"/Im1", b"/Zz 70 0 R /Im1", GREEN),
+    ),
+    "turned by a number with a fraction": ({}, changed(FIRST, b"/Type", b"/Rotate 90.0 /Type")),
+    "box that is none to some": (
+        {FIRST: with_entries(OBJECTS[FIRST], b"/CropBox [(a) 0 500 500]")},
+        changed(FIRST, b"[(a) 0 500 500]", b"[(a) 0 300 300]"),
+    ),
+    "choice painted anew": (
+        {CHOICE: CHOSEN, 38: form(b"BT /Helv 10 Tf 2 5 Td (A) Tj ET", HELV)},
+        changed(38, b"BT", b"0 0 99 20 re f BT 3 Tr"),
+    ),
+    "choice made and hidden": (
+        {CHOICE: CHOSEN, 38: form(b"BT /Helv 10 Tf 2 5 Td (A) Tj ET", HELV)},
+        lambda paper: paper.update({
+            CHOICE: paper.objects[CHOICE].replace(b"/V (A)", b"/V (B)"),
+            38: form(b"5 5 m 9 9 l 20 0 l b BT 3 Tr /Helv 10 Tf (B) Tj ET", HELV)}),
+    ),
+    "annotation of a page that seems to be none": (
+        KIDS_NULL,
+        changed(SECOND, b"/Annots []", b"/Annots [70 0 R]",
+            b"<< /Type /Annot /Subtype /Stamp /F 4 /Rect [%s] /AP << /N 22 0 R >> >>" % BOX),
+    ),
+    "font of a page that seems to be none": (
+        KIDS_NULL,
+        changed(SECOND, b"/F1 20 0 R", b"/F1 70 0 R", b"<< /Type /Font /Subtype /Type1 /BaseFont /Symbol >>"),
+    ),
+    "content listed as an annotation": (listed(CONTENT), changed(CONTENT, b"1.000", b"9.000")),
+    "content as the form": (
+        {FIRST: OBJECTS[FIRST].replace(b"/Contents 5 0 R", b"/Contents 38 0 R"), 38: b"[5 0 R]"} | {
+            SECOND: with_annotation(OBJECTS[SECOND], 38)},
+        changed(38, b"5 0 R", b"70 0 R", OTHER),
+    ),
+    "resources listed as an annotation": (
+        listed(38) | objects_with(RESOURCES, DRAWN, b"/XObject 38 0 R")
+        | {38: b"<< /P 22 0 R /Im1 21 0 R >>"} | objects_with(CONTENT, b"/Fm1 Do", b"/P Do  "),
+        changed(38, b"22 0 R", b"70 0 R", GREEN),
+    ),
+    "resources under another name listed as an annotation": (
+        listed(38) | objects_with(RESOURCES, DRAWN, b"/XObject 39 0 R")
+        | {38: b"<< /P 22 0 R /Im1 21 0 R >>", 39: b"38 0 R"} | objects_with(CONTENT, b"/Fm1 Do", b"/P Do  "),
+        changed(38, b"22 0 R", b"70 0 R", GREEN),
+    ),
+    "catalog as resources": (
+        objects_with(RESOURCES, DRAWN, b"/XObject 1 0 R") | {XMP: OBJECTS[STAMP], CONTENT: stream(b"/Metadata Do")},
+        lambda paper: paper.update({XMP: GREEN}),
+    ),
+    "layers' membership listed as an annotation": (
+        listed(38) | objects_with(RESOURCES, b"/L1 23 0 R", b"/L1 38 0 R")
+        | {38: b"<< /Type /OCMD /OCGs [27 0 R] /P /AnyOff >>"},
+        changed(38, b"/AnyOff", b"/AnyOn"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TWO_FACED)
+def test_what_plays_two_parts_may_not_be_changed_in_either(name: str, forge: Forge, context: Context) -> None:
+    """Each file is intact when signed; then what some reader displays is changed."""
+    objects, act = TWO_FACED[name]
+    paper = signed(forge, objects)
+    assert leaders(paper, context) == (Integrity.INTACT, LaterChanges.NONE)
+    assert leaders(act(paper), context) == (Integrity.BROKEN, LaterChanges.SUSPECT)
+
+
+@pytest.mark.parametrize("depth", [90, 101, 130])
+def test_a_widget_at_the_end_of_a_long_line_of_fields_is_not_overlooked(
+    depth: int, forge: Forge, context: Context
+) -> None:
+    """Beyond the nesting that is followed the answer is open, never *intact*."""
+    paper = signed(forge)
+    first, last = paper.size, paper.size + depth
+    line = {number: b"<< /T (x) /Kids [%d 0 R] >>" % (number + 1) for number in range(first, last)}
+    end = {last: PLACE % (BOX, b"/AP << /N %d 0 R >>" % (last + 1)), last + 1: GREEN}
+    frame = {FORM: with_field(paper.objects[FORM], first), FIRST: with_annotation(paper.objects[FIRST], last)}
+    assert leaders(paper.update(line | end | frame), context)[0] is not Integrity.INTACT

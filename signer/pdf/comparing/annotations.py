@@ -11,7 +11,7 @@ from itertools import combinations, pairwise
 from signer.pdf.comparing.equality import Equality
 from signer.pdf.comparing.painting import area_within, fills, forms_within, octets_of, tokens_of
 from signer.pdf.comparing.step import Annotations, Need, Step
-from signer.pdf.comparing.view import Dictionary, View, appearance_streams
+from signer.pdf.comparing.view import Dictionary, View, appearance_streams, is_aside
 from signer.pdf.values import Reference, Stream, Value
 
 _SKIPPED = frozenset({"P", "Parent", "Popup", "IRT", "M", "NM", "StructParent", "Type"})
@@ -58,7 +58,8 @@ def _touched(step: Step, item: Value) -> bool:
 
 def _differing(step: Step, equal: Equality, left: Value, right: Value) -> set[str]:
     ours, theirs = step.before.dictionary(left), step.after.dictionary(right)
-    keys = {key for key in {*ours, *theirs} - _SKIPPED if not equal.same(ours.get(key), theirs.get(key))}
+    asides = {key for key in _SKIPPED if is_aside(step.before, ours.get(key)) and is_aside(step.after, theirs.get(key))}
+    keys = {key for key in {*ours, *theirs} - asides - {"Type"} if not equal.same(ours.get(key), theirs.get(key))}
     kinds = step.before.type_of(ours, "Annot"), step.after.type_of(theirs, "Annot")
     return keys if kinds[0] == kinds[1] else keys | {"Type"}
 

@@ -17,6 +17,7 @@ from signer.pdf.comparing.pages import compare_pages
 from signer.pdf.comparing.permissions import InForce, Written, in_force, written
 from signer.pdf.comparing.step import Found, Need, Step
 from signer.pdf.comparing.structure import grows_for_widgets
+from signer.pdf.comparing.twofold import compare_roles
 from signer.pdf.comparing.view import Field, View
 from signer.report import Change, Code, Integrity, LaterChanges, Reason
 from signer.trust import Limits
@@ -113,6 +114,7 @@ class _Comparison:
         compare_fields(step, equal)
         compare_form(step, equal)
         graph.add(other.document, changed)
+        compare_roles(step, graph)
         if not step.found:
             step.add("rewrite", Need.NOTHING, key=str(len(changed)))
         return _Result(

@@ -14,8 +14,8 @@ from signer.pdf.comparing.filling import FILLING, compare_filled
 from signer.pdf.comparing.graph import references_in
 from signer.pdf.comparing.painting import draws_nothing, is_seen
 from signer.pdf.comparing.step import Need, Pair, Step
-from signer.pdf.comparing.view import Field, View
-from signer.pdf.values import String
+from signer.pdf.comparing.view import Dictionary, Field, View, is_aside
+from signer.pdf.values import String, Value
 
 _FIELD = ("FT", "Ff", "V", "DV", "DA", "Q", "MaxLen", "Opt")  # in force by inheritance
 _FRAME = frozenset({*_FIELD, "T", "Kids", "P"})  # compared in another way
@@ -105,7 +105,8 @@ def _differing(step: Step, equal: Equality, pair: Pair) -> set[str]:
         sides = [] if one.merged != other.merged else sides  # split or joined: what the widgets hold is compared
         sides += [(left.entries, right.entries) for left, right in pair.widgets]
     for left, right in sides:
-        for key in {*left, *right} - _FRAME - _IGNORED - (set() if one.merged == other.merged else {"Parent"}):
+        asides = _asides(step, left, right) | (set() if one.merged == other.merged else {"Parent"})
+        for key in {*left, *right} - asides:
             if key == "MK" and not step.before.dictionary(left.get(key)) and not step.after.dictionary(right.get(key)):
                 continue  # characteristics without any are none
             if not equal.same(left.get(key), right.get(key)):
@@ -113,6 +114,22 @@ def _differing(step: Step, equal: Equality, pair: Pair) -> set[str]:
         if step.before.type_of(left, "Annot") != step.after.type_of(right, "Annot"):
             keys.add("Type")
     return keys
+
+
+def _asides(step: Step, left: Dictionary, right: Dictionary) -> set[str]:
+    """Return the keys that are compared in another way or say nothing, if that is what they hold."""
+    found = {*_FIELD, "Type"}
+    for key in (_FRAME | _IGNORED) - found:
+        if is_aside(step.before, left.get(key)) and is_aside(step.after, right.get(key)):
+            found.add(key)
+    if _are_kids(step.before, left.get("Kids")) and _are_kids(step.after, right.get("Kids")):
+        found.add("Kids")
+    return found
+
+
+def _are_kids(view: View, value: Value) -> bool:
+    found = view.document.resolve(value)
+    return found is None or (isinstance(found, tuple) and all(view.dictionary(item) for item in found))
 
 
 def _locked_in_this_step(step: Step, pair: Pair) -> bool:
@@ -207,7 +224,7 @@ def _new(step: Step, field: Field) -> None:
         step.add("layer", Need.FORBIDDEN, field=field, key="OC")
     elif keys & {"AF", "FS"}:
         step.add("attachment", Need.FORBIDDEN, field=field)
-    elif field.kind != "Sig":
+    elif field.kind != "Sig" or any(view.name(entries.get("FT")) not in ("", "Sig") for entries in holders):
         step.add("form-structure", Need.FORBIDDEN, field=field, key="new")
     elif _reused(step, field):
         step.add("signature-altered", Need.FORBIDDEN, field=field, key="V")

@@ -28,6 +28,10 @@ class Source(Document, Protocol):
         """Go through the references whose definition differs from the state before: new, replaced or freed."""
         ...
 
+    def reference(self, number: int) -> Reference:
+        """Return the reference by which the definition in force of a number, or the last one, is reached."""
+        ...
+
     def holders(self, numbers: Iterable[int]) -> frozenset[int] | None:
         """Return the numbers of all objects that refer to one of these, or more; ``None`` if only a walk can tell."""
         ...
@@ -70,9 +74,7 @@ class Graph:
         asked = _asked(document, changed, stops)
         if asked is not None:
             return asked
-        for former, references in self._pending:
-            self.include(former, references)
-        self._pending.clear()
+        self._walk()
         found = set(changed)
         stack = [number for number in found if number not in stops]
         while stack:
@@ -82,6 +84,21 @@ class Graph:
                     if source not in stops:
                         stack.append(source)
         return found
+
+    def holding(self, document: Source, numbers: Iterable[int]) -> set[int]:
+        """Return the numbers of all objects of a state that refer to one of these."""
+        wanted = frozenset(numbers)
+        asked = document.holders(wanted)
+        if asked is not None:
+            return set(asked)
+        self._walk()
+        return {source for number in wanted for source in self._sources.get(number, ())}
+
+    def _walk(self) -> None:
+        """Read the links of all states told of that were not read yet."""
+        for former, references in self._pending:
+            self.include(former, references)
+        self._pending.clear()
 
     def include(self, document: Source, roots: Iterable[Reference]) -> None:
         """Read the links of these objects, and of everything they lead to as far as not known."""

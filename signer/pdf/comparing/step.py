@@ -128,7 +128,8 @@ class Step:
     def _pair_frame(self, tokens: Tokens) -> None:
         """Pair catalog, form, page tree and pages."""
         tokens.pair(_root(self.before), _root(self.after), "catalog")
-        tokens.pair(_reference(self.before.root.get("AcroForm")), _reference(self.after.root.get("AcroForm")), "form")
+        forms = [_reference(view.root.get("AcroForm")) if view.form else None for view in (self.before, self.after)]
+        tokens.pair(forms[0], forms[1], "form")
         for view, side in ((self.before, tokens.before), (self.after, tokens.after)):
             for page in view.pages:
                 if page.reference is not None:
@@ -174,6 +175,8 @@ class Step:
             else:
                 _pair_listed(one, self._others(self.before, before), self._others(self.after, after), self)
             for index, (left, right) in enumerate(one.pairs):
+                if not self.before.dictionary(left) or not self.after.dictionary(right):
+                    continue  # nothing that could be shown: where else it may be used, it is looked at
                 tokens.pair(_reference(left), _reference(right), ("annotation", one.page, index))
             if one.pairs or one.gone or one.new:
                 found.append(one)

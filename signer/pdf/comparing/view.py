@@ -356,6 +356,15 @@ class _Fields:
         return name, known
 
 
+def is_aside(view: View, value: Value) -> bool:
+    """Say whether a value is of a kind that an entry besides the point has: a link, a text, a number, or nothing.
+
+    A name or array under the key of such an entry means that its dictionary is something else as well.
+    """
+    found = view.document.resolve(value)
+    return found is None or isinstance(found, Mapping | String | int | float)
+
+
 def _check_depth(depth: int) -> None:
     if depth > DEPTH_MAX:
         over("pdf_nesting", depth, "level")
@@ -377,8 +386,12 @@ def text_of(value: Value) -> str:
 
 
 def appearance_streams(view: View, entries: Dictionary) -> Iterator[Stream]:
-    """Go through all streams below ``/AP`` of a widget: of every mode and state."""
-    stack: list[tuple[Value, int]] = [(entries.get("AP"), 0)]
+    """Go through all streams below ``/AP`` of a widget: of every mode and state.
+
+    Raises:
+        InputRefused: ``/AP`` is a stream itself.
+    """
+    stack: list[tuple[Value, int]] = [(one, 1) for one in view.dictionary(entries.get("AP")).values()]
     while stack:
         value, depth = stack.pop()
         found = view.document.resolve(value)

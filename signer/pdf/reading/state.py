@@ -268,7 +268,7 @@ class State(ABC):
         if changed & self._former_containers():  # what they hold moves with them
             moved = {n for n in self.numbers() if self._entry(n).container in changed}
             changed |= {number for number in moved if self._origin(number) != self.before._origin(number)}
-        return frozenset(self._reference(number) for number in changed)
+        return frozenset(self.reference(number) for number in changed)
 
     def holders(self, numbers: Iterable[int]) -> frozenset[int] | None:
         """Return the numbers of all objects that refer to one of these, or more; ``None`` if only a walk can tell."""
@@ -283,7 +283,8 @@ class State(ABC):
         """Return the numbers of the object streams that rows older than this revision name, or more."""
         return set(self.numbers())
 
-    def _reference(self, number: int) -> Reference:
+    def reference(self, number: int) -> Reference:
+        """Return the reference by which the definition in force of a number, or the last one, is reached."""
         entry = self._entry(number)
         if entry.free and self.before is not None:
             entry = self.before._entry(number)
