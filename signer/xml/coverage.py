@@ -20,7 +20,7 @@ W2 to W4 are asked of intact signatures only: nobody believes the others, and th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lxml import etree
 
@@ -39,6 +39,15 @@ _OURS = (
     *(f"{{{name}}}" for name in (DS, DS11, MORE, MORE_2007, MORE_2021, EXC_NS, FILTER2)),
 )
 """Namespaces of signatures themselves: their elements are no content that could be mistaken."""
+_COMPANIONS = (
+    "{http://docs.oasis-open.org/wss/",
+    "{http://schemas.xmlsoap.org/ws/",
+    "{http://www.w3.org/2001/04/xmlenc#}",
+    "{http://www.w3.org/2009/xmlenc11#}",
+    "{http://uri.etsi.org/19132/",
+    "{urn:ietf:params:xml:ns:ers}",
+)
+"""Namespaces of what stands in KeyInfo and unsigned properties beside these."""
 _KEYS = frozenset(
     {f"{{{DS}}}{name}" for name in ("KeyInfo", "X509Data", "X509Certificate", "KeyValue")}
     | {f"{{{DS11}}}DEREncodedKeyValue"}
@@ -53,6 +62,7 @@ class _Loose:
     coverage: Coverage
     anywhere: dict[str, etree._Element]
     hidden: dict[str, etree._Element]
+    stowed: bool = False  # data that nobody signed stands in a signature, and is no part of one
 
 
 def wrapping(examined: Sequence[Examined], document: Document) -> tuple[Examined, ...]:
@@ -68,6 +78,7 @@ def wrapping(examined: Sequence[Examined], document: Document) -> tuple[Examined
         if one.is_intact:  # of what does not hold or cannot be computed nobody will believe anything
             path = _misplaced(one, document, loose) or _fake_object(one, document, loose)
             path = path or _twin(one, document, loose)
+            one = replace(one, stowed=loose.stowed)
         if path is not None:
             reasons += [Reason(Code.FORMAT_FAILURE), Reason(Code.XML_WRAPPING, {"path": path})]
         if one.is_intact and _covers_no_content(one):
@@ -86,15 +97,20 @@ def _loose(examined: Sequence[Examined], document: Document) -> _Loose:
     hidden: dict[str, etree._Element] = {}
     if not intact:
         return _Loose(coverage, anywhere, hidden)
+    stowed = False
     texts = {one.text for signature in intact for one in signature.references}
     for element in coverage.uncovered():
         tag = str(element.tag)
-        if _is_ours(tag) or element in texts or (tag in anywhere and tag in hidden):
+        if _is_ours(tag) or element in texts:
+            continue
+        known = tag in anywhere and tag in hidden
+        if known and (stowed or tag.startswith(_COMPANIONS)):
             continue
         anywhere.setdefault(tag, element)
-        if tag not in hidden and next(element.iterancestors(SIGNATURE), None) is not None:
-            hidden[tag] = element
-    return _Loose(coverage, anywhere, hidden)
+        if next(element.iterancestors(SIGNATURE), None) is not None:
+            hidden.setdefault(tag, element)
+            stowed = stowed or (_carries(element) and not tag.startswith(_COMPANIONS))
+    return _Loose(coverage, anywhere, hidden, stowed)
 
 
 def _misplaced(one: Examined, document: Document, loose: _Loose) -> str | None:
@@ -102,6 +118,8 @@ def _misplaced(one: Examined, document: Document, loose: _Loose) -> str | None:
     for region in one.regions:
         if region.apex is None or _is_value_of_another(region.apex):
             continue
+        if loose.stowed and _is_stray_object(region.apex):
+            return document.path(region.apex)
         for ancestor in region.apex.iterancestors(SIGNATURE, _OBJECT):
             if ancestor.tag == _OBJECT:
                 parent = ancestor.getparent()
@@ -111,6 +129,12 @@ def _misplaced(one: Examined, document: Document, loose: _Loose) -> str | None:
             if stray:
                 return document.path(region.apex)
     return None
+
+
+def _is_stray_object(element: etree._Element) -> bool:
+    """Tell whether a target is a ``ds:Object`` that stands in no signature: readers look for it in one."""
+    parent = element.getparent()
+    return element.tag == _OBJECT and (parent is None or parent.tag != SIGNATURE)
 
 
 def _is_value_of_another(element: etree._Element) -> bool:
@@ -160,10 +184,14 @@ def _has_data(holder: etree._Element) -> bool:
 def _has_loose_data(top: etree._Element, targets: set[etree._Element], coverage: Coverage) -> bool:
     """Tell whether something below that carries data (text, or an element with nothing in it) is not covered."""
     for element in top.iter(etree.Element):
-        carries = next(element.iterchildren(etree.Element), None) is None or _own_text(element).strip()
-        if carries and element not in targets and not coverage.covers(element):
+        if _carries(element) and element not in targets and not coverage.covers(element):
             return True
     return False
+
+
+def _carries(element: etree._Element) -> bool:
+    """Tell whether an element carries data itself, and does not merely hold others."""
+    return next(element.iterchildren(etree.Element), None) is None or bool(_own_text(element).strip())
 
 
 def _own_text(element: etree._Element) -> str:
@@ -183,7 +211,8 @@ def _twin(one: Examined, document: Document, loose: _Loose) -> str | None:
     """W3, as the module says."""
     heads = [region.apex if region.apex is not None else document.root for region in one.regions]
     heads += [child for head in heads if head.tag == _OBJECT for child in head.iterchildren(etree.Element)]
-    for name in {str(head.tag) for head in heads if not _is_ours(str(head.tag))}:
+    texts = [reference.text for reference in one.references if reference.holds and reference.text is not None]
+    for name in {str(head.tag) for head in (*heads, *texts) if not _is_ours(str(head.tag))}:
         if name in loose.anywhere and loose.anywhere[name] not in heads:
             return document.path(loose.anywhere[name])
     if heads and loose.hidden:
@@ -231,12 +260,15 @@ def extent(one: Examined, document: Document) -> tuple[Covers, tuple[str, ...]]:
     """Return how much of the file a signature covers, and the paths of what it covers (external names included)."""
     regions = [r for r in one.regions if r.apex is None or not _is_about(r.apex, one.element)]
     elements = [r.apex if r.apex is not None else document.root for r in regions]
-    elements += [r.text for r in one.references if r.holds and r.text is not None]
     paths = [document.path(element) for element in elements]
+    paths += [f"{document.path(r.text)}/text()" for r in one.references if r.holds and r.text is not None]
     external = [r.external for r in one.references if r.holds and r.external is not None]
-    whole = any(_is_whole(region, document) for region in regions)
-    if document.root is one.element:  # the file is the signature: enveloping, or detached over what was given
+    if one.stowed:  # something in a signature is read by people and signed by nobody
+        whole = False
+    elif document.root is one.element:  # the file is the signature: enveloping, or detached over what was given
         whole = _covers_its_objects(one, document, has_external=bool(external))
+    else:
+        whole = any(_is_whole(region, document) for region in regions)
     return (Covers.WHOLE if whole else Covers.PARTIAL), tuple(dict.fromkeys((*paths, *external)))
 
 

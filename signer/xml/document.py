@@ -115,7 +115,12 @@ class Document:
 
     def duplicate_id(self) -> str | None:
         """Return an ID value that two elements have (W1), or ``None``."""
-        return next((value for value, elements in self.ids.items() if len(elements) > 1), None)
+        seen: dict[str, etree._Element] = {}
+        for value, elements in self.ids.items():
+            trimmed = " ".join(value.split())  # as readers do that know the attribute for an ID
+            if len(elements) > 1 or seen.setdefault(trimmed, elements[0]) is not elements[0]:
+                return trimmed
+        return None
 
     def budget(self) -> Budget:
         """Return the budget of one signature of this file."""

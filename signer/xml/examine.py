@@ -51,6 +51,7 @@ class Examined:
     stamps: tuple[Stamp, ...] = ()
     embedded: TrustStore = field(default_factory=TrustStore)  # validation data in the unsigned properties
     scene: Scene | None = None  # where its stamps stand
+    stowed: bool = False  # elements that nobody signed stand in a signature of the file
 
     @property
     def is_intact(self) -> bool:

@@ -6,10 +6,11 @@ import hashlib
 from dataclasses import replace
 from time import process_time
 
+import pytest
 from lxml import etree
 
 from signer.devpki import DevIdentity
-from signer.report import Code, Integrity, Report, Verdict
+from signer.report import Code, Covers, Integrity, Report, Verdict
 from signer.trust import Context
 from signer.xml.c14n import EXCLUSIVE, canonical
 from signer.xml.dsig import BASE64, DS, ENC, encode
@@ -92,3 +93,58 @@ def test_large_content_beside_a_small_signature_has_a_budget_of_its_own(person: 
     text = Maker(person).signed("<r>{signature}</r>", [ref])
     report = inspect_xml(text.encode(), context=context, content={"x.xml": content.encode()})
     assert report.signatures[0].integrity is Integrity.INTACT
+
+
+# --- what nobody signed ----------------------------------------------------------------------------------------------
+
+HELD = f'<ds:Object xmlns:ds="{DS}" Id="o"><order xmlns="">good</order></ds:Object>'
+STOWED = {
+    "an object": ("</ds:Signature>", "<ds:Object><evil xmlns=''>pay</evil></ds:Object></ds:Signature>"),
+    "a child of its own": ("</ds:Signature>", "<evil xmlns=''>pay</evil></ds:Signature>"),
+    "a part of KeyInfo": ("</ds:KeyInfo>", "<evil xmlns=''>pay</evil></ds:KeyInfo>"),
+}
+
+
+@pytest.mark.parametrize("place", STOWED)
+@pytest.mark.parametrize("enveloping", [False, True])
+def test_what_nobody_signed_in_a_signature_leaves_no_whole_document(
+    place: str, enveloping: bool, person: DevIdentity, context: Context
+) -> None:
+    if enveloping:
+        text = Maker(person).signed("{signature}", [Ref("#o")], objects=HELD)
+    else:
+        text = Maker(person).signed("<r><a>1</a>{signature}</r>", [Ref("", ENVELOPED_TRANSFORM + EXC_TRANSFORM)])
+    before, after = (inspect_xml(t.encode(), context=context) for t in (text, text.replace(*STOWED[place])))
+    assert before.signatures[0].covers is Covers.WHOLE
+    assert after.verdict is Verdict.INVALID or after.signatures[0].covers is Covers.PARTIAL
+
+
+def test_tokens_of_web_services_in_key_info_are_no_content(person: DevIdentity, context: Context) -> None:
+    space = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
+    token = f'<w:SecurityTokenReference xmlns:w="{space}"><w:Reference URI="#x"/></w:SecurityTokenReference>'
+    text = Maker(person).signed("<r>{signature}</r>", [Ref("", ENVELOPED_TRANSFORM + EXC_TRANSFORM)])
+    report = inspect_xml(text.replace("</ds:KeyInfo>", f"{token}</ds:KeyInfo>").encode(), context=context)
+    assert report.signatures[0].covers is Covers.WHOLE
+
+
+def test_an_object_moved_out_of_its_signature_with_another_in_its_place(person: DevIdentity, context: Context) -> None:
+    text = Maker(person).signed("<x>{signature}</x>", [Ref("#o")], objects=HELD)
+    moved = text.replace(HELD, '<ds:Object><evil xmlns="">bad</evil></ds:Object>').replace("<x>", f"<x>{HELD}")
+    report = inspect_xml(moved.encode(), context=context)
+    assert report.signatures[0].integrity is Integrity.BROKEN
+    assert Code.XML_WRAPPING in _codes(report)
+
+
+def test_text_that_is_signed_has_twins_too_and_its_markup_is_not_claimed(person: DevIdentity, context: Context) -> None:
+    transform = f'<Transform Algorithm="{BASE64}"/>'
+    text = Maker(person).signed('<x><d Id="b">QUJD</d>{signature}</x>', [Ref("#b", transform, octets=b"ABC")])
+    assert inspect_xml(text.encode(), context=context).signatures[0].covered == ("/x/d/text()",)
+    report = inspect_xml(text.replace("<x>", "<x><d>RVZJTA==</d>").encode(), context=context)
+    assert Code.XML_WRAPPING in _codes(report)
+
+
+@pytest.mark.parametrize("name", ["Id", "xml:id", "wsu:ID"])
+def test_ids_that_differ_in_blanks_are_one_id(name: str, person: DevIdentity, context: Context) -> None:
+    text = Maker(person).signed('<env xmlns:wsu="u"><b Id="b">ok</b>{signature}</env>', [Ref("#b")])
+    report = inspect_xml(text.replace("<b ", f'<e {name}=" b "/><b ').encode(), context=context)
+    assert Code.DUPLICATE_ID in _codes(report)
