@@ -72,6 +72,16 @@ class Node(NamedTuple):
                 raise ValueError("too many parts")
         return found
 
+    def first(self) -> Node:
+        """Return the first part of a constructed value.
+
+        Raises:
+            ValueError: it has none, or it cannot be read.
+        """
+        if not self.is_constructed:
+            raise ValueError("no parts")
+        return node(self.data, self.body, self.end)
+
     def expect(self, tag: int) -> Node:
         """Return the value itself if it is of this kind.
 

@@ -74,8 +74,8 @@ def read_record(data: bytes) -> Record:
     Raises:
         ValueError: it is not one, or it is for encrypted content, which is not judged.
     """
-    version, _, *rest = ber.whole(data).expect(der.SEQUENCE).parts()
-    if version.content != b"\x01" or not rest or rest[-1].tag != der.SEQUENCE:
+    version, listed, *rest = ber.whole(data).expect(der.SEQUENCE).parts()
+    if version.content != b"\x01" or not listed.is_constructed or not rest or rest[-1].tag != der.SEQUENCE:
         raise ValueError("not an evidence record")
     if any(one.tag == 0xA1 for one in rest[:-1]):
         raise ValueError("an evidence record of encrypted content")
@@ -98,7 +98,7 @@ def _read_stamp(found: ber.Node) -> ArchiveStamp:
     tree: tuple[tuple[bytes, ...], ...] = ()
     for field in fields:
         if field.tag == _ALGORITHM:
-            oid = ber.identifier(field.parts()[0])
+            oid = ber.identifier(field.first())
             digest = DIGESTS.get(oid, oid)
         elif field.tag == _TREE:
             tree = tuple(tuple(ber.octets(one) for one in part.parts()) for part in field.parts())
@@ -323,7 +323,7 @@ def _encoded_chains(data: bytes) -> list[list[bytes]]:
 
 def _stated_digests(data: bytes) -> tuple[str, ...]:
     listed = ber.whole(data).parts()[1]
-    return tuple(DIGESTS.get(oid, oid) for oid in (ber.identifier(one.parts()[0]) for one in listed.parts()))
+    return tuple(DIGESTS.get(oid, oid) for oid in (ber.identifier(one.first()) for one in listed.parts()))
 
 
 def _stamp(tree: Sequence[Sequence[bytes]], token: bytes, digest: str) -> bytes:

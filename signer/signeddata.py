@@ -131,7 +131,7 @@ def _signed_data(found: Node, length: int) -> SignedData:
         tuple(read_signer_info(one) for one in infos),
         length,
         encapsulated.encoded,
-        encapsulated.parts()[0].encoded,
+        encapsulated.first().encoded,
         held[_FIELD_0].encoded if _FIELD_0 in held else b"",
         held[_FIELD_1].encoded if _FIELD_1 in held else b"",
         tuple(one.encoded for one in certificates),
@@ -293,7 +293,7 @@ def ess_certificate_ids(value: bytes, *, version: int) -> tuple[tuple[str, bytes
         ValueError: the attribute cannot be read.
     """
     found = []
-    for one in ber.whole(value).expect(der.SEQUENCE).parts()[0].expect(der.SEQUENCE).parts():
+    for one in ber.whole(value).expect(der.SEQUENCE).first().expect(der.SEQUENCE).parts():
         parts = one.expect(der.SEQUENCE).parts()
         name = "sha1" if version == 1 else "sha256"
         if version != 1 and parts and parts[0].tag == der.SEQUENCE:

@@ -21,6 +21,8 @@ from signer.trust import Limits
 COMMENT_MAX_BYTES = 65_535
 """Comment of the file: EN 319 162-1 allows ``mimetype=…`` there, DigiDoc software says who wrote it."""
 NAME_MAX_BYTES = 1024
+VERSION_MAX = 63
+"""Version of the format that a member may need: 6.3; other readers refuse what needs more."""
 RATIO_FREE_BYTES = 1 << 20
 """Members up to this size are not asked about their compression ratio."""
 
@@ -201,12 +203,14 @@ def _directory(data: bytes, limits: Limits) -> list[_Entry]:
 
 
 def _central_header(data: bytes, at: int, end: int) -> tuple[_Entry, int]:
-    (mark, _, _, flags, method, time, date, crc, packed, size, name_size, extra_size, comment_size, disk, _, external,
-     offset) = _CENTRAL.unpack_from(data, at)  # fmt: skip
+    (mark, _, needed, flags, method, time, date, crc, packed, size, name_size, extra_size, comment_size, disk, _,
+     external, offset) = _CENTRAL.unpack_from(data, at)  # fmt: skip
     name_at = at + _CENTRAL.size
     after = name_at + name_size + extra_size + comment_size
     if mark != b"PK\x01\x02" or after > end or disk or name_size > NAME_MAX_BYTES:
         raise _malformed("directory")
+    if needed > VERSION_MAX:
+        raise _malformed("version needed")
     if _MARK.search(data[after - comment_size : after]):
         raise _malformed("comment")
     raw = data[name_at : name_at + name_size]
@@ -320,9 +324,11 @@ def _over(limit: str, value: int) -> LimitExceeded:
 
 def _local_header(data: bytes, entry: _Entry) -> int:
     """Check that the local header says what the directory says; return where the content begins."""
-    mark, _, flags, method, time, date, crc, packed, size, name_size, extra_size = _LOCAL.unpack_from(
+    mark, needed, flags, method, time, date, crc, packed, size, name_size, extra_size = _LOCAL.unpack_from(
         data, entry.offset
     )
+    if needed > VERSION_MAX:
+        raise _malformed("version needed", name=entry.name)
     name_at = entry.offset + _LOCAL.size
     start: int = name_at + name_size + extra_size
     same = (mark, flags, method, (time, date)) == (b"PK\x03\x04", entry.flags, entry.method, entry.stamp)

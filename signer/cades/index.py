@@ -75,7 +75,7 @@ def _read(name: str, value: bytes) -> Index | None:
     parts = ber.whole(value).expect(der.SEQUENCE).parts()
     digest = "sha256"
     if len(parts) == 4:
-        oid = ber.identifier(parts.pop(0).expect(der.SEQUENCE).parts()[0])
+        oid = ber.identifier(parts.pop(0).expect(der.SEQUENCE).first())
         digest = DIGESTS.get(oid, oid)
     if len(parts) != 3:
         return None

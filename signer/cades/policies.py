@@ -35,7 +35,7 @@ def policy_reasons(info: SignerInfo, context: Context) -> tuple[Reason, ...]:
 def _is_digest(found: ber.Node, document: bytes) -> bool:
     try:
         algorithm, value = found.expect(der.SEQUENCE).parts()
-        oid = ber.identifier(algorithm.expect(der.SEQUENCE).parts()[0])
+        oid = ber.identifier(algorithm.expect(der.SEQUENCE).first())
         return digest_with(DIGESTS.get(oid, oid), document) == ber.octets(value)
     except ValueError:
         return False

@@ -196,7 +196,7 @@ def _of_stamped(form: Form, context: Context, trailing: tuple[Reason, ...]) -> F
     kind, field_ = ber.whole(form.data).parts()
     if ber.identifier(kind) != STAMPED_DATA:
         raise ValueError("no TimeStampedData")
-    _, *rest = field_.parts()[0].expect(der.SEQUENCE).parts()
+    _, *rest = field_.first().expect(der.SEQUENCE).parts()
     held = [one for one in rest if one.tag & ~0x20 == der.OCTETS]
     evidence = rest[-1]
     content: Octets | None = Octets(ber.octets(held[0])) if held else None
@@ -212,7 +212,7 @@ def _of_stamped(form: Form, context: Context, trailing: tuple[Reason, ...]) -> F
 
 def _token_of(found: ber.Node) -> bytes:
     """Return the token of a TimeStampAndCRL."""
-    return found.expect(der.SEQUENCE).parts()[0].encoded
+    return found.expect(der.SEQUENCE).first().encoded
 
 
 def _left_open(id: str) -> Facts:

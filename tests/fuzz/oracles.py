@@ -11,6 +11,7 @@ import re
 import subprocess
 import tempfile
 import zipfile
+import zlib
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -193,6 +194,6 @@ def _members(data: bytes) -> list[tuple[str, bytes]] | None:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             found = [(one.filename, archive.read(one)) for one in archive.infolist()]
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError, RuntimeError):
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError, RuntimeError, zlib.error):
         return None
     return sorted((name, data) for name, data in found if not name.startswith("META-INF/") and name != "mimetype")
