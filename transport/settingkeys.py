@@ -179,6 +179,13 @@ SETTINGS: tuple[Setting, ...] = (
         '"/etc/edoc/algorithms.toml"',
     ),
     Setting(
+        "verify.pictures",
+        False,
+        flag,
+        "so cả hình ảnh các trang PDF bị đụng tới sau khi ký (cần phần mở rộng preview; lệnh verify)",
+        "compare touched pages of a PDF as pictures too (needs the extra preview; command verify)",
+    ),
+    Setting(
         "network.private",
         (),
         networks,

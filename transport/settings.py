@@ -125,6 +125,11 @@ class Settings:
         return None if value is None else str(value)
 
     @property
+    def verify_pictures(self) -> bool:
+        """True: ``edoc verify`` compares pages as pictures too, if the extra ``preview`` is there (signing.md 4.3)."""
+        return self.values["verify.pictures"] is True
+
+    @property
     def network_private(self) -> tuple[str, ...]:
         """Private address ranges that may be reached, in CIDR form."""
         value = self.values["network.private"]

@@ -104,6 +104,14 @@ def test_exit_codes_follow_the_worst_answer(desk: Edoc) -> None:
     assert desk("verify", "no.pdf", "letter.pdf", "changed.pdf", *TRUST).code == 1
 
 
+def test_pictures_that_show_no_difference_leave_the_answer_as_it_was(desk: Edoc) -> None:
+    """The setting ``verify.pictures`` changes nothing about a letter that only got number, date and seal."""
+    plain = desk("verify", "letter.signed.pdf", *TRUST, "--json")
+    drawn = desk("verify", "letter.signed.pdf", *TRUST, "--json", env={"EDOC_VERIFY__PICTURES": "true"})
+    assert drawn.code == plain.code == 0
+    assert drawn.json["files"] == plain.json["files"]
+
+
 # --- what the caller gives -------------------------------------------------------------------------------------------
 
 

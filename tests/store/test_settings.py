@@ -42,6 +42,11 @@ def test_the_first_source_that_names_a_setting_wins(tmp_path: Path) -> None:
     assert (found.verify_policy, found.origin_of("verify.policy")) == ("interop", "built-in")
 
 
+def test_pages_are_compared_as_pictures_only_where_that_is_asked_for(tmp_path: Path) -> None:
+    assert not read(tmp_path).verify_pictures
+    assert read(tmp_path, environ={"EDOC_VERIFY__PICTURES": "true"}).verify_pictures
+
+
 def test_the_current_directory_is_never_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "edoc.toml").write_text("demo = true\n")
     monkeypatch.chdir(tmp_path)

@@ -28,7 +28,7 @@ from transport.present.verify import AnchorShown, Checked, Judgement
 if TYPE_CHECKING:
     from edoc.agencies import Directory
     from signer.algorithms import AlgorithmTable
-    from signer.trust import Context, Limits
+    from signer.trust import Context, Limits, Pictures
     from transport.desk.console import Console
     from transport.settings import Settings
 
@@ -93,6 +93,7 @@ def prepared(console: Console, request: Request, *, generated_at: datetime) -> t
     context = replace(context, limits=limits, algorithms=_algorithms(console, settings))
     given = giving.given(console, request.contents, request.public_keys)
     context = replace(context, contents=given.contents, public_keys=given.public_keys)
+    context = replace(context, pictures=_pictures(settings))
     directory = trusting.directory_of(console)
     if request.agency:
         _expected_agency(request, directory)
@@ -116,6 +117,15 @@ def _algorithms(console: Console, settings: Settings) -> AlgorithmTable | None:
         return load_table(read_input(name, console).decode("utf-8"))
     except ValueError as error:
         raise CommandError("EDOC-USE-049", path=name, detail=str(error)) from error
+
+
+def _pictures(settings: Settings) -> Pictures | None:
+    """Return what drawing pages may use, if the settings ask for pictures; never by what happens to be installed."""
+    if not settings.verify_pictures:
+        return None
+    from signer.trust import Pictures
+
+    return Pictures()
 
 
 def _judgement(context: Context, generated_at: datetime, *, online: bool) -> Judgement:
