@@ -36,13 +36,18 @@ RUBBISH_MAX_BYTES = 64
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\n"
 _BASE64_TOLERANT = _BASE64 + b"\r\t "
 _DOCTYPE = re.compile(rb"<!DOCTYPE|<!ENTITY", re.IGNORECASE)
-_ENCODING = re.compile(rb"""^<\?xml[^>]{0,200}?\sencoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
+_ENCODING = re.compile(rb"""\sencoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
+_VERSION_11 = re.compile(rb"""\sversion\s*=\s*["']1\.1["']""")
+_LINE_ENDS_11 = (b"\xc2\x85", b"\xe2\x80\xa8")
+"""NEL and LINE SEPARATOR, which are line feeds to readers of XML 1.1 and themselves to those of 1.0."""
 _ENCODINGS = frozenset(
     {"latin1", "iso-latin-1"}
     | {f"iso-8859-{n}" for n in (*range(1, 11), *range(13, 17))}
     | {f"windows-{n}" for n in (874, *range(1250, 1259))}
 )
 """Encodings of one byte per character that foreign files may have besides UTF-8 and UTF-16."""
+_MARK = b"\xef\xbb\xbf"
+DECLARATION_MAX_BYTES = 1000
 _DECLARATION = re.compile(r"^<\?xml[^>]*\?>")
 
 
@@ -252,12 +257,13 @@ def _from_utf16(data: bytes) -> bytes:
 
 def _in_utf8(data: bytes) -> bytes:
     """Code a file of a known encoding as UTF-8; anything else is returned as it is, to be refused."""
+    if data.startswith(_MARK):
+        return data
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return _from_utf16(data)
     if data.startswith((b"<\x00?\x00", b"\x00<\x00?")):
         return _from_utf16((b"\xff\xfe" if data.startswith(b"<") else b"\xfe\xff") + data)
-    declared = _ENCODING.search(data[:300])
-    named = declared.group(1).decode("ascii").lower() if declared else "utf-8"
+    named = _declared(data)
     if named in {"utf-16", "unicode"}:  # eight bits wide all the same: text that was declared before it was coded
         named = "utf-8"
     elif named not in _ENCODINGS:
@@ -268,6 +274,18 @@ def _in_utf8(data: bytes) -> bytes:
         raise InputRefused("EDOC-XML-001", f"{named} cannot be decoded", line="1") from None
 
 
+def _declared(data: bytes) -> str:
+    """Return the encoding a file declares, in lower case; ``-`` where the declaration cannot be understood."""
+    start = len(_MARK) if data.startswith(_MARK) else 0
+    if data[start : start + 5] != b"<?xml" or not data[start + 5 : start + 6].isspace():
+        return "utf-8"
+    head, closed, _ = data[start : start + DECLARATION_MAX_BYTES].partition(b"?>")
+    found = _ENCODING.search(head)
+    if found is not None and closed:
+        return found.group(1).decode("ascii").lower()
+    return "-" if b"encoding" in head or not closed else "utf-8"
+
+
 def _check_size(data: bytes, limits: Limits) -> None:
     if len(data) > limits.xml_max_bytes:
         raise _over("xml_max_bytes", len(data), unit="byte")
@@ -275,11 +293,12 @@ def _check_size(data: bytes, limits: Limits) -> None:
 
 def _check_encoding(data: bytes) -> None:
     """Only UTF-8: in other encodings the checks on bytes below would look at something else than the parser."""
-    declared = _ENCODING.search(data[3:300] if data.startswith(b"\xef\xbb\xbf") else data[:300])
-    named = declared.group(1).decode("ascii").lower() if declared else "utf-8"
+    named = _declared(data)
     wide = b"\x00" in data[:2] or data.startswith((b"\xff\xfe", b"\xfe\xff"))
     if wide or named not in {"utf-8", "utf8", "us-ascii", "ascii"}:
         raise InputRefused("EDOC-XML-004", "an encoding other than UTF-8", encoding=named)
+    if _VERSION_11.search(data[:DECLARATION_MAX_BYTES].partition(b"?>")[0]) and any(e in data for e in _LINE_ENDS_11):
+        raise InputRefused("EDOC-XML-001", "line ends that versions of XML read differently", line="0")
 
 
 def _check_start(data: bytes, limits: Limits, *, doctype_allowed: bool) -> None:

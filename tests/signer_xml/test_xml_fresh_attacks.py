@@ -148,3 +148,36 @@ def test_ids_that_differ_in_blanks_are_one_id(name: str, person: DevIdentity, co
     text = Maker(person).signed('<env xmlns:wsu="u"><b Id="b">ok</b>{signature}</env>', [Ref("#b")])
     report = inspect_xml(text.replace("<b ", f'<e {name}=" b "/><b ').encode(), context=context)
     assert Code.DUPLICATE_ID in _codes(report)
+
+
+# --- files that are read in two ways ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "declaration",
+    [
+        f'<?xml version="1.0"{" " * 310}encoding="ISO-2022-JP"?>',
+        f'<?xml version="1.0"{" " * 2000}encoding="UTF-8"?>',
+        '<?xml version="1.0" encoding="Extended_UNIX_Code_Packed_Format_for_Japanese"?>',
+    ],
+)
+def test_an_encoding_is_not_overlooked_in_a_long_declaration(
+    declaration: str, person: DevIdentity, context: Context
+) -> None:
+    text = Maker(person).signed("<r>{signature}</r>", [Ref("", ENVELOPED_TRANSFORM + EXC_TRANSFORM)])
+    for space in ("", " " * 310):  # the harmless neighbour
+        plain = f'<?xml version="1.0"{space} encoding="UTF-8"{space}?>{text}'
+        assert inspect_xml(plain.encode(), context=context).verdict is Verdict.VALID
+    report = inspect_xml((declaration + text).encode(), context=context)
+    assert [reason.code for reason in report.reasons] == [Code.UNREADABLE]
+
+
+@pytest.mark.parametrize("character", ["\u0085", "\u2028"])
+def test_line_ends_of_xml_1_1_are_not_read_as_those_of_1_0(
+    character: str, person: DevIdentity, context: Context
+) -> None:
+    document = f"<r><a>x{character}y</a>{{signature}}</r>"
+    text = Maker(person).signed(document, [Ref("", ENVELOPED_TRANSFORM + EXC_TRANSFORM)])
+    assert inspect_xml(f'<?xml version="1.0"?>{text}'.encode(), context=context).verdict is Verdict.VALID
+    assert inspect_xml(f'<?xml version="1.1"?>{text}'.encode(), context=context).verdict is Verdict.INDETERMINATE
+    assert inspect_xml(f'<?xml version="1.1"?>{text.replace(character, "")}'.encode(), context=context).signatures
