@@ -17,6 +17,7 @@ import pytest
 from signer.algorithms import Scheme
 from signer.devpki import DevIdentity
 from signer.inspect import inspect_file
+from signer.pdf.reading import mentions
 from signer.report import Integrity, LaterChanges
 from signer.trust import Context
 from tests.signer_pdf.attackforge import (
@@ -364,6 +365,15 @@ TWO_FACED: dict[str, tuple[dict[int, bytes], Act]] = {
 }  # fmt: skip
 
 
+@pytest.fixture(params=["walked", "looked up"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Let what leads to a changed object be found by walking all objects, or from the bytes as in large files."""
+    if request.param == "looked up":
+        monkeypatch.setattr(mentions, "ROWS_MIN", 0)
+    return str(request.param)
+
+
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("name", TWO_FACED)
 def test_what_plays_two_parts_may_not_be_changed_in_either(name: str, forge: Forge, context: Context) -> None:
     """Each file is intact when signed; then what some reader displays is changed."""

@@ -36,6 +36,10 @@ class Source(Document, Protocol):
         """Return the numbers of all objects that refer to one of these, or more; ``None`` if only a walk can tell."""
         ...
 
+    def words_before(self, numbers: Iterable[int]) -> frozenset[bytes] | None:
+        """Return the words right before references to one of these, or more; ``None`` if only a walk can tell."""
+        ...
+
 
 class Meter:
     """Counts the values compared in one file."""

@@ -25,6 +25,9 @@ def compare_roles(step: Step, graph: Graph) -> None:
     """Note if a changed part of the frame is drawn with. The links of the state after the step must be known."""
     document = step.after.document
     front = step.tokens.numbers() & step.dirty
+    words = document.words_before(front)
+    if words is not None and not any(map(_may_lead, words)):
+        return
     seen: set[int] = set()
     while front:
         seen |= front
@@ -37,6 +40,11 @@ def compare_roles(step: Step, graph: Graph) -> None:
                 step.add("page", Need.FORBIDDEN, key="Resources")
                 return
         front = others - seen
+
+
+def _may_lead(word: bytes) -> bool:
+    """Say whether a word before a reference may be a key by which is drawn, or begin an object that only refers."""
+    return b"#" in word or word == b"obj" or word[1:].decode("latin-1") in _DRAWING
 
 
 def _fetched(document: Source, number: int) -> Value:

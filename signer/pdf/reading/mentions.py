@@ -25,6 +25,8 @@ WORK_MAX = 5 * 10**8
 NUMBERS_MAX = 40
 _GAP = rb"(?:[\0\t\n\f\r ]++|%[^\r\n]*+)++"
 _HEADER = re.compile(rb"[\0\t\n\f\r ]*+(\d{1,10})[\0\t\n\f\r ]++\d{1,5}[\0\t\n\f\r ]++obj")
+WORD_MAX = 64
+_WORD = re.compile(rb"/?[^\0\t\n\f\r ()<>\[\]{}/]*\Z")
 _REST = _GAP + rb"\d++" + _GAP + rb"R"
 
 
@@ -54,6 +56,30 @@ class Mentions:
                 return None
             found.add(holder)
         return None if self._in_object_streams(state, wanted) else frozenset(found)
+
+    def words_before(self, state: State, numbers: Iterable[int]) -> frozenset[bytes] | None:
+        """Return the words that stand right before references to one of these numbers, as spelled, or ``None``."""
+        wanted = sorted(numbers)
+        rows = sum(section.count for section in self._sections)
+        self._work += len(wanted) * state.end
+        if rows < ROWS_MIN or len(wanted) > NUMBERS_MAX or self._work > WORK_MAX:
+            return None
+        found: set[bytes] = set()
+        for data, end in self._texts(state):
+            for at in _positions(data, wanted, end):
+                word = _word_before(data, at)
+                if word is None:
+                    return None
+                found.add(word)
+        return frozenset(found)
+
+    def _texts(self, state: State) -> Iterator[tuple[bytes, int]]:
+        """Yield the bytes of the file and those of object streams, and where they end."""
+        yield self._data, state.end
+        if self._packed:
+            for offset in self._container_offsets(state.end):
+                data = state.members(offset).lexer.data
+                yield data, len(data)
 
     def _in_object_streams(self, state: State, numbers: Sequence[int]) -> bool:
         """Say whether an object stream may hold a reference to one of the numbers, or cannot be read."""
@@ -118,6 +144,17 @@ def _positions(data: bytes, numbers: Sequence[int], end: int) -> Iterator[int]:
         for match in re.compile(b"%d" % number + _REST).finditer(data, 0, end):
             if _is_whole(data, match.start()):
                 yield match.start()
+
+
+def _word_before(data: bytes, at: int) -> bytes | None:
+    """Return the word before a place, empty if there is none; ``None`` if a comment may hide it."""
+    while at and data[at - 1] in b"0\0\t\n\f\r ":
+        at -= 1
+    before = data[max(at - WORD_MAX, 0) : at]
+    if b"%" in before:
+        return None
+    match = _WORD.search(before)
+    return match[0] if match else b""
 
 
 def _is_whole(data: bytes, at: int) -> bool:

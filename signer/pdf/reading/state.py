@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from signer.errors import InputRefused, LimitExceeded
 from signer.pdf.reading.budget import Budget, damaged
 from signer.pdf.reading.crypt import Crypt, open_crypt
 from signer.pdf.reading.filters import decode
@@ -273,6 +274,15 @@ class State(ABC):
     def holders(self, numbers: Iterable[int]) -> frozenset[int] | None:
         """Return the numbers of all objects that refer to one of these, or more; ``None`` if only a walk can tell."""
         return self._store.mentions.holders(self, numbers) if self._store.mentions is not None else None
+
+    def words_before(self, numbers: Iterable[int]) -> frozenset[bytes] | None:
+        """Return the words right before references to one of these, or more; ``None`` if only a walk can tell."""
+        try:
+            return self._store.mentions.words_before(self, numbers) if self._store.mentions is not None else None
+        except LimitExceeded:
+            raise
+        except InputRefused:
+            return None
 
     def _origin(self, number: int) -> tuple[int | None, int | None, int, int]:
         entry = self._entry(number)
