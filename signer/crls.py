@@ -6,7 +6,7 @@ these occur in it, or if entries name other issuers (indirect lists) or must be 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property, lru_cache
@@ -19,6 +19,9 @@ from signer.x509read import Certificate, Extension, read_extensions
 
 CRL_MAX_BYTES = 64 * 2**20
 """Largest revocation list that is read."""
+
+CONCERNING_MAX = 32
+"""Lists beside a signature that are looked at for one certificate, the newest of them."""
 
 ALL_REASONS = frozenset(range(1, 9))
 """The reasons a list may be limited to (ReasonFlags)."""
@@ -262,6 +265,13 @@ def _read(encoded: bytes) -> RevocationList:
         entries=entries,
         doubled=doubled,
     )
+
+
+def newest_lists(found: Iterable[bytes], certificate: Certificate) -> tuple[bytes, ...]:
+    """Return the newest lists of a crowd that may speak about a certificate, at most ``CONCERNING_MAX``."""
+    read_ones = (one for data in dict.fromkeys(found) if (one := read(data)) is not None)
+    concerning = [(one.this_update, one.encoded) for one in read_ones if reasons_for(one, certificate)]
+    return tuple(data for _, data in sorted(concerning, reverse=True)[:CONCERNING_MAX])
 
 
 def reasons_for(listed: RevocationList, certificate: Certificate) -> frozenset[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -18,6 +18,8 @@ EXTENDED_REVOKED, PREFERRED = "1.3.6.1.5.5.7.48.1.9", "1.3.6.1.5.5.7.48.1.8"
 _BASIC = "1.3.6.1.5.5.7.48.1.1"
 _KNOWN = frozenset({NONCE, CUTOFF, CRL_REFERENCE, EXTENDED_REVOKED, PREFERRED})
 STATEMENTS_MAX = 1000
+CONCERNING_MAX = 32
+"""Answers beside a signature that are looked at for one certificate, the newest of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,17 @@ def read(encoded: bytes) -> OcspAnswer | None:
         return _read(encoded)
     except (ValueError, IndexError):
         return None
+
+
+def newest_answers(found: Iterable[bytes], certificate: Certificate, issuer: Certificate) -> tuple[bytes, ...]:
+    """Return the newest OCSP answers of a crowd about a certificate, at most ``CONCERNING_MAX``."""
+    read_ones = (one for data in dict.fromkeys(found) if (one := read(data)) is not None)
+    concerning = [
+        (one.produced_at, one.encoded)
+        for one in read_ones
+        if any(statement.is_about(certificate, issuer) for statement in one.statements)
+    ]
+    return tuple(data for _, data in sorted(concerning, reverse=True)[:CONCERNING_MAX])
 
 
 def _read(encoded: bytes) -> OcspAnswer:

@@ -146,7 +146,7 @@ def _is_again(other: bytes, path: tuple[bytes, ...]) -> bool:
     return any(one.subject.key == found.subject.key and one.key == found.key for one in map(x509read.read, path))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=8192)
 def is_issued_by(child: bytes, issuer: bytes) -> bool:
     """Tell whether the issuer's key signed the child; what cannot be computed yet is left to the rules of paths."""
     below, above = x509read.read(child), x509read.read(issuer)

@@ -18,6 +18,7 @@ from functools import lru_cache
 from signer import crls, ocsps, pathrules, paths, pubkeys, x509ext
 from signer.cms import describe
 from signer.crls import ALL_REASONS, CRL_MAX_BYTES, REASONS, Entry, RevocationList
+from signer.names import Name
 from signer.ocsps import OcspAnswer, Statement
 from signer.report import Algorithm
 from signer.x509read import Certificate, read
@@ -43,7 +44,7 @@ OCSP_SIGNING = "1.3.6.1.5.5.7.3.9"
 GRACE = timedelta(hours=24)
 """How long after ``next_update`` an answer still serves (``revocation_grace``); none under the policy *strict*."""
 
-SIGNERS_MAX = 16
+SIGNERS_MAX = 4
 """Certificates of a list's issuer, beside the certificate's own, whose keys are tried for one list."""
 
 SKEW = timedelta(minutes=5)
@@ -132,34 +133,39 @@ def is_spoken_of(certificate: Certificate, issuer: Certificate, sources: Sources
 
     An issuer that publishes answers is asked for one, even if the certificate names no address.
     """
-    for listed in filter(None, map(crls.read, sources.crls)):
-        if _is_of_issuer(listed, issuer, sources):
-            return True
+    lists = [one for data in sources.crls if (one := crls.read(data)) is not None]
+    if any(_is_of_issuer(one, issuer) for one in lists) or _is_of_namesake(lists, issuer, sources):
+        return True
     statements = (one for data in sources.ocsps if (found := ocsps.read(data)) for one in found.statements)
     return any(one.is_about(certificate, issuer) for one in statements)
 
 
-def _is_of_issuer(listed: RevocationList, issuer: Certificate, sources: Sources) -> bool:
-    """Tell whether a list names the issuer's key, or its name and a key that is certified under this name."""
+def _is_of_issuer(listed: RevocationList, issuer: Certificate) -> bool:
+    """Tell whether a list names the issuer's key, or its name and no other key."""
     named, key = listed.authority_key, x509ext.key_identifier_of(issuer)
-    same_name = listed.issuer.key == issuer.subject.key
-    if named is None or key is None or named == key:
-        return same_name or (named is not None and named == key)
-    return same_name and any(
+    if named is not None and named == key:
+        return True
+    return listed.issuer.key == issuer.subject.key and (named is None or key is None)
+
+
+def _is_of_namesake(lists: Iterable[RevocationList], issuer: Certificate, sources: Sources) -> bool:
+    """Tell whether a list names the issuer, and a key that the same anchor certifies under this name."""
+    named = {one.authority_key for one in lists if one.issuer.key == issuer.subject.key}
+    namesakes = [one for one in _bearing(issuer.subject, sources.pool) if x509ext.key_identifier_of(one) in named]
+    return any(
         paths.find_paths(one.encoded, (sources.anchor,), (), given=sources.pool).paths
-        for one in _named_in(sources.pool, listed)
-        if x509ext.key_identifier_of(one) == named
+        for one in namesakes[:SIGNERS_MAX]
     )
 
 
-def _named_in(pool: Iterable[bytes], listed: RevocationList) -> Iterator[Certificate]:
-    """Yield the certificates of a list's issuer in a fixed order."""
+def _bearing(name: Name, pool: Iterable[bytes]) -> Iterator[Certificate]:
+    """Yield the certificates that bear a name in a fixed order."""
     for encoded in sorted(set(pool)):
         try:
             candidate = read(encoded)
         except ValueError:
             continue
-        if candidate.subject.key == listed.issuer.key:
+        if candidate.subject.key == name.key:
             yield candidate
 
 
@@ -224,7 +230,7 @@ def _list_signers(listed: RevocationList, asked: _Asked) -> Iterator[Certificate
     if asked.issuer.subject.key == listed.issuer.key:
         yield asked.issuer
     anchor = asked.sources.anchor
-    others = _named_in({anchor, *asked.sources.pool} - {asked.issuer.encoded}, listed)
+    others = _bearing(listed.issuer, {anchor, *asked.sources.pool} - {asked.issuer.encoded})
     fitting = [one for one in others if one.encoded == anchor or _may_sign_lists(one)]
     yield from sorted(fitting, key=lambda one: x509ext.key_identifier_of(one) != listed.authority_key)[:SIGNERS_MAX]
 
@@ -310,7 +316,7 @@ def _is_delegate(candidate: Certificate, asked: _Asked) -> bool:
         return False
     if candidate.faults or pathrules.unknown_critical(candidate) is not None:
         return False
-    return _is_certified(candidate, asked.key)
+    return paths.is_issued_by(candidate.encoded, asked.issuer.encoded) and _is_certified(candidate, asked.key)
 
 
 def _is_certified(candidate: Certificate, key: bytes) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
@@ -262,3 +263,43 @@ class TestNames:
         ca = house.ca("CA", None, name_constraints(excluded=[excluded]))
         house.listed(ca)
         assert house.codes(house.leaf(ca, alternative_names(name))) == ()
+
+
+class TestBudgets:
+    """Work is counted: what a stranger adds costs little, and changes nothing about what others vouch for."""
+
+    def test_crowds_of_lists_and_of_their_signers_cost_little(
+        self, listed: DevPki, clerk: DevIdentity, now: datetime
+    ) -> None:
+        name = listed.issuing.x509.subject.public_bytes()
+        keys = [new_key() for _ in range(100)]
+        plans = [Plan(name, now - DAY, now + DAY, (usage(CRL_SIGN),), serial=bytes((1, n))) for n in range(100)]
+        signers = [certificate(plan, keys[n], Issuer(name, keys[n - 1])) for n, plan in enumerate(plans)]
+        lists = tuple(listing(Listing(now - DAY, number=n + 1), Issuer(name, keys[n % 100])) for n in range(150))
+        context = Context(trust=listed.anchors, at=now, policy=PolicyName.INTEROP)
+        before = time.process_time()
+        found = judge_path(
+            clerk.certificate,
+            purpose=Purpose.SIGNERS,
+            time=now,
+            proved=False,
+            context=context,
+            candidates=(*clerk.chain, *signers),
+            embedded=TrustStore(crls=lists),
+        )
+        assert found.sub_indications == LATER
+        assert time.process_time() - before < 2
+
+    def test_a_path_against_the_rules_does_not_soften_the_answer(self, house: House) -> None:
+        """A certificate that may not issue, with name and key of the authority, is no other way to the anchor."""
+        ca = house.ca("CA")
+        leaf = certificate(replace(house.plan("Người ký", usage(0)), end=house.now - DAY), new_key(), ca)
+        sham = house.issue(house.plan("CA", usage(0)), house.root, ca.key).certificate
+        anchors = anchored([house.root.certificate], Purpose.SIGNERS)
+        trust = anchors.merged(TrustStore(crls=tuple(house.lists)))
+        context = Context(trust=trust, at=house.now, policy=PolicyName.INTEROP)
+        for beside in ((ca.certificate,), (ca.certificate, sham), (sham, ca.certificate)):
+            found = judge_path(
+                leaf, purpose=Purpose.SIGNERS, time=house.now, proved=True, context=context, candidates=beside
+            )
+            assert found.sub_indications == (Code.EXPIRED,)
