@@ -9,7 +9,7 @@ the catalog leads to, but for what no reader displays.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from signer.errors import InputRefused, LimitExceeded
 from signer.pdf.reading import PdfFile, State
@@ -26,6 +26,7 @@ _UNSEEN = frozenset(
 _FAULTY = frozenset(
     {
         "dictionary key",
+        "dictionary key given thrice",
         "dictionary without value",
         "word",
         "stream without line end",
@@ -41,16 +42,17 @@ _SEARCHED = 1000
 _UNREAD = object()
 
 
-def differ(file: PdfFile, start: int) -> bool:
-    """Say whether two readers may see different things; ``start`` is where the first signed range ends.
+def differ(file: PdfFile, ends: Sequence[int]) -> bool:
+    """Say whether two readers may see different things; ``ends`` is where signed ranges end, the first first.
 
     Raises:
         LimitExceeded: a budget is used up.
     """
+    start = ends[0]
     if any(what in _FAULTY and at > start for what, at in file.oddities):
         return True  # added behind a signature, and every reader makes something else of it
     if file.broken_chain:
-        return False
+        return any(_was_another(file, end, file.limits.pdf_values // len(ends)) for end in ends)
     if not (file.hybrid or file.faults or file.oddities or _is_far(file) or _stray(file, start)):
         return False
     values = file.limits.pdf_values
@@ -65,6 +67,20 @@ def differ(file: PdfFile, start: int) -> bool:
     except InputRefused:
         return True
     return not same(file.latest, other, values)
+
+
+def _was_another(file: PdfFile, end: int, budget: int) -> bool:
+    """Say whether what was signed could be read without mending, and was something else than what mending shows."""
+    state = next((one for one in reversed(file.revisions) if one.end <= end), None)
+    if state is None or end >= len(file.data):
+        return False
+    try:
+        signed = PdfFile(file.data[:end], limits=file.limits)
+    except LimitExceeded:
+        raise
+    except InputRefused:
+        return False
+    return not signed.broken_chain and not same(signed.latest, state, budget)
 
 
 def _is_far(file: PdfFile) -> bool:

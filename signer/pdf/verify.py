@@ -112,8 +112,8 @@ class _Seen:
 
     def read_twice(self, found: list[Found]) -> list[Found]:
         """G5: where two readers may see different things, every signature is broken."""
-        first = min((one.end for one in found if one.end), default=0)
-        if not found or not differ(self.file, first):
+        ends = sorted({one.end for one in found if one.end}) or [0]
+        if not found or not differ(self.file, ends):
             return found
         broken = [one.broken(Reason(Code.FORMAT_FAILURE), Reason(Code.READINGS_DIFFER)) for one in found]
         return [replace(one, facts=tuple(_suspect(each) for each in one.facts)) for one in broken]

@@ -197,6 +197,67 @@ def test_so_much_behind_the_end_that_readers_mend_the_file(tail: bytes, forge: F
     assert leaders(replace(plain, data=plain.data + tail), context) == (Integrity.INTACT, LaterChanges.NONE)
 
 
+def circle(paper: Paper) -> bytes:
+    """Return the file with an update whose ``/Prev`` leads to itself."""
+    data = paper.update({}).data
+    start = data[data.rindex(b"startxref") + 9 :].split()[0]
+    at = data.rindex(b"/Prev ")
+    return data[:at] + b"/Prev " + start + data[data.index(b" >>", at) :]
+
+
+CUT: dict[str, Callable[[Paper], bytes]] = {
+    "nowhere": lambda paper: paper.data + b"startxref\n99999999\n%%EOF\n",
+    "into an object": lambda paper: paper.data + b"startxref\n300\n%%EOF\n",
+    "to the beginning": lambda paper: paper.data + b"startxref\n0\n%%EOF\n",
+    "to no number": lambda paper: paper.data + b"startxref\n%%EOF\n",
+    "behind a trailer": lambda paper: paper.data + b"trailer\n<< /Root 1 0 R /Size 50 >>\nstartxref\n9\n%%EOF\n",
+    "in a circle": circle,
+}
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_a_chain_cut_after_signing_does_not_exchange_what_was_signed(name: str, forge: Forge, context: Context) -> None:
+    """What could be read without mending when it was signed is what was signed."""
+    paper, plain = prepared(forge), signed(forge)
+    assert leaders(replace(paper, data=CUT[name](paper)), context)[0] is Integrity.BROKEN
+    assert leaders(replace(plain, data=CUT[name](plain)), context)[0] is Integrity.INTACT
+
+
+@pytest.mark.parametrize("entries", [
+    b"/Contents 90 0 R /Contents 5 0 R",
+    b"/Contents 5 0 R /Contents 90 0 R",
+    b"/Conten#74s 90 0 R /Contents 5 0 R",
+    b"/Contents 5 0 R /Contents 90 0 R /Contents 5 0 R",
+])  # fmt: skip
+def test_an_entry_given_several_times_is_suspect(entries: bytes, forge: Forge, context: Context) -> None:
+    """Of several entries readers take the first, the last, or any."""
+    paper = signed(forge)
+    page = paper.objects[FIRST].replace(b"/Contents 5 0 R", entries)
+    assert leaders(paper.update({90: OTHER, FIRST: page}), context)[0] is Integrity.BROKEN
+
+
+RED = b"<< /Type /Annot /Subtype /Square /F 4 /Rect [60 690 160 710] /AP << /N 38 0 R >> >>"
+BLUE = b"<< /Type /Annot /Subtype /Circle /F 4 /Rect [60 690 160 710] /AP << /N 39 0 R >> >>"
+
+
+@pytest.mark.parametrize(("before", "after"), [
+    (b"%s %s" % (RED, BLUE), b"%s %s" % (BLUE, RED)),
+    (b"40 0 R 41 0 R", b"41 0 R %s" % RED),
+    (b"40 0 R %s" % BLUE, b"%s 40 0 R" % BLUE),
+    (b"40 0 R 41 0 R", b"40 0 R 41 0 R 40 0 R"),
+])  # fmt: skip
+def test_annotations_written_into_the_list_keep_their_order_too(
+    before: bytes, after: bytes, forge: Forge, context: Context
+) -> None:
+    """The later one covers the other, be it an object of its own or not."""
+    page = with_entries(OBJECTS[SECOND], b"/Annots [%s]" % before)
+    paint = {38: form(b"1 0 0 rg 0 0 100 20 re f"), 39: form(b"0 0 1 rg 0 0 100 20 re f"), 40: RED, 41: BLUE}
+    paper = signed(forge, {SECOND: page, **paint})
+    assert leaders(paper.update({SECOND: page}), context) == (Integrity.INTACT, LaterChanges.ALLOWED)
+    turned = paper.update({SECOND: page.replace(before, after)})
+    assert leaders(turned, context) == (Integrity.BROKEN, LaterChanges.SUSPECT)
+
+
 # fields, annotations, pages that are something else besides
 
 BOX = b"50 600 300 720"

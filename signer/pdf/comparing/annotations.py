@@ -6,6 +6,7 @@ can pass for content of the page, covers it, acts or carries files is never allo
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import combinations, pairwise
 
 from signer.pdf.comparing.equality import Equality
@@ -126,12 +127,13 @@ def _blends(view: View, form: Stream) -> bool:
 def _covers_otherwise(step: Step, page: int) -> bool:
     """Say whether annotations or widgets that overlap changed their order: the later one covers the other."""
     before, after = step.before.pages[page - 1].annotations, step.after.pages[page - 1].annotations
-    tokens = step.tokens
-    places = {tokens.after.get(item): index for index, item in enumerate(after) if isinstance(item, Reference)}
+    known = {_identity(right): number for number, (_, right) in enumerate(_pairs(step, page))}
+    places = {known[_identity(item)]: index for index, item in enumerate(after) if _identity(item) in known}
+    numbers = {_identity(left): number for number, (left, _) in enumerate(_pairs(step, page))}
     kept = [
-        (places[tokens.before[item]], step.before.rectangle(step.before.dictionary(item).get("Rect")))
+        (places[numbers[_identity(item)]], step.before.rectangle(step.before.dictionary(item).get("Rect")))
         for item in before
-        if isinstance(item, Reference) and item in tokens.before and tokens.before[item] in places
+        if numbers.get(_identity(item)) in places
     ]
     if all(one[0] <= other[0] for one, other in pairwise(kept)):
         return False
@@ -141,3 +143,18 @@ def _covers_otherwise(step: Step, page: int) -> bool:
         one[0] > other[0] and one[1] and other[1] and area_within(one[1], other[1]) > 0
         for one, other in combinations(kept, 2)
     )
+
+
+def _pairs(step: Step, page: int) -> Iterator[tuple[Value, Value]]:
+    """Yield what is the same before and after among the annotations of a page and all widgets."""
+    for one in step.annotations:
+        if one.page == page:
+            yield from one.pairs
+    for pair in step.fields:
+        for left, right in pair.widgets:
+            yield left.reference or left.entries, right.reference or right.entries
+
+
+def _identity(item: Value) -> object:
+    """Return what tells one item of a list from the others, be it a reference or written there."""
+    return item if isinstance(item, Reference) else id(item)

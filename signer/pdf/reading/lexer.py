@@ -126,6 +126,7 @@ class Lexer:
             if len(found) == len(keys):
                 return found
         found = {}
+        differing: set[str] = set()
         at, last = 0, len(items) - 1
         while at < last:
             key = items[at]
@@ -135,7 +136,8 @@ class Lexer:
                 continue
             value = items[at + 1]
             if key in found and found[key] != value:
-                self.odd("dictionary key given twice", end)
+                self.odd("dictionary key given thrice" if key in differing else "dictionary key given twice", end)
+                differing.add(str(key))
             if key not in found or not self.first_wins:
                 found[str(key)] = value
             at += 2
