@@ -25,7 +25,7 @@ class Index:
 
     def hash_of(self, encoded: bytes, among: frozenset[bytes]) -> bytes | None:
         """Return the hash of a value if the index has it: as it stands, or in DER."""
-        for form in (encoded, _der(encoded)):
+        for form in dict.fromkeys((encoded, _der(encoded))):
             digest = digest_with(self.digest, form)
             if digest in among:
                 return digest
@@ -54,8 +54,10 @@ class Index:
 
 
 def _der(encoded: bytes) -> bytes:
+    """Return a value of indefinite length in DER; others stay as they are, however large they may be."""
     try:
-        return ber.to_der(ber.whole(encoded))
+        found = ber.whole(encoded)
+        return ber.to_der(found) if found.is_indefinite else encoded
     except ValueError:
         return encoded
 
