@@ -52,7 +52,9 @@ def differ(file: PdfFile, ends: Sequence[int]) -> bool:
     if any(what in _FAULTY and at > start for what, at in file.oddities):
         return True  # added behind a signature, and every reader makes something else of it
     if file.broken_chain:
-        return any(_was_another(file, end, file.limits.pdf_values // len(ends)) for end in ends)
+        return _mends_differently(file, start) or any(
+            _was_another(file, end, file.limits.pdf_values // len(ends)) for end in ends
+        )
     if not (file.hybrid or file.faults or file.oddities or _is_far(file) or _stray(file, start)):
         return False
     values = file.limits.pdf_values
@@ -67,6 +69,17 @@ def differ(file: PdfFile, ends: Sequence[int]) -> bool:
     except InputRefused:
         return True
     return not same(file.latest, other, values)
+
+
+def _mends_differently(file: PdfFile, start: int) -> bool:
+    """Say whether readers that mend the file, or need not, see different things since it was signed."""
+    values = file.limits.pdf_values
+    if file.chained is not None and not same(file.chained, file.latest, values):
+        return True
+    if same(file.latest, file.with_generations(file.latest), values):
+        return False
+    signed = next((one for one in reversed(file.revisions) if one.end <= start), None)
+    return signed is not None and same(signed, file.with_generations(signed), values)
 
 
 def _was_another(file: PdfFile, end: int, budget: int) -> bool:

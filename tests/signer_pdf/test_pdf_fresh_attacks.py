@@ -455,3 +455,30 @@ def test_a_widget_at_the_end_of_a_long_line_of_fields_is_not_overlooked(
     end = {last: PLACE % (BOX, b"/AP << /N %d 0 R >>" % (last + 1)), last + 1: GREEN}
     frame = {FORM: with_field(paper.objects[FORM], first), FIRST: with_annotation(paper.objects[FIRST], last)}
     assert leaders(paper.update(line | end | frame), context)[0] is not Integrity.INTACT
+
+
+def passed_by(paper: Paper, more: dict[int, bytes]) -> Paper:
+    """Return the file with an update whose ``/Prev`` leads past the signed state."""
+    first = re.findall(rb"startxref\n(\d+)", paper.data)[0]
+    data = paper.update(more).data
+    at = data.rindex(b"/Prev ")
+    return replace(paper, data=data[:at] + b"/Prev " + first + data[data.index(b" >>", at) :])
+
+
+def test_a_chain_that_passes_the_signed_state_by_shows_what_is_signed(forge: Forge, context: Context) -> None:
+    """Readers follow the chain, and see neither the signature nor what stands only where it was signed."""
+    paper = signed(forge)
+    assert leaders(passed_by(paper, {}), context)[0] is Integrity.BROKEN
+
+
+@pytest.mark.parametrize(("old", "new", "expected"), [
+    (b"[3 0 R", b"[3 0 R", Integrity.INTACT),
+    (b"[3 0 R", b"[3 7 R", Integrity.BROKEN),
+])  # fmt: skip
+def test_wrong_generations_in_a_file_that_must_be_mended_are_suspect(
+    old: bytes, new: bytes, expected: Integrity, forge: Forge, context: Context
+) -> None:
+    """Some readers pass over them, others find nothing."""
+    paper = signed(forge).changed(PAGES, old, new)
+    cut = replace(paper, data=paper.data + b"startxref\n99999999\n%%EOF\n")
+    assert leaders(cut, context)[0] is expected

@@ -40,6 +40,7 @@ class PdfFile:
         mending = Store(Lexer(data, self.limits.pdf_nesting, first_wins=True), Budget(self.limits))
         self._store, self._recovery = strict, Recovery(mending)
         self.broken_chain = False
+        self.chained: State | None = None  # what the chain leads to, where it passes signed states by
         self.updates: tuple[Update, ...] = ()
         try:
             self.updates = read_chain(strict.lexer, self.header, strict.budget, strict.faults)
@@ -103,6 +104,7 @@ class PdfFile:
         known = {update.eof for update in self.updates}
         if not any(end < self.latest.eof and end not in known for end in self._recovery.scan.ends):
             return False
+        self.chained = self.latest
         self._recover("/Prev")
         return True
 
@@ -140,6 +142,10 @@ class PdfFile:
         if end is None:
             return self._recovered
         return RecoveredState(self._recovery, len(self.revisions), end)
+
+    def with_generations(self, state: State) -> State:
+        """Return a recovered state as readers see it that do not pass over wrong generation numbers."""
+        return RecoveredState(self._recovery, state.revision, state.end, exact=True)
 
     @cached_property
     def _recovered(self) -> State:

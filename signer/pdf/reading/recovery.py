@@ -71,10 +71,14 @@ class Recovery:
 
 
 class RecoveredState(State):
-    """The state of the bytes up to ``end`` as a reader sees it that scans for objects: the last definition wins."""
+    """The state of the bytes up to ``end`` as a reader sees it that scans for objects: the last definition wins.
 
-    def __init__(self, recovery: Recovery, revision: int, end: int) -> None:
+    ``exact`` readers do not find an object by a reference with another generation number.
+    """
+
+    def __init__(self, recovery: Recovery, revision: int, end: int, *, exact: bool = False) -> None:
         _ = recovery.scan
+        self._exact = exact
         before = [trailer for offset, trailer in recovery.trailers if offset < end]
         trailer = next((one for one in reversed(before) if "Root" in one), {})
         super().__init__(recovery.store, revision, end, trailer)
@@ -114,7 +118,9 @@ class RecoveredState(State):
         return self.numbers()
 
     def _fits(self, reference: Reference, entry: Entry) -> bool:
-        return True  # mending readers look at the number alone
+        if not self._exact or entry.container is not None:
+            return True  # most mending readers look at the number alone
+        return reference.generation == entry.generation
 
     def _container(self, entry: Entry) -> int | None:
         return entry.offset
