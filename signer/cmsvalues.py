@@ -121,8 +121,8 @@ def _verifies_digest(key: object, info: SignerInfo, signed: bytes) -> bool:
     if isinstance(key, rsa.RSAPublicKey) and info.scheme == "rsassa_pkcs1v15":
         return _verify_pkcs1(key, info.value, signed, name)
     digest = _HASHES.get(name)
-    if digest is None:
-        raise UnsupportedAlgorithm(name)
+    if digest is None or info.scheme not in SCHEME_NAMES:
+        raise UnsupportedAlgorithm(name if digest is None else info.scheme)
     how = Prehashed(digest)
     if isinstance(key, rsa.RSAPublicKey) and info.scheme == "rsassa_pss":
         key.verify(info.value, signed, _pss(info, digest), how)

@@ -134,11 +134,13 @@ def cover(file: PdfFile, place: Place, listed: Listed, forms: Forms) -> Coverage
     state = _signed_state(file, end)
     if state is None or not _holds(data, state, forms, listed=listed, place=place):
         return Coverage(Covers.PARTIAL, ((0, a), (b, end)), (a, b), (*faults, "C4"))
+    covers = Covers.WHOLE
+    if faults:  # the gap leaves out more than the value: that much nobody signed
+        covers = Covers.PARTIAL
+    elif state.revision < file.latest.revision or file.structure_behind(max(end, state.eof)) is not None:
+        covers = Covers.REVISION
     if _defined_twice(data, state, place, end):
         faults.append("C3")
-    covers = Covers.WHOLE
-    if state.revision < file.latest.revision or file.structure_behind(max(end, state.eof)) is not None:
-        covers = Covers.REVISION
     return Coverage(covers, ((0, a), (b, end)), (a, b), tuple(dict.fromkeys(faults)), state.revision)
 
 

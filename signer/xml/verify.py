@@ -190,7 +190,9 @@ def facts_of(one: Examined, document: Document) -> Facts:
     warnings = list(one.warnings)
     if covers is Covers.PARTIAL:
         warnings.append(Reason(Code.PARTIAL_COVERAGE, {"covered": ", ".join(covered) or "-"}))
-    crypto = Crypto.BAD if codes & {Code.HASH_FAILURE, Code.SIG_CRYPTO_FAILURE} else one.crypto
+    crypto = Crypto.UNKNOWN if integrity is Integrity.UNKNOWN else one.crypto
+    if codes & {Code.HASH_FAILURE, Code.SIG_CRYPTO_FAILURE}:
+        crypto = Crypto.BAD
     return Facts(
         id=one.id,
         crypto=crypto,
