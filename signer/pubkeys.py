@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, mldsa, padding, rsa
 
 from signer import der
 
@@ -27,6 +27,8 @@ _SCHEMES: dict[str, tuple[str, str]] = {
     f"{_RSA}11": ("rsassa_pkcs1v15", "sha256"),
     f"{_RSA}12": ("rsassa_pkcs1v15", "sha384"),
     f"{_RSA}13": ("rsassa_pkcs1v15", "sha512"),
+    f"{_RSA}15": ("rsassa_pkcs1v15", "sha512_224"),
+    f"{_RSA}16": ("rsassa_pkcs1v15", "sha512_256"),
     f"{_NIST}14": ("rsassa_pkcs1v15", "sha3_256"),
     f"{_NIST}15": ("rsassa_pkcs1v15", "sha3_384"),
     f"{_NIST}16": ("rsassa_pkcs1v15", "sha3_512"),
@@ -45,6 +47,14 @@ _SCHEMES: dict[str, tuple[str, str]] = {
     f"{_NIST}4": ("dsa", "sha512"),
     "1.3.101.112": ("ed25519", "sha512"),
     "1.3.101.113": ("ed448", "shake256"),
+    f"{_NIST}17": ("mldsa44", "shake256"),
+    f"{_NIST}18": ("mldsa65", "shake256"),
+    f"{_NIST}19": ("mldsa87", "shake256"),
+}
+_ML_DSA: dict[str, type] = {
+    "mldsa44": mldsa.MLDSA44PublicKey,
+    "mldsa65": mldsa.MLDSA65PublicKey,
+    "mldsa87": mldsa.MLDSA87PublicKey,
 }
 DIGESTS = {
     "1.2.840.113549.2.5": "md5",
@@ -53,6 +63,8 @@ DIGESTS = {
     "2.16.840.1.101.3.4.2.1": "sha256",
     "2.16.840.1.101.3.4.2.2": "sha384",
     "2.16.840.1.101.3.4.2.3": "sha512",
+    "2.16.840.1.101.3.4.2.5": "sha512_224",
+    "2.16.840.1.101.3.4.2.6": "sha512_256",
     "2.16.840.1.101.3.4.2.8": "sha3_256",
     "2.16.840.1.101.3.4.2.9": "sha3_384",
     "2.16.840.1.101.3.4.2.10": "sha3_512",
@@ -66,6 +78,8 @@ HASHES: dict[str, hashes.HashAlgorithm] = {
     "sha256": hashes.SHA256(),
     "sha384": hashes.SHA384(),
     "sha512": hashes.SHA512(),
+    "sha512_224": hashes.SHA512_224(),
+    "sha512_256": hashes.SHA512_256(),
     "sha3_256": hashes.SHA3_256(),
     "sha3_384": hashes.SHA3_384(),
     "sha3_512": hashes.SHA3_512(),
@@ -180,6 +194,11 @@ def _verify(key: object, how: Scheme, signed: bytes, value: bytes) -> bool | Non
         if how.family == kind:
             key.verify(value, signed)
         return how.family == kind
+    if isinstance(key, mldsa.MLDSA44PublicKey | mldsa.MLDSA65PublicKey | mldsa.MLDSA87PublicKey):
+        fits = isinstance(key, _ML_DSA.get(how.family, ()))
+        if fits:
+            key.verify(value, signed)
+        return fits
     digest = HASHES.get(how.digest)
     if digest is None:
         return None
