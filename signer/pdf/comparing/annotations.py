@@ -48,8 +48,10 @@ def compare_annotations(step: Step, equal: Equality) -> None:
             _single(step, step.before, one, item, "removed")
         for item in one.new:
             _single(step, step.after, one, item, "new")
-    for page in step.touched_pages():
-        if _covers_otherwise(step, page):
+    touched = step.touched_pages()
+    same = _Same(step) if touched else None
+    for page in touched:
+        if same is not None and _covers_otherwise(step, page, same):
             step.add("annotation", Need.FORBIDDEN, page=page, key="order")
 
 
@@ -124,16 +126,14 @@ def _blends(view: View, form: Stream) -> bool:
     return any(view.name(view.get(state, "BM")) in _BLENDED for state in states.values())
 
 
-def _covers_otherwise(step: Step, page: int) -> bool:
+def _covers_otherwise(step: Step, page: int, same: _Same) -> bool:
     """Say whether annotations or widgets that overlap changed their order: the later one covers the other."""
     before, after = step.before.pages[page - 1].annotations, step.after.pages[page - 1].annotations
-    known = {_identity(right): number for number, (_, right) in enumerate(_pairs(step, page))}
-    places = {known[_identity(item)]: index for index, item in enumerate(after) if _identity(item) in known}
-    numbers = {_identity(left): number for number, (left, _) in enumerate(_pairs(step, page))}
+    places = {same.after[_identity(item)]: index for index, item in enumerate(after) if _identity(item) in same.after}
     kept = [
-        (places[numbers[_identity(item)]], step.before.rectangle(step.before.dictionary(item).get("Rect")))
+        (places[same.before[_identity(item)]], step.before.rectangle(step.before.dictionary(item).get("Rect")))
         for item in before
-        if numbers.get(_identity(item)) in places
+        if same.before.get(_identity(item)) in places
     ]
     if all(one[0] <= other[0] for one, other in pairwise(kept)):
         return False
@@ -145,14 +145,21 @@ def _covers_otherwise(step: Step, page: int) -> bool:
     )
 
 
-def _pairs(step: Step, page: int) -> Iterator[tuple[Value, Value]]:
-    """Yield what is the same before and after among the annotations of a page and all widgets."""
-    for one in step.annotations:
-        if one.page == page:
+class _Same:
+    """Which annotations and widgets are the same before and after a step: equal numbers, same thing."""
+
+    def __init__(self, step: Step) -> None:
+        self.before: dict[object, int] = {}
+        self.after: dict[object, int] = {}
+        for number, (left, right) in enumerate(self._pairs(step)):
+            self.before[_identity(left)] = self.after[_identity(right)] = number
+
+    def _pairs(self, step: Step) -> Iterator[tuple[Value, Value]]:
+        for one in step.annotations:
             yield from one.pairs
-    for pair in step.fields:
-        for left, right in pair.widgets:
-            yield left.reference or left.entries, right.reference or right.entries
+        for pair in step.fields:
+            for left, right in pair.widgets:
+                yield left.reference or left.entries, right.reference or right.entries
 
 
 def _identity(item: Value) -> object:

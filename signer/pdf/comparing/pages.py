@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from signer.pdf.comparing.equality import Equality
-from signer.pdf.comparing.painting import names_in, octets_of
+from signer.pdf.comparing.painting import literals, names_in, octets_of
 from signer.pdf.comparing.step import Need, Step
 from signer.pdf.comparing.structure import has_no_place
 from signer.pdf.comparing.view import Dictionary, Node, Page, View, appearance_streams
@@ -28,7 +28,6 @@ _DEVICE = frozenset({"DefaultGray", "DefaultRGB", "DefaultCMYK"})
 _DRAWING = ("XObject", "Pattern", "Font", "ExtGState")
 
 
-_STRING = re.compile(rb"(\((?:[^()\\]|\\.)*\))", re.DOTALL)
 _UNSURE = re.compile(rb"[()%]|(?<![^\0\t\n\f\r ()<>\[\]{}/])(?:BI|ID)(?![^\0\t\n\f\r ()<>\[\]{}/])")
 _SPACE = re.compile(rb"[\0\t\n\f\r ]+")
 
@@ -150,12 +149,15 @@ def _same_content(step: Step, equal: Equality, one: Value, other: Value) -> bool
 def settled(data: bytes) -> bytes:
     """Return content with one space where white space stands between operators, if that can be told for sure.
 
-    Strings stay as they are; with nested brackets, comments or pictures within content, so does everything.
+    Strings stay as they are; with comments or pictures within content, so does everything.
     """
-    parts = _STRING.split(data)
-    if any(_UNSURE.search(part) for part in parts[::2]):
-        return data
-    parts[::2] = [_SPACE.sub(b" ", part) for part in parts[::2]]
+    parts, at = [], 0
+    for start, end in (*literals(data), (len(data), len(data))):
+        between = data[at:start]
+        if _UNSURE.search(between):
+            return data
+        parts += [_SPACE.sub(b" ", between), data[start:end]]
+        at = end
     return b"".join(parts).strip(b" ")
 
 

@@ -27,6 +27,7 @@ _END = rb"\s*Tj(?![^\0\t\n\f\r ()<>\[\]{}/%])"
 _EMPTY = re.compile(rb"(?:\(\)|<\s*>)" + _END)
 _SPACES = re.compile(rb"(?:\( *\)|<\s*>)" + _END)
 _LINE = re.compile(rb"(?<![^\s])[ml](?![^\s])")
+_BRACKET = re.compile(rb"\\.|[()]", re.DOTALL)
 _NOT_PAINTED = frozenset({"R", "TP"})
 """Entries of ``/MK`` that draw nothing."""
 
@@ -167,8 +168,28 @@ def is_plain_text(data: bytes) -> bool:
 
 def shown_text(data: bytes) -> bytes:
     """Return the literal strings of content, joined: what simple appearances show."""
-    parts = re.findall(rb"\(((?:[^()\\]|\\.)*)\)", data, re.DOTALL)
+    parts = (data[start + 1 : end - 1] for start, end in literals(data))
     return b"".join(re.sub(rb"\\([()\\])", rb"\1", part) for part in parts)
+
+
+def literals(data: bytes) -> Iterator[tuple[int, int]]:
+    """Go through the literal strings of content: where each begins and ends, brackets included.
+
+    One that is not closed goes to the end.
+    """
+    depth = start = 0
+    for match in _BRACKET.finditer(data):
+        mark = match[0]
+        if not depth and mark.endswith(b"("):
+            depth, start = 1, match.end() - 1
+        elif mark == b"(" and depth:
+            depth += 1
+        elif mark == b")" and depth:
+            depth -= 1
+            if not depth:
+                yield start, match.end()
+    if depth:
+        yield start, len(data)
 
 
 def fills(data: bytes) -> bool:
