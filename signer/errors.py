@@ -47,7 +47,10 @@ class TimestampError(SignerError):
 
 
 class LevelNotReached(SignerError):
-    """The level asked for cannot be made; ``facts`` say what is missing (``LEVEL_NOT_REACHED``)."""
+    """The level asked for cannot be made; ``facts`` say what is missing, and by ``reason`` the code of signing.md 8."""
+
+    def __init__(self, code: str, message: str, **facts: object) -> None:
+        super().__init__(code, message, **{"reason": "LEVEL_NOT_REACHED", **facts})
 
 
 class NotVerified(SignerError):

@@ -38,8 +38,9 @@ class Judging:
         if self.directory is None or self.context.policy.value not in MEANING:
             return report
         from edoc.seal import annotate
+        from edoc.values import vietnam_day
 
-        return annotate(report, self.directory, self.context.at.date())
+        return annotate(report, self.directory, vietnam_day(self.context.at))
 
     def inspect(self, data: bytes) -> Report:
         """Return the report without the directory's knowledge."""

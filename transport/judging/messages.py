@@ -9,7 +9,8 @@ from edoc.envelopes import Envelope, StatusMessage
 from edoc.errors import EdocError
 from edoc.seal import peek
 from signer.report import Code, Integrity, Reason, Report, Verdict
-from transport.judging.combining import combined, worst
+from transport.judging.combining import Parts, combined, worst
+from transport.judging.visible import mismatches
 
 Judge = Callable[[bytes], Report]
 
@@ -30,7 +31,13 @@ def with_parts(data: bytes, report: Report, *, judge: Judge) -> Report:
     described = replace(report, document=description(message)) if sealed else report
     if isinstance(message, StatusMessage):
         return described
-    return combined(described, tuple((item.name, judge(item.content)) for item in message.attachments))
+    return opened(described, message, tuple((item.name, judge(item.content)) for item in message.attachments))
+
+
+def opened(report: Report, message: Envelope, parts: Parts) -> Report:
+    """Return the report of a message with those of its parts, and what the letter shows otherwise than it states."""
+    noticed = mismatches(*parts[0], message.document) if parts else ()  # appendices have numbers of their own
+    return combined(replace(report, warnings=(*report.warnings, *noticed)), parts)
 
 
 def _unread(report: Report, error: EdocError) -> Report:

@@ -24,9 +24,9 @@ from edoc.errors import EdocError
 from signer.report import Code, Reason, Report, Verdict
 from signer.xml.profiles import SealInspection
 from signer.xml.stream import inspect_stream
-from transport.judging.combining import combined, worst
+from transport.judging.combining import worst
 from transport.judging.files import Judging, malformed
-from transport.judging.messages import description
+from transport.judging.messages import description, opened
 
 HELD = 1024 * 1024
 """Octets of one attachment that are kept in memory before they go to a file."""
@@ -80,7 +80,7 @@ def _with_parts(inspection: SealInspection, kept: _Kept, judging: Judging) -> Re
     if not isinstance(message, Envelope):
         return replace(described, format="edXML status")
     parts = tuple(_parts(message.attachments, kept, judging))
-    return combined(replace(described, format="edXML document"), parts)
+    return opened(replace(described, format="edXML document"), message, parts)
 
 
 def _parts(attachments: Iterable[Attachment], kept: _Kept, judging: Judging) -> Iterator[tuple[str, Report]]:

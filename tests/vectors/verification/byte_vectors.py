@@ -1,4 +1,4 @@
-"""Vectors of the bytes: what was changed, moved, hidden or cannot be read, in every kind of file (signing.md 4 to 6)."""
+"""Vectors of bytes: what was changed, moved, hidden or cannot be read, in all kinds of files (signing.md 4 to 6)."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from signer.credential import Role
 from signer.devfaults import with_negative_modulus
 from signer.devpki import DevIdentity
 from signer.report import Code
-from signer.trust import Content, Limits, TrustStore
+from signer.trust import Content, Limits
 from signer.xml.dsig import DS, decode, encode
 from signer.zips import write_zip
 from tests.signer_cms import cmsforge
 from tests.signer_cms.cmsforge import Cms, Signer, attribute, octets, sequence
 from tests.signer_pdf import forge as shapes
-from tests.signer_pdf.attackforge import CATALOG, CONTENT, FIRST, NUMBER, TEXT, Ink, Paper, stream, with_entries
+from tests.signer_pdf.attackforge import CATALOG, CONTENT, NUMBER, TEXT, Ink, Paper, stream, with_entries
 from tests.signer_pdf.files import simple, update
 from tests.signer_pdf.forge import Shape
 from tests.signer_xml.makers import EXC_TRANSFORM, Maker, Ref
@@ -378,7 +378,7 @@ BYTES: tuple[Vector, ...] = (
         "PDF: larger than is read",
         lambda h: h.case(h.small, replace(h.context(), limits=Limits(pdf_max_bytes=1000))),
         _NOTHING,
-        facts=("pdf_max_bytes",),
+        facts=("PDF",),
     ),
     # finer codes: PDF
     Vector(

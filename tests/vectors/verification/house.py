@@ -179,8 +179,8 @@ class Line:
         if one is None:
             return cls(report.verdict.value)
         sub = None if one.sub_indication is None else one.sub_indication.value
-        words = (one.integrity, one.crypto, one.covers, one.later_changes, one.indication)
-        return cls(report.verdict.value, *(word.value for word in words), sub)
+        bytes_ = (one.integrity.value, one.crypto.value, one.covers.value, one.later_changes.value)
+        return cls(report.verdict.value, *bytes_, one.indication.value, sub)
 
 
 PASSED = Line("valid", "intact", "ok", "whole-document", "none", "TOTAL-PASSED", None)

@@ -1,0 +1,173 @@
+"""Every closed reason code has a vector: one file that makes it be said, with the whole line of the answer.
+
+signing.md 8 (closed enum, each code with a vector) and 10, A1: no attack on the bytes is intact, none on trust passes,
+under any policy, anchors and time. A code nobody gives a vector to fails the last test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from signer.algorithms import PolicyName
+from signer.checks import check_credential
+from signer.credential import Role
+from signer.errors import LevelNotReached
+from signer.pdf import pictures, verify
+from signer.pdf.comparing.compare import Later
+from signer.report import FAILED, SUB_INDICATIONS, Code, Integrity, LaterChanges, Report
+from signer.trust import Pictures, TrustStore
+from signer.xml.extend import extend_xml
+from tests.vectors.verification.byte_vectors import BYTES
+from tests.vectors.verification.house import CLERK, DAY, House, Line, Vector, chosen, said
+from tests.vectors.verification.meaning_vectors import HONEST_DAY, MEANING, drawn
+from tests.vectors.verification.trust_vectors import TRUST
+from transport.present.catalogue import reason as sentence
+
+VECTORS = (*BYTES, *TRUST, *MEANING)
+
+
+@pytest.fixture(scope="module")
+def house(now: datetime) -> House:
+    """Who signs the vectors, and whom they are judged by."""
+    return House.build(now)
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector.id)
+def test_a_vector_gives_its_line_and_says_why(vector: Vector, house: House) -> None:
+    """The whole line, the code in its place, a sentence in both languages; a sub-indication stands first."""
+    report = vector.make(house).report
+    one = chosen(report, vector)
+    assert Line.of(report, one) == vector.line, (report.reasons, report.warnings)
+    assert vector.code in said(report, one, vector.where)
+    if vector.line.sub not in ("-", None):
+        assert one is not None
+        assert one.reasons[0].code == vector.line.sub
+    assert facts_are_named(vector, report)
+
+
+def facts_are_named(vector: Vector, report: Report) -> bool:
+    """Say whether each fact of the vector stands in the sentence, in both languages, with nothing left to fill in."""
+    listed = [*getattr(report, vector.where), *(r for s in report.signatures for r in getattr(s, vector.where))]
+    found = [reason for reason in listed if reason.code is vector.code]
+    for lang in ("vi", "en"):
+        text = " ".join(sentence(one.code.value, one.facts, lang) for one in found)
+        assert text
+        assert "{" not in text
+        assert all(fact in text for fact in vector.facts), text
+    return True
+
+
+@pytest.mark.parametrize("vector", [v for v in VECTORS if v.line.integrity != "-"], ids=lambda vector: vector.id)
+def test_what_is_said_of_the_bytes_depends_on_nothing_else(vector: Vector, house: House) -> None:
+    """Integrity, mathematics, coverage and later changes are the same without trust, at any time, by any policy."""
+    case = vector.make(house)
+    lines = set()
+    for policy in PolicyName:
+        for trust in (TrustStore(), case.judging.context.trust):
+            for days in (0, -9000, 20_000):
+                at = case.judging.context.at + timedelta(days=days)
+                context = replace(case.judging.context, policy=policy, trust=trust, at=at, expectation=None)
+                report = replace(case.judging, context=context, directory=None, keys=case.judging.keys).judge(case.data)
+                one = chosen(report, vector)
+                assert one is not None
+                lines.add((one.integrity, one.covers, one.later_changes))
+                if vector.line.integrity == "broken":
+                    assert report.verdict == "invalid", (policy, report.reasons)
+    assert len(lines) == 1
+
+
+@pytest.mark.parametrize("vector", [v for v in VECTORS if v.where == "reasons"], ids=lambda vector: vector.id)
+def test_what_speaks_against_a_file_never_leaves_it_valid(vector: Vector, house: House) -> None:
+    """A reason is given only where the verdict is not valid; a broken file is invalid, never merely undecided."""
+    report = vector.make(house).report
+    assert report.verdict != "valid"
+    broken = any(one.integrity is Integrity.BROKEN for one in report.signatures)
+    assert not broken or report.verdict == "invalid"
+
+
+def test_a_letter_that_shows_what_its_message_states_is_not_remarked_on(house: House) -> None:
+    """The neighbour of VISIBLE_TEXT_MISMATCH."""
+    assert Code.VISIBLE_TEXT_MISMATCH not in {
+        w.code for w in drawn(house, number="120", day=HONEST_DAY).report.warnings
+    }
+
+
+# --- codes that no report of a file carries by itself ----------------------------------------------------------------
+
+
+def _expiring(house: House, monkeypatch: pytest.MonkeyPatch) -> Code:
+    """At signing: a certificate that ends within sixty days (R108)."""
+    who = house.pki.issue(Role.PERSON, CLERK, at=house.now - 380 * DAY)
+    late = who.credential.x509.not_valid_after_utc - 59 * DAY
+    warnings = check_credential(who.credential, context=house.context(at=late), profile="interop")
+    early = check_credential(who.credential, context=house.context(at=late - 2 * DAY), profile="interop")
+    assert Code.CERTIFICATE_EXPIRING not in {one.code for one in early}
+    return next(one.code for one in warnings if one.code is Code.CERTIFICATE_EXPIRING)
+
+
+def _not_reached(house: House, monkeypatch: pytest.MonkeyPatch) -> Code:
+    """At extending: a level asked for and not reachable is refused, never lowered in silence."""
+    data = house.xml(house.clerk, stamped=house.now, pki=house.listed)
+    bare = house.listed.anchors.merged(TrustStore(intermediates=(house.listed.issuing.certificate,)))
+    with pytest.raises(LevelNotReached) as refused:
+        extend_xml(data, to="lt", context=house.trusting(bare), timestamper=house.stamps(pki=house.listed))
+    return Code(str(refused.value.facts["reason"]))
+
+
+def _different_to_look_at(house: House, monkeypatch: pytest.MonkeyPatch) -> Code:
+    """Pages compared as pictures, where the comparison of revisions has overlooked a change, as a fault in it would."""
+    if not pictures.is_possible():
+        pytest.skip("the extra preview (pypdfium2) is not installed")
+
+    def see_nothing(_revisions: object, signed: tuple[object, ...], **_: object) -> tuple[Later, ...]:
+        return tuple(Later(later_changes=LaterChanges.ALLOWED) for _one in signed)
+
+    monkeypatch.setattr(verify, "compare", see_nothing)
+    data = house.letter.changed(6, b"(Trang hai)", b"(Trang 222)").data
+    report = verify.inspect_pdf(data, context=replace(house.context(), pictures=Pictures()))
+    (one,) = report.signatures
+    line = Line("indeterminate", "intact", "ok", "revision", "allowed", "INDETERMINATE", Code.SIG_CONSTRAINTS_FAILURE)
+    assert Line.of(report, one) == line
+    return one.reasons[1].code
+
+
+ELSEWHERE: dict[Code, Callable[[House, pytest.MonkeyPatch], Code]] = {
+    Code.CERTIFICATE_EXPIRING: _expiring,
+    Code.LEVEL_NOT_REACHED: _not_reached,
+    Code.VISUAL_DIFFERENCE: _different_to_look_at,
+}
+
+
+@pytest.mark.parametrize("code", ELSEWHERE)
+def test_a_code_of_another_act_than_judging_a_file_is_said_by_it(
+    code: Code, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ELSEWHERE[code](house, monkeypatch) is code
+
+
+# --- the list is whole -----------------------------------------------------------------------------------------------
+
+
+def test_every_code_has_a_vector() -> None:
+    """Sub-indications, reasons and warnings: a code that is added needs a file that makes it be said."""
+    shown = {vector.code for vector in VECTORS} | set(ELSEWHERE)
+    assert set(Code) - shown == set()
+
+
+@pytest.mark.parametrize("code", SUB_INDICATIONS)
+def test_every_sub_indication_is_reported_as_such(code: Code) -> None:
+    """Each stands in a line as the sub-indication itself, with the indication that belongs to it; NO_POE joins one."""
+    lines = [vector.line for vector in VECTORS if vector.line.sub == code or vector.code is code]
+    assert lines
+    if code is not Code.NO_POE:
+        assert code in {line.sub for line in lines}
+    wanted = "TOTAL-FAILED" if code in FAILED else "INDETERMINATE"
+    assert {line.indication for line in lines if line.sub == code} <= {wanted}
+
+
+def test_names_of_vectors_are_unique() -> None:
+    assert len({vector.id for vector in VECTORS}) == len(VECTORS)
