@@ -42,12 +42,19 @@ class Anchor:
     """A certificate trusted because the caller says so: its own signature, dates, algorithms are not judged (R70).
 
     It serves moments from ``valid_from`` on and before ``sunset``, where these are given.
+
+    Raises:
+        ValueError: one of these has no offset.
     """
 
     certificate: bytes  # DER
     purposes: frozenset[Purpose]
     valid_from: datetime | None = None
     sunset: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if any(one is not None and one.tzinfo is None for one in (self.valid_from, self.sunset)):
+            raise ValueError("the moments of an anchor need an offset")
 
     def serves(self, moment: datetime) -> bool:
         """Tell whether the anchor is trusted for that moment."""
@@ -101,11 +108,19 @@ class TrustStore:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """Proof of existence: something with this SHA-256 existed not later than that moment; ``source`` names why."""
+    """Proof of existence: something with this SHA-256 existed not later than that moment; ``source`` names why.
+
+    Raises:
+        ValueError: the moment has no offset.
+    """
 
     sha256: str
     not_later_than: datetime
     source: str
+
+    def __post_init__(self) -> None:
+        if self.not_later_than.tzinfo is None:
+            raise ValueError("the moment of a proof needs an offset")
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from signer.report import (
     file_verdict,
     indication_of,
 )
-from signer.trust import Context, Proof, Purpose, TrustStore, anchored
+from signer.trust import Anchor, Context, Proof, Purpose, TrustStore, anchored
 
 FactsOf = Callable[..., Facts]
 StampAt = Callable[[DevPki, datetime], Stamp]
@@ -490,3 +490,8 @@ def test_a_moment_without_offset_is_refused() -> None:
     with pytest.raises(ValueError, match="offset"):
         Context(trust=TrustStore(), at=datetime(2026, 11, 20), policy=INTEROP)
     assert Context(trust=TrustStore(), at=datetime(2026, 11, 20, tzinfo=UTC), policy=INTEROP).expectation is None
+    with pytest.raises(ValueError, match="offset"):
+        Proof("00", datetime(2026, 11, 20), "ledger")
+    for moments in ((datetime(2026, 11, 20), None), (None, datetime(2026, 11, 20))):
+        with pytest.raises(ValueError, match="offset"):
+            Anchor(b"", frozenset({Purpose.SIGNERS}), *moments)

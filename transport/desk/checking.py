@@ -153,7 +153,7 @@ def one(name: str, console: Console, judging: Judging, request: Request) -> Chec
     try:
         with opened(name, console) as source:
             report = judged_source(source, console, judging, fetched_at=request.now if request.online else None)
-        report = _of_agency(report, request.agency, judging.directory)
+        report = of_agency(report, request.agency, judging.directory)
     except (CommandError, SignerError, EdocError, TransportError) as error:
         return Checked(name, None, fault(error, console.lang, path=name))
     except Exception as error:  # the files after this one are judged all the same (console.md 2)
@@ -250,7 +250,7 @@ def _expected_agency(request: Request, directory: Directory | None) -> None:
     directory.find(request.agency)
 
 
-def _of_agency(report: Report, wanted: str | None, directory: Directory | None) -> Report:
+def of_agency(report: Report, wanted: str | None, directory: Directory | None) -> Report:
     """Ask the agency signatures, and only those, to be of this agency (signing.md 1.3, last paragraph)."""
     if wanted is None or directory is None:
         return report
@@ -258,17 +258,19 @@ def _of_agency(report: Report, wanted: str | None, directory: Directory | None) 
     asked = tuple(_asked(signature, code, directory) for signature in report.signatures)
     if asked == report.signatures:
         return report
-    return replace(report, signatures=asked, verdict=worst(report.verdict, Verdict.INDETERMINATE))
+    why = [reason for signature in asked for reason in signature.reasons if reason not in report.reasons]
+    reasons = (*report.reasons, *(reason for reason in why if reason.signature is not None))
+    return replace(report, signatures=asked, verdict=worst(report.verdict, Verdict.INDETERMINATE), reasons=reasons)
 
 
 def _asked(signature: SignatureReport, code: str, directory: Directory) -> SignatureReport:
     found = signature.signer.agency
     if signature.kind != "seal" or (found is not None and directory.same(found, code)):
         return signature
-    mismatch = Reason(Code.IDENTITY_MISMATCH, {"expected": code, "found": found or "-"})
+    mismatch = Reason(Code.IDENTITY_MISMATCH, {"expected": code, "found": found or "-"}, signature.id)
     if signature.indication is not Indication.PASSED:
         return replace(signature, reasons=(*signature.reasons, mismatch))
-    reasons = (Reason(Code.SIG_CONSTRAINTS_FAILURE, {"detail": code}), mismatch)
+    reasons = (Reason(Code.SIG_CONSTRAINTS_FAILURE, {"detail": code}, signature.id), mismatch)
     return replace(
         signature, indication=Indication.INDETERMINATE, sub_indication=Code.SIG_CONSTRAINTS_FAILURE, reasons=reasons
     )
