@@ -135,7 +135,10 @@ def algorithm_identifier(key: bytes) -> tuple[str, bytes | None]:
     Raises:
         ValueError: it cannot be read.
     """
-    oid, *parameters = der.value(key).parts()[0].parts()
+    try:
+        oid, *parameters = der.value(key).parts()[0].parts()
+    except IndexError:
+        raise ValueError("damaged key: no algorithm") from None
     given = parameters[0].encoded if parameters and parameters[0].tag != der.NULL else None
     return der.identifier(oid), given
 
@@ -147,6 +150,8 @@ def with_parameters(key: bytes, parameters: bytes) -> bytes:
         ValueError: it cannot be read.
     """
     algorithm, octets = der.value(key).parts()
+    if not algorithm.parts():
+        raise ValueError("damaged key: no algorithm")
     oid = algorithm.parts()[0].encoded
     return der.encode(der.SEQUENCE, der.encode(der.SEQUENCE, oid, parameters), octets.encoded)
 
@@ -164,7 +169,7 @@ def load(key: bytes) -> tuple[object, bool]:
         pass
     try:
         algorithm, octets = der.value(key).parts()
-        if der.identifier(algorithm.parts()[0]) not in (RSA, RSA_PSS):
+        if not algorithm.parts() or der.identifier(algorithm.parts()[0]) not in (RSA, RSA_PSS):
             raise ValueError("key cannot be loaded")
         modulus, exponent = der.whole(der.bits(octets)).parts()
         numbers = rsa.RSAPublicNumbers(int.from_bytes(exponent.content), int.from_bytes(modulus.content))

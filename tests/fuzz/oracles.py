@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from asn1crypto import cms
+from asn1crypto import cms, core
 from lxml import etree
 
 from signer.report import Code, Covers, Crypto, Integrity, Report, SignatureReport, Verdict
@@ -176,8 +176,8 @@ def _cms(case: Case, intact: list[SignatureReport]) -> str | None:
 def _content(data: bytes) -> bytes | None:
     try:
         signed = cms.ContentInfo.load(data)["content"]
-        content: bytes = signed["encap_content_info"]["content"].native
-        return content if isinstance(content, bytes) else None
+        content = signed["encap_content_info"]["content"]
+        return None if isinstance(content, core.Void) else bytes(content)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 

@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import ocsp
 
-from signer import der, x509ext
+from signer import der, pubkeys, x509ext
 from signer.algorithms import PolicyName
 from signer.chain import PathResult, judge_path
 from signer.der import SEQUENCE, encode, encode_bits, encode_identifier
@@ -303,3 +303,10 @@ class TestBudgets:
                 leaf, purpose=Purpose.SIGNERS, time=house.now, proved=True, context=context, candidates=beside
             )
             assert found.sub_indications == (Code.EXPIRED,)
+
+
+@pytest.mark.parametrize("key", ["3000", "30023000", "300430000300", "3006300003020000", "30020500"])
+def test_a_key_without_an_algorithm_is_damaged_and_nothing_worse(key: str) -> None:
+    for ask in (pubkeys.load, pubkeys.algorithm_identifier, lambda one: pubkeys.with_parameters(one, b"\x05\x00")):
+        with pytest.raises(ValueError):
+            ask(bytes.fromhex(key))
