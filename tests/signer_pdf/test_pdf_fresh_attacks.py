@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
+import time
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -482,3 +483,22 @@ def test_wrong_generations_in_a_file_that_must_be_mended_are_suspect(
     paper = signed(forge).changed(PAGES, old, new)
     cut = replace(paper, data=paper.data + b"startxref\n99999999\n%%EOF\n")
     assert leaders(cut, context)[0] is expected
+
+
+HEAVY: dict[str, Act] = {
+    "rows that lean on those above": content(
+        zlib.compress((b"\4" + b"\1" * 1000) * 12_000), FLATE + b" /DecodeParms << /Predictor 15 /Columns 1000 >>"
+    ),
+    "rows of one octet": content(
+        zlib.compress(b"\2\1" * 6_000_000), FLATE + b" /DecodeParms << /Predictor 15 /Columns 1 >>"
+    ),
+    "a brackets' abyss": content(b"(" + b"\\(" * 300_000),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HEAVY)
+def test_what_costs_much_ends_soon_and_is_not_intact(name: str, forge: Forge, context: Context) -> None:
+    """Octets gone through one by one count more than others; no string is looked for again and again."""
+    began = time.process_time()
+    assert leaders(HEAVY[name](signed(forge)), context)[0] is not Integrity.INTACT
+    assert time.process_time() - began < 5

@@ -8,6 +8,8 @@ from typing import NoReturn
 from signer.errors import InputRefused, LimitExceeded
 from signer.trust import Limits
 
+TOIL = 48
+"""What one octet costs that is gone through alone, in octets that are not."""
 RATIO_FREE = 16 * 2**20
 """Octets of one stream that are not held against the ratio: a blank scan compresses a thousandfold."""
 
@@ -35,6 +37,12 @@ class Budget:
         """Return how many octets a stream of ``size`` octets may still become."""
         ratio = max(RATIO_FREE, size * self.limits.pdf_stream_ratio)
         return min(ratio, self.limits.pdf_decoded_bytes - self.decoded)
+
+    def toil(self, octets: int) -> None:
+        """Count octets that must be gone through one by one, as if so many more had been decoded."""
+        self.decoded += octets * TOIL
+        if self.decoded > self.limits.pdf_decoded_bytes:
+            over("pdf_decoded_bytes", self.decoded, "byte")
 
     def decode(self, size: int, raw: int) -> None:
         """Count ``size`` octets decoded from ``raw``."""

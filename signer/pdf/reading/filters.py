@@ -54,17 +54,20 @@ def decode(
 
 def _decoded(name: str, data: bytes, parameters: Mapping[str, Value], budget: Budget, *, lenient: bool) -> bytes:
     if name == "FlateDecode":
-        return unpredicted(_flate(data, budget, lenient=lenient), parameters)
+        return unpredicted(_flate(data, budget, lenient=lenient), parameters, budget)
     if name == "LZWDecode":
         early = parameters.get("EarlyChange", 1)
         if early not in (0, 1) or not isinstance(early, int):
             raise damaged("LZWDecode")
-        return unpredicted(_lzw(data, early != 0, budget.room(len(data))), parameters)
+        budget.toil(2 * len(data))
+        return unpredicted(_lzw(data, early != 0, budget.room(len(data))), parameters, budget)
     if name == "ASCIIHexDecode":
         return _hexadecimal(data)
     if name == "ASCII85Decode":
+        budget.toil(len(data))
         return _base85(data, lenient=lenient)
     if name == "RunLengthDecode":
+        budget.toil(len(data))
         return _run_lengths(data, budget.room(len(data)))
     raise damaged(f"filter {name[:40]}")
 

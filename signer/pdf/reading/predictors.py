@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import accumulate
 
-from signer.pdf.reading.budget import damaged
+from signer.pdf.reading.budget import Budget, damaged
 from signer.pdf.values import Value
 
 COLUMNS_MAX = 1 << 24
 
 
-def unpredicted(data: bytes, parameters: Mapping[str, Value]) -> bytes:
+def unpredicted(data: bytes, parameters: Mapping[str, Value], budget: Budget) -> bytes:
     """Undo the predictor that the decode parameters name.
 
     Raises:
-        InputRefused: parameters or rows make no sense.
+        InputRefused: parameters or rows make no sense; LimitExceeded: too much must be gone through octet by octet.
     """
     predictor = _integer(parameters, "Predictor", 1)
     if predictor <= 1:
@@ -27,7 +28,10 @@ def unpredicted(data: bytes, parameters: Mapping[str, Value]) -> bytes:
         raise damaged("predictor")
     width = (colors * bits * columns + 7) // 8
     if predictor == 2:
+        budget.toil(len(data))
         return _tiff(data, width, colors, bits)
+    kinds = data[:: width + 1]
+    budget.toil(4 * len(kinds) + (len(kinds) - kinds.count(0) - kinds.count(1) - kinds.count(2)) * width)
     return _png(data, width, max(1, colors * bits // 8))
 
 
@@ -76,8 +80,8 @@ def _row(kind: int, row: bytearray, above: bytes, step: int) -> None:
         total = (low & mask) + (high & mask) ^ (low ^ high) & ~mask & (1 << 8 * size) - 1
         row[:] = total.to_bytes(size, "big")
     elif kind == 1:
-        for at in range(step, len(row)):
-            row[at] = row[at] + row[at - step] & 0xFF
+        for lane in range(step):
+            row[lane::step] = bytes(octet & 0xFF for octet in accumulate(row[lane::step]))
     elif kind == 3:
         for at, up in enumerate(above):
             left = row[at - step] if at >= step else 0
