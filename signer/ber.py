@@ -8,7 +8,7 @@ bound. Whatever cannot be read is a ``ValueError``.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, SupportsIndex, overload
 
 from signer.der import OCTETS, OID, SET, dotted
 
@@ -57,7 +57,7 @@ class Node(NamedTuple):
             yield part
             at = part.stop
 
-    def parts(self) -> list[Node]:
+    def parts(self) -> Parts:
         """Return the parts of a constructed value.
 
         Raises:
@@ -65,7 +65,7 @@ class Node(NamedTuple):
         """
         if not self.is_constructed:
             raise ValueError("no parts")
-        found: list[Node] = []
+        found = Parts()
         for part in self.walk():
             found.append(part)
             if len(found) > PARTS_MAX:
@@ -91,6 +91,31 @@ class Node(NamedTuple):
         if self.tag != tag:
             raise ValueError(f"expected {tag:#x}, found {self.tag:#x}")
         return self
+
+
+class Parts(list[Node]):
+    """The parts of a value. One that is asked for and missing is a ``ValueError``, like all that cannot be read."""
+
+    @overload
+    def __getitem__(self, place: SupportsIndex, /) -> Node: ...
+    @overload
+    def __getitem__(self, place: slice, /) -> list[Node]: ...
+    def __getitem__(self, place: SupportsIndex | slice, /) -> Node | list[Node]:
+        try:
+            return super().__getitem__(place)
+        except IndexError:
+            raise ValueError("a part is missing") from None
+
+    def pop(self, place: SupportsIndex = -1, /) -> Node:
+        """Take a part out.
+
+        Raises:
+            ValueError: it is missing.
+        """
+        try:
+            return super().pop(place)
+        except IndexError:
+            raise ValueError("a part is missing") from None
 
 
 def node(data: bytes, at: int = 0, limit: int | None = None) -> Node:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, SupportsIndex, overload
 
 BOOLEAN, INTEGER, BIT_STRING, OCTETS, NULL, OID, ENUMERATED = 1, 2, 3, 4, 5, 6, 10
 SEQUENCE, SET, UTC_TIME, GENERALIZED_TIME = 0x30, 0x31, 0x17, 0x18
@@ -51,13 +51,13 @@ class Value(NamedTuple):
             yield part
             at = part.end
 
-    def parts(self) -> list[Value]:
+    def parts(self) -> Parts:
         """Return the parts of a constructed value.
 
         Raises:
             ValueError: they cannot be read, or are more than ``CHILDREN_MAX``.
         """
-        found: list[Value] = []
+        found = Parts()
         for part in self.walk():
             found.append(part)
             if len(found) > CHILDREN_MAX:
@@ -73,6 +73,31 @@ class Value(NamedTuple):
         if self.tag != tag:
             raise ValueError(f"expected {tag:#x}, found {self.tag:#x}")
         return self
+
+
+class Parts(list[Value]):
+    """The parts of a value. One that is asked for and missing is a ``ValueError``, like all that cannot be read."""
+
+    @overload
+    def __getitem__(self, place: SupportsIndex, /) -> Value: ...
+    @overload
+    def __getitem__(self, place: slice, /) -> list[Value]: ...
+    def __getitem__(self, place: SupportsIndex | slice, /) -> Value | list[Value]:
+        try:
+            return super().__getitem__(place)
+        except IndexError:
+            raise ValueError("a part is missing") from None
+
+    def pop(self, place: SupportsIndex = -1, /) -> Value:
+        """Take a part out.
+
+        Raises:
+            ValueError: it is missing.
+        """
+        try:
+            return super().pop(place)
+        except IndexError:
+            raise ValueError("a part is missing") from None
 
 
 def value(data: bytes, at: int = 0, limit: int | None = None) -> Value:
