@@ -34,7 +34,7 @@ def _end(who: DevIdentity) -> datetime:
 # --- certificates ----------------------------------------------------------------------------------------------------
 
 
-def _after_the_end(house: House, *, stamped: timedelta | None) -> Case:
+def after_the_end(house: House, *, stamped: timedelta | None) -> Case:
     """Judged ten days after the certificate's end, with lists from before it."""
     who = house.pki.issue(Role.PERSON, LEADER, at=house.now - 200 * DAY)
     end = _end(who)
@@ -54,7 +54,7 @@ def _expired_but_good(house: House) -> Case:
     return house.case(house.xml(house.clerk), house.context(pki=house.listed, at=at))
 
 
-def _unknown_root(house: House) -> Case:
+def unknown_root(house: House) -> Case:
     return house.case(house.xml(house.pki.issue(Role.PERSON, LEADER, variant="unknown-root")))
 
 
@@ -62,7 +62,7 @@ def _no_anchor(house: House) -> Case:
     return house.case(house.xml(), house.trusting(TrustStore()))
 
 
-def _wrong_usage(house: House) -> Case:
+def wrong_usage(house: House) -> Case:
     return house.case(house.xml(house.pki.issue(Role.PERSON, LEADER, variant="wrong-usage")))
 
 
@@ -89,7 +89,7 @@ def _crowd(house: House) -> Case:
     return house.case(data, house.trusting(anchored([stranger.root.certificate], Purpose.SIGNERS)))
 
 
-def _old_digest(house: House) -> Case:
+def old_digest(house: House) -> Case:
     return house.case(house.xml(house.pki.issue(Role.PERSON, LEADER, variant="sha1")))
 
 
@@ -117,7 +117,7 @@ def _bare_pkcs1(house: House) -> Case:
 # --- status ----------------------------------------------------------------------------------------------------------
 
 
-def _revoked(house: House, stamped: timedelta | None, *, reason: str = "superseded") -> Case:
+def revoked(house: House, stamped: timedelta | None, *, reason: str = "superseded") -> Case:
     """Revoked two days ago; a time stamp lies that far from it."""
     pki = house.revoking(house.listed)
     gone = house.now - 2 * DAY
@@ -148,20 +148,20 @@ def _late_responder(house: House) -> Case:
     return house.case(house.xml(house.clerk), house.trusting(trust))
 
 
-def _no_answer(house: House) -> Case:
+def no_answer(house: House) -> Case:
     pki = house.listed
     bare = pki.anchors.merged(TrustStore(intermediates=(pki.issuing.certificate,)))
     return house.case(house.xml(house.clerk), house.trusting(bare))
 
 
-def _no_source(house: House, policy: str = "interop") -> Case:
+def no_source(house: House, policy: str = "interop") -> Case:
     pki = house.pki
     bare = pki.anchors.merged(TrustStore(intermediates=(pki.issuing.certificate,)))
     context = replace(house.trusting(bare), policy=PolicyName(policy))
     return house.case(house.xml(stamped=house.now), context)
 
 
-def _old_root(house: House) -> Case:
+def old_root(house: House) -> Case:
     who = house.pki.issue(Role.PERSON, LEADER, at=house.now + 7300 * DAY)
     at = house.now + 7400 * DAY
     anchors = anchored([house.pki.root.certificate, house.pki.issuing.certificate], Purpose.SIGNERS)
@@ -173,7 +173,7 @@ def _old_root(house: House) -> Case:
 _TOKEN = re.compile(rb"(<(?:\w+:)?EncapsulatedTimeStamp[^>]*>)([^<]+)(<)")
 
 
-def _foreign_stamp(house: House) -> Case:
+def foreign_stamp(house: House) -> Case:
     """The time stamp of one signature in another."""
     first, second = (house.xml(who, stamped=house.now) for who in (house.person, house.second))
     other = _TOKEN.search(second)
@@ -207,7 +207,7 @@ def _strict_without_stamp(house: House) -> Case:
     return house.case(house.xml(), house.context(policy="strict"))
 
 
-def _unknown_stamper(house: House) -> Case:
+def unknown_stamper(house: House) -> Case:
     return house.case(house.xml(stamped=house.now, pki=DevPki.create(at=house.now - 30 * DAY)))
 
 
@@ -233,7 +233,7 @@ def _another_signer(house: House) -> Case:
     return house.case(house.xml(), replace(house.context(), expectation=Expectation((wanted,))))
 
 
-def _bytes_alone(house: House) -> Case:
+def bytes_alone(house: House) -> Case:
     return house.case(house.xml(), replace(house.trusting(TrustStore()), policy=PolicyName.INTEGRITY_ONLY))
 
 
@@ -247,13 +247,13 @@ TRUST: tuple[Vector, ...] = (
     Vector(
         Code.REVOKED,
         "a time stamp a day after the revocation",
-        lambda h: _revoked(h, DAY),
+        lambda h: revoked(h, DAY),
         failed(Code.REVOKED, **_AS_SIGNED),
     ),
     Vector(
         Code.EXPIRED,
         "a time stamp five days after the end",
-        lambda h: _after_the_end(h, stamped=5 * DAY),
+        lambda h: after_the_end(h, stamped=5 * DAY),
         failed(Code.EXPIRED, **_AS_SIGNED),
     ),
     Vector(
@@ -265,7 +265,7 @@ TRUST: tuple[Vector, ...] = (
     Vector(
         Code.CRYPTO_CONSTRAINTS_FAILURE,
         "a certificate signed with SHA-1 below the root",
-        _old_digest,
+        old_digest,
         undecided(Code.CRYPTO_CONSTRAINTS_FAILURE),
         facts=("SHA-1",),
     ),
@@ -279,7 +279,7 @@ TRUST: tuple[Vector, ...] = (
     Vector(
         Code.NO_CERTIFICATE_CHAIN_FOUND,
         "an unknown root",
-        _unknown_root,
+        unknown_root,
         undecided(Code.NO_CERTIFICATE_CHAIN_FOUND),
     ),
     Vector(Code.NO_CERTIFICATE_CHAIN_FOUND, "no anchor given", _no_anchor, undecided(Code.NO_CERTIFICATE_CHAIN_FOUND)),
@@ -298,7 +298,7 @@ TRUST: tuple[Vector, ...] = (
     Vector(
         Code.CHAIN_CONSTRAINTS_FAILURE,
         "a certificate for servers",
-        _wrong_usage,
+        wrong_usage,
         undecided(Code.CHAIN_CONSTRAINTS_FAILURE),
     ),
     Vector(
@@ -308,14 +308,14 @@ TRUST: tuple[Vector, ...] = (
         undecided(Code.CRYPTO_CONSTRAINTS_FAILURE_NO_POE),
         facts=("RSASSA-PKCS1-v1_5",),
     ),
-    Vector(Code.REVOKED_NO_POE, "revoked, no proved time", lambda h: _revoked(h, None), undecided(Code.REVOKED_NO_POE)),
+    Vector(Code.REVOKED_NO_POE, "revoked, no proved time", lambda h: revoked(h, None), undecided(Code.REVOKED_NO_POE)),
     Vector(
         Code.REVOKED_CA_NO_POE, "the issuing authority revoked", _revoked_authority, undecided(Code.REVOKED_CA_NO_POE)
     ),
     Vector(
         Code.OUT_OF_BOUNDS_NO_POE,
         "ended, the time only claimed",
-        lambda h: _after_the_end(h, stamped=None),
+        lambda h: after_the_end(h, stamped=None),
         undecided(Code.OUT_OF_BOUNDS_NO_POE),
     ),
     Vector(
@@ -333,11 +333,11 @@ TRUST: tuple[Vector, ...] = (
     Vector(
         Code.TRY_LATER,
         "a source is named, no answer at hand",
-        _no_answer,
+        no_answer,
         undecided(Code.TRY_LATER),
         facts=("http://127.0.0.1:9/ocsp",),
     ),
-    Vector(Code.TRY_LATER, "no source, strict", lambda h: _no_source(h, "strict"), undecided(Code.TRY_LATER)),
+    Vector(Code.TRY_LATER, "no source, strict", lambda h: no_source(h, "strict"), undecided(Code.TRY_LATER)),
     Vector(
         Code.SIGNATURE_POLICY_NOT_AVAILABLE,
         "the policy's document is not at hand",
@@ -374,7 +374,7 @@ TRUST: tuple[Vector, ...] = (
     Vector(
         Code.TIMESTAMP_INVALID,
         "the stamp of another signature",
-        _foreign_stamp,
+        foreign_stamp,
         undecided(Code.SIG_CONSTRAINTS_FAILURE),
     ),
     Vector(
@@ -392,17 +392,17 @@ TRUST: tuple[Vector, ...] = (
         "warnings",
         facts=("RSASSA-PKCS1-v1_5",),
     ),
-    Vector(Code.REVOCATION_NOT_AVAILABLE, "no source named", _no_source, passed(), "warnings"),
+    Vector(Code.REVOCATION_NOT_AVAILABLE, "no source named", no_source, passed(), "warnings"),
     Vector(Code.SIGNING_TIME_NOT_PROVED, "no time stamp", lambda h: h.case(h.xml()), passed(), "warnings"),
     Vector(Code.TIMESTAMP_DISAGREES, "17 minutes before the stamp", _disagreeing, passed(), "warnings", facts=("17",)),
-    Vector(Code.TIMESTAMP_UNTRUSTED, "a stamp by strangers", _unknown_stamper, passed(), "warnings"),
+    Vector(Code.TIMESTAMP_UNTRUSTED, "a stamp by strangers", unknown_stamper, passed(), "warnings"),
     Vector(
         Code.TRUST_NOT_EVALUATED,
         "integrity only",
-        _bytes_alone,
+        bytes_alone,
         passed(indication="INDETERMINATE"),
         "warnings",
     ),
-    Vector(Code.ANCHOR_EXPIRED, "a root past its end", _old_root, passed(), "warnings"),
+    Vector(Code.ANCHOR_EXPIRED, "a root past its end", old_root, passed(), "warnings"),
 )
 """Who and when. That a revocation counts from its moment: the neighbours stand in the tests of the situations."""
