@@ -31,6 +31,8 @@ _FAULTY = frozenset(
         "word",
         "stream without line end",
         "absurd stream length",
+        "cross-reference rows",
+        "cross-reference rows twice",
         "damaged object stream",
         "damaged cross-reference stream",
     }

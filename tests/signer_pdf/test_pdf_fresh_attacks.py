@@ -502,3 +502,49 @@ def test_what_costs_much_ends_soon_and_is_not_intact(name: str, forge: Forge, co
     began = time.process_time()
     assert leaders(HEAVY[name](signed(forge)), context)[0] is not Integrity.INTACT
     assert time.process_time() - began < 5
+
+
+def with_table(paper: Paper, objects: list[tuple[int, bytes]]) -> Paper:
+    """Return the file with an update that has a row for each of these objects, in this order, each on its own."""
+    out, rows = bytearray(paper.data), []
+    for number, body in objects:
+        rows.append(b"%d 1\n%010d 00000 n \n" % (number, len(out)))
+        out += b"%d 0 obj\n%s\nendobj\n" % (number, body)
+    start, previous = len(out), paper.data[paper.data.rindex(b"startxref") + 9 :].split()[0]
+    trailer = b"<< /Size %d /Root 1 0 R /Info 36 0 R /Prev %s >>" % (paper.size, previous)
+    out += b"xref\n" + b"".join(rows) + b"trailer\n" + trailer + b"\nstartxref\n%d\n%%%%EOF\n" % start
+    return replace(paper, data=bytes(out))
+
+
+@pytest.mark.parametrize("good_first", [True, False])
+def test_two_rows_for_one_object_are_suspect(good_first: bool, forge: Forge, context: Context) -> None:
+    """Readers take the first or the last."""
+    paper = signed(forge)
+    same = (CONTENT, paper.objects[CONTENT])
+    assert leaders(with_table(paper, [same]), context)[0] is Integrity.INTACT
+    assert leaders(with_table(paper, [same, same]), context)[0] is Integrity.BROKEN
+    both = [same, (CONTENT, OTHER)] if good_first else [(CONTENT, OTHER), same]
+    assert leaders(with_table(paper, both), context)[0] is Integrity.BROKEN
+
+
+@pytest.mark.parametrize(("old", "new"), [(b"/Index [20 1", b"/Index [20 9"), (b"/Index [20 1", b"/Index [41 1")])
+def test_rows_that_are_not_there_or_twice_in_a_stream_are_suspect(
+    old: bytes, new: bytes, forge: Forge, context: Context
+) -> None:
+    """Some readers pass over the whole block."""
+    paper = signed(forge)
+    packed = paper.packed({FONT: paper.objects[FONT]})
+    assert leaders(packed, context)[0] is Integrity.INTACT
+    at = packed.data.rindex(old)
+    wrong = packed.data[:at] + new + packed.data[at + len(old) :]
+    assert leaders(replace(packed, data=wrong), context)[0] is Integrity.BROKEN
+
+
+def test_what_is_null_is_inherited(forge: Forge, context: Context) -> None:
+    """A page whose box is null has the box of the pages above it, and that box stays."""
+    paper = signed(forge, {FIRST: with_entries(OBJECTS[FIRST], b"/MediaBox null")})
+    assert leaders(paper.update({FIRST: paper.objects[FIRST]}), context)[0] is Integrity.INTACT
+    boxes = b"/MediaBox [0 0 595 842]", b"/MediaBox [0 0 300 300]"
+    cut = paper.changed(PAGES, *boxes)
+    moved = cut.changed(SECOND, b"/Type", boxes[0] + b" /Type")
+    assert leaders(moved, context)[0] is Integrity.BROKEN

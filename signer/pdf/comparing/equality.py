@@ -151,7 +151,7 @@ def coding(document: Source, stream: Stream) -> Coding:
     listed = named if isinstance(named, tuple) else (named,) if named is not None else ()
     filters = tuple(str(document.resolve(one)) for one in listed)
     several = given if isinstance(given, tuple) else (given,)
-    parameters, plain = [], True
+    parameters, plain = [], named is not None or "Filter" not in stream.dictionary  # null: some readers decode nothing
     for position, _ in enumerate(filters):
         own = document.resolve(several[position]) if position < len(several) else None
         picture = filters[position] in PICTURES

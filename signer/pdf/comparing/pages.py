@@ -84,6 +84,9 @@ def _compare(step: Step, equal: Equality, one: Page, other: Page) -> None:
         step.add("page", Need.FORBIDDEN, page=number, key=key)
     if step.before.type_of(one.entries, "Page") != step.after.type_of(other.entries, "Page"):
         step.add("page", Need.FORBIDDEN, page=number, key="Type")
+    for key in _INHERITED:
+        if (key in one.entries) != (key in other.entries) and _is_null(step, one, other, key):
+            step.add("page", Need.FORBIDDEN, page=number, key=key)
     if not _same_from_above(step, equal, one, other):
         step.add("page", Need.FORBIDDEN, page=number, key="Parent")
     for key in {*one.entries, *other.entries} - _DONE - _INHERITED - {"Contents", "UserUnit", *_BOXES}:
@@ -99,6 +102,15 @@ def _compare(step: Step, equal: Equality, one: Page, other: Page) -> None:
         step.add("page", Need.FORBIDDEN, page=number, key="Contents")
     elif not _same_resources(step, equal, one, other):
         step.add("page", Need.FORBIDDEN, page=number, key="Resources")
+
+
+def _is_null(step: Step, one: Page, other: Page, key: str) -> bool:
+    """Say whether neither page gives an entry: if one has it as null, some readers do not inherit it any more."""
+    ours, theirs = (
+        step.before.document.resolve(one.entries.get(key)),
+        step.after.document.resolve(other.entries.get(key)),
+    )
+    return ours is None and theirs is None
 
 
 def _wrong_geometry(step: Step, one: Page, other: Page) -> list[str]:

@@ -7,7 +7,7 @@ Nothing is judged here. Trees are followed once, whatever loops they have.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
@@ -112,6 +112,10 @@ class View:
             raise damaged("stream in place of a dictionary")
         return found if isinstance(found, Mapping) else EMPTY
 
+    def given(self, entries: Dictionary, keys: Sequence[str]) -> dict[str, Value]:
+        """Return those of some entries that are there; one that is null is not, and is inherited."""
+        return {key: entries[key] for key in keys if key in entries and self.document.resolve(entries[key]) is not None}
+
     def name(self, value: Value) -> str:
         """Return a name; empty if it is none."""
         found = self.document.resolve(value)
@@ -189,7 +193,7 @@ class View:
                 continue
             _check_depth(depth)
             self._meter.spend()
-            known = dict(inherited) | {key: entries[key] for key in PAGE_INHERITED if key in entries}
+            known = dict(inherited) | self.given(entries, PAGE_INHERITED)
             reference = item if isinstance(item, Reference) else None
             if self.document.resolve(entries.get("Kids")) is None:
                 found.append(self._page(len(found) + 1, reference, entries, known))
@@ -218,7 +222,7 @@ class View:
         entries = page.entries
         while entries and id(entries) not in seen and len(seen) < DEPTH_MAX:
             seen.add(id(entries))
-            known = {key: entries[key] for key in PAGE_INHERITED if key in entries} | known
+            known = self.given(entries, PAGE_INHERITED) | known
             entries = self.dictionary(entries.get("Parent"))
         return known
 
@@ -276,7 +280,7 @@ class _Fields:
             _check_depth(depth)
             self._meter.spend()
             name = _joined(name, text_of(self._view.document.resolve(entries.get("T"))))
-            known = dict(known) | {key: entries[key] for key in FIELD_INHERITED if key in entries}
+            known = dict(known) | self._view.given(entries, FIELD_INHERITED)
             kids = self._view.items(entries.get("Kids"))
             inner = [kid for kid in kids if self._is_field(kid)]
             reference = value if isinstance(value, Reference) else None
@@ -334,7 +338,7 @@ class _Fields:
         if isinstance(item, Reference):
             self._walk(item, above, known, listed=False)
             return
-        known = known | {key: entries[key] for key in FIELD_INHERITED if key in entries}
+        known = known | self._view.given(entries, FIELD_INHERITED)
         name = _joined(above, text_of(self._view.document.resolve(entries.get("T"))))
         ordinal = self._ordinals.get(name, 0)
         self._ordinals[name] = ordinal + 1
@@ -352,7 +356,7 @@ class _Fields:
         name, known = "", dict(defaults)
         for one in reversed(chain):
             name = _joined(name, text_of(self._view.document.resolve(one.get("T"))))
-            known |= {key: one[key] for key in FIELD_INHERITED if key in one}
+            known |= self._view.given(one, FIELD_INHERITED)
         return name, known
 
 

@@ -7,8 +7,9 @@ standard (short or long rows, a first number off by one, white space) is read an
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from signer.errors import InputRefused, LimitExceeded
 from signer.pdf.reading.budget import Budget, damaged
@@ -169,11 +170,19 @@ def _table(lexer: Lexer, offset: int, at: int, base: int, budget: Budget) -> Sec
     value, end = lexer.value(trailer.end())
     if not isinstance(value, dict):
         raise damaged("trailer")
+    _check_apart(lexer, offset, blocks)
     hidden = None
     where = value.get("XRefStm")
     if isinstance(where, int):
         hidden = _stream(lexer, where + base, base, budget)
     return Section(offset, end, value, tuple(blocks), base, hidden)
+
+
+def _check_apart(lexer: Lexer, offset: int, blocks: Sequence[_Block]) -> None:
+    """Note if two blocks have a row for the same number: readers take the first or the last."""
+    spans = sorted((block.first, block.first + block.count) for block in blocks if block.count)
+    if any(one[1] > other[0] for one, other in pairwise(spans)):
+        lexer.odd("cross-reference rows twice", offset)
 
 
 def _block(lexer: Lexer, at: int, first: int, count: int, base: int) -> tuple[_Block, int]:
@@ -221,10 +230,13 @@ def _stream(lexer: Lexer, offset: int, base: int, budget: Budget) -> Section:
     if min(one, two, three) < 0 or one + two + three == 0:
         raise damaged("cross-reference stream")
     blocks, at = [], 0
-    for first, count in _pairs(stream.dictionary):
-        count = min(count, (len(data) - at) // (one + two + three))
+    for first, declared in _pairs(stream.dictionary):
+        count = min(declared, (len(data) - at) // (one + two + three))
+        if count < declared:
+            lexer.odd("cross-reference rows", offset)
         blocks.append(_Block(first, count, data, at, (one, two, three)))
         at += count * (one + two + three)
+    _check_apart(lexer, offset, blocks)
     return Section(offset, found.end, stream.dictionary, tuple(blocks), base, stream=found.number)
 
 
