@@ -30,7 +30,7 @@ _FAULTY = frozenset(
         "dictionary without value",
         "word",
         "stream without line end",
-        "absurd stream length",
+        "stream length",
         "cross-reference rows",
         "cross-reference rows twice",
         "damaged object stream",
@@ -38,7 +38,7 @@ _FAULTY = frozenset(
     }
 )
 """Faults of syntax that readers do not agree on: some drop the entry, some the object."""
-_MISPLACED = frozenset({"offset", "object stream"})
+_MISPLACED = frozenset({"offset", "object stream", "object header"})
 _SEARCHED = 1000
 """Octets at the end of a file that all readers search for ``startxref``; some mend the file if it is not there."""
 _UNREAD = object()

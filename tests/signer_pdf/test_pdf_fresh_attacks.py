@@ -548,3 +548,23 @@ def test_what_is_null_is_inherited(forge: Forge, context: Context) -> None:
     cut = paper.changed(PAGES, *boxes)
     moved = cut.changed(SECOND, b"/Type", boxes[0] + b" /Type")
     assert leaders(moved, context)[0] is Integrity.BROKEN
+
+
+@pytest.mark.parametrize("length", [b"/Length 20", b"/Length 9999", b"/Length 20.0", b"/Length", b""])
+def test_a_length_that_is_not_the_one_of_the_stream_is_suspect(length: bytes, forge: Forge, context: Context) -> None:
+    """Readers take as much as it says, or look for the end, whether the file must be mended or not."""
+    paper = signed(forge).update({CONTENT: b"<< %s >>\nstream\n%s\nendstream" % (length, TEXT)})
+    assert leaders(paper, context)[0] is Integrity.BROKEN
+    cut = replace(paper, data=paper.data + b"startxref\n99999999\n%%EOF\n")
+    if length == b"/Length":
+        assert leaders(cut, context)[0] is Integrity.BROKEN
+
+
+def test_an_object_with_another_generation_than_its_row_is_suspect(forge: Forge, context: Context) -> None:
+    """Some readers compare the two, and find no object."""
+    paper = signed(forge)
+    plain = paper.update({FONT: paper.objects[FONT]})
+    assert leaders(plain, context)[0] is Integrity.INTACT
+    at = plain.data.rindex(b"20 0 obj")
+    other = plain.data[:at] + b"20 5 obj" + plain.data[at + 8 :]
+    assert leaders(replace(plain, data=other), context)[0] is Integrity.BROKEN

@@ -126,7 +126,8 @@ class PdfFile:
     @property
     def oddities(self) -> tuple[tuple[str, int], ...]:
         """What can be read in more than one way and where it stands, as far as the file has been read by now."""
-        return tuple(dict.fromkeys(self._store.lexer.oddities))
+        lexer = self._recovery.store.lexer if self.broken_chain else self._store.lexer
+        return tuple(dict.fromkeys(lexer.oddities))
 
     @property
     def damaged(self) -> bool:

@@ -205,8 +205,7 @@ class Lexer:
             match = _ENDSTREAM.match(data, start + length)
             if match is not None:
                 return data[start : start + length], match.end()
-        absurd = not isinstance(length, int | None) or (length is not None and length < 0)
-        self.odd("absurd stream length" if absurd else "stream length", start)
+        self.odd("stream length", start)
         end = data.find(b"endstream", start)
         if end < 0:
             raise damaged("stream")

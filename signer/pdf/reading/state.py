@@ -155,6 +155,10 @@ class State(ABC):
             found = self.at(offset)
         elif found.number != number:
             return self._missing(number, entry)
+        if found.generation != entry.generation:
+            self._store.faults.append("object header")
+            if self._literally(number):
+                return None
         return found.value
 
     def at(self, offset: int) -> Parsed:
