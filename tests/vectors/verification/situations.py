@@ -21,6 +21,7 @@ from tests.signer_pdf.forge import Shape, number_of_range, replaced
 from tests.signer_pdf.test_pdf_attacks import ATTACKS, HARMLESS
 from tests.signer_pdf.test_pdf_comparing import certified, noted
 from tests.signer_pdf.test_pdf_judging import hidden_behind, hidden_update, shadowed, zeroed
+from tests.signer_pdf.test_pdf_judging import hybrid as hybrid_of
 from tests.vectors.verification import byte_vectors as of_bytes
 from tests.vectors.verification import trust_vectors as of_trust
 from tests.vectors.verification.house import (
@@ -112,7 +113,7 @@ def _harmless(name: str) -> Callable[[House], Case]:
     return lambda house: house.case(HARMLESS[name][0](house.letter).data)
 
 
-def _sealed_after(house: House) -> Case:
+def sealed_after(house: House) -> Case:
     """Number, date and seal, each the visible widget of a later signature, and validation data behind them."""
     paper = house.letter
     for place, name in enumerate((b"So van ban", b"Ngay", b"Dau")):
@@ -144,7 +145,7 @@ def _without_time(found: dict[str, bytes]) -> list[bytes]:
     return sorted(value for name, value in found.items() if name != "signing_time")
 
 
-def _hybrid(house: House) -> Case:
+def hybrid(house: House) -> Case:
     """An update whose table has one page content and whose stream for newer readers another."""
     data = bytearray(house.small)
     previous = int(data[data.rfind(b"startxref") + 9 :].split()[0])
@@ -159,6 +160,11 @@ def _hybrid(house: House) -> Case:
     start = len(data)
     data += b"xref\n0 0\ntrailer\n<< /Size 99 /Root 1 0 R /Prev %d /XRefStm %d >>\n" % (previous, table_stream)
     return house.case(bytes(data + b"startxref\n%d\n%%%%EOF\n" % start))
+
+
+def honest_hybrid(house: House) -> Case:
+    """As word processors write it: what only newer readers see shows nothing."""
+    return house.case(house.pdf(hybrid_of(b"/StructTreeRoot 5 0 R")))
 
 
 def _too_large(house: House) -> Case:
@@ -402,8 +408,8 @@ SITUATIONS: tuple[Situation, ...] = (
     Situation(_53[15], "an expired anchor", of_trust.old_root, passed(), (Code.ANCHOR_EXPIRED,)),
     # signing.md 4.4
     Situation(_44[0], "one signature", lambda h: h.case(h.letter.data), passed()),
-    Situation(_44[0], "number, date, seal, /DSS", _sealed_after, passed(**ALLOWED), signature="Lanh dao"),
-    Situation(_44[0], "number, date, seal, /DSS: the seal", _sealed_after, passed(**ALLOWED), signature="Dau"),
+    Situation(_44[0], "number, date, seal, /DSS", sealed_after, passed(**ALLOWED), signature="Lanh dao"),
+    Situation(_44[0], "number, date, seal, /DSS: the seal", sealed_after, passed(**ALLOWED), signature="Dau"),
     *(
         Situation(
             _44[1],
@@ -446,7 +452,7 @@ SITUATIONS: tuple[Situation, ...] = (
             ("behind the last section", lambda h: h.case(hidden_behind(h.small))),
             ("gone back past", lambda h: h.case(hidden_update(h.small))),
             ("in no table", lambda h: h.case(shadowed(h.small))),
-            ("hybrid of two faces", _hybrid),
+            ("hybrid of two faces", hybrid),
         )
     ),
     Situation(_44[4], "trailing bytes", lambda h: h.case(h.small + b"\n\0\0rest"), passed(), (Code.TRAILING_BYTES,)),
