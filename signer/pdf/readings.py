@@ -51,7 +51,7 @@ def differ(file: PdfFile, ends: Sequence[int]) -> bool:
         LimitExceeded: a budget is used up.
     """
     start = ends[0]
-    if any(what in _FAULTY and at > start for what, at in file.oddities):
+    if any(what in _FAULTY and at >= start for what, at in file.oddities):
         return True  # added behind a signature, and every reader makes something else of it
     if file.broken_chain:
         return _mends_differently(file, start) or any(

@@ -568,3 +568,13 @@ def test_an_object_with_another_generation_than_its_row_is_suspect(forge: Forge,
     at = plain.data.rindex(b"20 0 obj")
     other = plain.data[:at] + b"20 5 obj" + plain.data[at + 8 :]
     assert leaders(replace(plain, data=other), context)[0] is Integrity.BROKEN
+
+
+def test_bad_syntax_in_an_object_stream_right_behind_the_signed_bytes_is_suspect(
+    forge: Forge, context: Context
+) -> None:
+    """Of a dictionary with a key that is none some readers lose one entry, others all."""
+    paper = signed(forge)
+    assert leaders(paper.packed({PAGES: paper.objects[PAGES]}), context)[0] is Integrity.INTACT
+    wrong = with_entries(paper.objects[PAGES], b"<< >> 22 0 R")
+    assert leaders(paper.packed({PAGES: wrong}), context)[0] is Integrity.BROKEN
