@@ -118,12 +118,19 @@ def _meaning(data: bytes) -> tuple[bytes, ...] | None:
     objects = []
     for signature in list(root.iter(f"{{{DS}}}Signature")):
         own = [child for child in signature if child.tag == f"{{{DS}}}Object"]
-        objects += [_canonical(inner) for inner in own if not _qualifying(inner)]
+        objects += [_canonical(_unwrapped(inner)) for inner in own if not _qualifying(inner)]
         parent = signature.getparent()
         if parent is not None:
             _take_out(signature)
     outside = b"" if root.tag == f"{{{DS}}}Signature" else _canonical(root)
     return (outside, *objects)
+
+
+def _unwrapped(node: etree._Element) -> etree._Element:
+    """Return the object inside, where an object holds nothing but another: who wraps it adds no data."""
+    while len(node) == 1 and node[0].tag == node.tag and not (node.text or "").strip():
+        node = node[0]
+    return node
 
 
 def _qualifying(node: etree._Element) -> bool:
