@@ -18,6 +18,9 @@ EVIDENCE_NAMESPACE = "urn:ietf:params:xml:ns:ers"
 _SEAL_MARKS = (b"urn:edoc:slip:1", b'Id="seal"')
 """What tells a seal, even a damaged one, from the placeholders of the edXML header (edxml.md 8)."""
 
+_CONTAINER = re.compile(rb"PK\x03\x04.{26}mimetypeapplication/vnd\.etsi\.asic-[es]\+zip", re.DOTALL)
+"""The first member of a container: with anything in front of it, it is still one, though not in order (Z1)."""
+
 HEAD_BYTES = 4096
 """How far into a file its kind is looked for; PDF allows 1,024 bytes before ``%PDF-``, edXML 64 before ``<?xml``."""
 
@@ -34,7 +37,9 @@ def recognise(data: bytes) -> str:
     if head.startswith(b"%PDF-"):
         return "pdf"
     kind = _other_kind(head)
-    return "pdf" if kind == "unknown" and b"%PDF-" in head[:1029] else kind
+    if kind == "unknown" and b"%PDF-" in head[:1029]:
+        return "pdf"
+    return "asic" if kind == "unknown" and _CONTAINER.search(head) else kind
 
 
 def _other_kind(head: bytes) -> str:

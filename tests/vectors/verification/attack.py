@@ -51,7 +51,7 @@ class Attack:
         words = [self.line.verdict]
         if self.line.integrity != "-":
             words += [self.line.integrity, str(self.line.sub) if self.line.sub else "passed"]
-        return " · ".join([*words, *(code.value for code in self.says)])
+        return " · ".join(dict.fromkeys([*words, *(code.value for code in self.says)]))
 
 
 def one(make: Make) -> dict[str, Make]:

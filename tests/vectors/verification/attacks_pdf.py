@@ -37,7 +37,12 @@ def shape(made: Shape) -> Make:
 
 def after(*names: str) -> dict[str, Make]:
     """Return updates of the visibly signed letter, by their names among the attacks."""
-    return {name: (lambda house, act=ATTACKS[name][0]: house.case(act(house.letter).data)) for name in names}
+    return {name: by(ATTACKS[name][0]) for name in names}
+
+
+def by(change: Callable[[Paper], Paper]) -> Make:
+    """Return the signed letter after a change."""
+    return lambda house: house.case(change(house.letter).data)
 
 
 def harmless(name: str) -> Make:
@@ -88,11 +93,6 @@ def packed(paper: Paper) -> Paper:
     value = leader_widget(paper) + 1
     other = paper.objects[value].replace(b"/Type /Sig", b"/Type /Sig /Reason (khac)")
     return paper.packed({value: other})
-
-
-def by(change: Callable[[Paper], Paper]) -> Make:
-    """Return the signed letter after a change."""
-    return lambda house: house.case(change(house.letter).data)
 
 
 def other_overlay(house: House, *, exchange: bool) -> Case:
@@ -162,6 +162,11 @@ def own_content(house: House, data: bytes, *, other: bytes) -> bytes:
 def twice(name: str) -> Callable[[dict[str, bytes]], Sequence[bytes]]:
     """Return a change that repeats an attribute."""
     return lambda found: [*sorted(found.values()), found[name]]
+
+
+def with_attribute_twice(name: str) -> Callable[[House, bytes], bytes]:
+    """Return a maker of a value that has an attribute twice."""
+    return lambda house, data: Cms((signer(house, data, change=twice(name)),)).encoded()
 
 
 def two_signers(house: House, data: bytes, *, good: bool) -> bytes:
@@ -311,7 +316,7 @@ PDF: tuple[Attack, ...] = (
         beside="another string beside the value",
     ),
     Attack(
-        "second `/Contents`",
+        "second Contents",
         "the key stands twice in the dictionary",
         one(shape(Shape(dictionary=OTHER + b"/ByteRange %R /Contents %C /Contents <00> >>"))),
         TWOFOLD,
@@ -587,10 +592,7 @@ PDF: tuple[Attack, ...] = (
     Attack(
         "attribute twice",
         "`message-digest` or `content-type` repeated among the signed attributes",
-        {
-            name: cms(lambda h, data, name=name: Cms((signer(h, data, change=twice(name)),)).encoded())
-            for name in ("message_digest", "content_type")
-        },
+        {name: cms(with_attribute_twice(name)) for name in ("message_digest", "content_type")},
         failed(Code.FORMAT_FAILURE),
         (Code.MALFORMED,),
         neighbour=cms(lambda h, data: Cms((signer(h, data, unsigned=(attribute("1.2.3.4", b"\x05\x00"),)),)).encoded()),

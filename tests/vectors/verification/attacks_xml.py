@@ -80,9 +80,11 @@ FORMS: dict[str, Callable[[House], str]] = {"enveloped": enveloped, "enveloping"
 
 def xades(attack: Callable[[House, str], str]) -> dict[str, Make]:
     """Return an attack on the text of a XAdES file in all three forms."""
-    return {
-        name: (lambda house, form=form: house.case(attack(house, form(house)).encode())) for name, form in FORMS.items()
-    }
+
+    def made(form: Callable[[House], str]) -> Make:
+        return lambda house: house.case(attack(house, form(house)).encode())
+
+    return {name: made(form) for name, form in FORMS.items()}
 
 
 def by_form(line: Line, **covers: str) -> dict[str, Line]:
@@ -217,10 +219,12 @@ def sealed(house: House, *, attachment: str = "QUJDREVG", sender: str = "H99.01"
 
 def swapped(*names: str) -> dict[str, Make]:
     """Return alterations of the seal, by their names in its tests."""
-    return {
-        name: (lambda house, old=SWAPS[name][0], new=SWAPS[name][1]: house.case(sealed(house).replace(old, new, 1)))
-        for name in names
-    }
+
+    def made(name: str) -> Make:
+        old, new, _ = SWAPS[name]
+        return lambda house: house.case(sealed(house).replace(old, new, 1))
+
+    return {name: made(name) for name in names}
 
 
 def slip_of_another(house: House) -> Case:

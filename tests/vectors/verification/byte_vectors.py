@@ -226,7 +226,7 @@ def _reference_to_other(house: House) -> Case:
     return _cms(house, Signer(house.person, WORDS, change=_with("signing_certificate_v2", reference)))
 
 
-def _negative_modulus(house: House) -> Case:
+def negative_modulus(house: House) -> Case:
     certificate = with_negative_modulus(house.rsa.certificate, house.pki.issuing)
     odd = DevIdentity(certificate, house.rsa.chain, house.rsa.key, Role.PERSON)
     made = Signer(house.rsa, WORDS, change=_with("signing_certificate_v2", _reference(certificate)))
@@ -238,7 +238,7 @@ def _reference(certificate: bytes) -> bytes:
     return sequence(sequence(sequence(octets(hashlib.sha256(certificate).digest()))))
 
 
-def _open_lengths(house: House) -> Case:
+def open_lengths(house: House) -> Case:
     cms = Cms((Signer(house.person, WORDS),))
     data = cmsforge.to_ber(cms.encoded(), keep=cms.held())
     return house.case(data, house.context(Content("", WORDS)))
@@ -255,22 +255,22 @@ def _members(house: House) -> dict[str, bytes]:
     return dict(read_container(house.asic()).members)
 
 
-def _packed(members: dict[str, bytes]) -> bytes:
+def packed(members: dict[str, bytes]) -> bytes:
     return write_zip(list(members.items()))
 
 
 def unsigned_object(house: House) -> Case:
-    return house.case(_packed({**_members(house), "b.txt": b"nobody signed this"}))
+    return house.case(packed({**_members(house), "b.txt": b"nobody signed this"}))
 
 
 def _missing_object(house: House) -> Case:
     members = _members(house)
     listed = members["META-INF/manifest.xml"].replace(b"a.txt", b"b.txt")
-    return house.case(_packed({**members, "META-INF/manifest.xml": listed}))
+    return house.case(packed({**members, "META-INF/manifest.xml": listed}))
 
 
 def _without_mimetype(house: House) -> Case:
-    return house.case(_packed({n: d for n, d in _members(house).items() if n != "mimetype"}))
+    return house.case(packed({n: d for n, d in _members(house).items() if n != "mimetype"}))
 
 
 def bad_part(house: House) -> Case:
@@ -500,11 +500,11 @@ BYTES: tuple[Vector, ...] = (
         "warnings",
     ),
     Vector(Code.USAGE_RIGHTS, "PDF: rights a program grants itself", _shaped(_rights()), passed(), "warnings"),
-    Vector(Code.ATTRIBUTES_NOT_DER, "CMS: lengths left open", _open_lengths, passed(), "warnings"),
+    Vector(Code.ATTRIBUTES_NOT_DER, "CMS: lengths left open", open_lengths, passed(), "warnings"),
     Vector(
         Code.CERTIFICATE_ENCODING,
         "CMS: a modulus written as a negative number",
-        _negative_modulus,
+        negative_modulus,
         passed(),
         "warnings",
     ),

@@ -183,17 +183,17 @@ def _token(house: House, given: bytes) -> Case:
     return house.case(token, house.context(Content("", given)))
 
 
-def _short_key(house: House) -> Case:
+def short_key(house: House) -> Case:
     who = house.pki.issue(Role.PERSON, LEADER, variant="weak")
     return house.case(shapes.forge(who, Shape()))
 
 
-def _old_digest_of_the_signature(house: House) -> Case:
+def old_digest_of_the_signature(house: House) -> Case:
     shape = Shape(sub_filter=b"adbe.pkcs7.sha1", make=shapes.digest_inside)
     return house.case(shapes.forge(house.rsa, shape))
 
 
-def _old_digest_of_the_root(house: House) -> Case:
+def old_digest_of_the_root(house: House) -> Case:
     from signer.devfaults import signed_weakly
     from signer.trust import Purpose, anchored
 
@@ -324,10 +324,10 @@ SITUATIONS: tuple[Situation, ...] = (
     ),
     Situation(_53[7], "SHA-1 in a certificate", of_trust.old_digest, undecided(Code.CRYPTO_CONSTRAINTS_FAILURE)),
     Situation(
-        _53[7], "SHA-1 in the signature", _old_digest_of_the_signature, undecided(Code.CRYPTO_CONSTRAINTS_FAILURE)
+        _53[7], "SHA-1 in the signature", old_digest_of_the_signature, undecided(Code.CRYPTO_CONSTRAINTS_FAILURE)
     ),
-    Situation(_53[7], "RSA of 1024 bits", _short_key, undecided(Code.CRYPTO_CONSTRAINTS_FAILURE)),
-    Situation(_53[7], "SHA-1 in the root alone", _old_digest_of_the_root, passed()),
+    Situation(_53[7], "RSA of 1024 bits", short_key, undecided(Code.CRYPTO_CONSTRAINTS_FAILURE)),
+    Situation(_53[7], "SHA-1 in the root alone", old_digest_of_the_root, passed()),
     Situation(_53[7], "wrong key usage", of_trust.wrong_usage, undecided(Code.CHAIN_CONSTRAINTS_FAILURE)),
     Situation(_53[7], "path too long", _path_too_long, undecided(Code.CHAIN_CONSTRAINTS_FAILURE)),
     Situation(

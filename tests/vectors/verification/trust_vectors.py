@@ -58,7 +58,7 @@ def unknown_root(house: House) -> Case:
     return house.case(house.xml(house.pki.issue(Role.PERSON, LEADER, variant="unknown-root")))
 
 
-def _no_anchor(house: House) -> Case:
+def no_anchor(house: House) -> Case:
     return house.case(house.xml(), house.trusting(TrustStore()))
 
 
@@ -282,7 +282,7 @@ TRUST: tuple[Vector, ...] = (
         unknown_root,
         undecided(Code.NO_CERTIFICATE_CHAIN_FOUND),
     ),
-    Vector(Code.NO_CERTIFICATE_CHAIN_FOUND, "no anchor given", _no_anchor, undecided(Code.NO_CERTIFICATE_CHAIN_FOUND)),
+    Vector(Code.NO_CERTIFICATE_CHAIN_FOUND, "no anchor given", no_anchor, undecided(Code.NO_CERTIFICATE_CHAIN_FOUND)),
     Vector(
         Code.CERTIFICATE_CHAIN_GENERAL_FAILURE,
         "an extension twice",
