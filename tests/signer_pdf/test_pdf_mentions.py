@@ -26,9 +26,9 @@ def spelled(body: bytes) -> Paper:
 
 def test_every_object_that_refers_to_a_number_is_found() -> None:
     """Form, resources, page and appearance hold the font."""
-    assert holders(Paper.new(), FONT) == {4, 7, 10, 24}
+    assert holders(Paper.new(), FONT) == frozenset({4, 7, 10, 24})
     assert holders(Paper.new(), 77) == frozenset()
-    assert holders(Paper.new(), 22, 23) == {10, 1}
+    assert holders(Paper.new(), 22, 23) == frozenset({10, 1})
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_every_object_that_refers_to_a_number_is_found() -> None:
 )
 def test_a_reference_is_found_however_it_is_spelled(spelling: bytes) -> None:
     """Zeros, white space and comments hide nothing; a string that looks like a reference may be taken for one."""
-    assert holders(spelled(spelling), 77) == {90}
+    assert holders(spelled(spelling), 77) == frozenset({90})
 
 
 @pytest.mark.parametrize("spelling", [b"177 0 R", b"770 0 R", b"77 0 r", b"77 0", b"7 7 0 R"])
@@ -77,7 +77,7 @@ def test_an_object_stream_that_is_replaced_moves_what_it_holds() -> None:
     holder = packed.size - 2
     replaced = packed.update({holder: stream(b"90 0 91 6 (ba) (bon)", b"/Type /ObjStm /N 2 /First 10")})
     latest = PdfFile(replaced.data).latest
-    assert {reference.number for reference in latest.redefined()} == {90, 91, holder}
+    assert {reference.number for reference in latest.redefined()} == frozenset({90, 91, holder})
 
 
 def test_a_table_with_a_subsection_for_every_object_is_read_in_time() -> None:

@@ -117,7 +117,9 @@ def test_what_is_harmless_changes_no_picture(paper: Paper, context: Context, nam
 
 
 @pytest.mark.parametrize(
-    ("level", "act"), [(2, number_filled), (2, name_changed), (3, name_changed), (3, noted)], ids=str
+    ("level", "act"),
+    [(2, number_filled), (2, name_changed), (3, name_changed), (3, noted)],
+    ids=lambda one: getattr(one, "__name__", str(one)),
 )
 def test_what_a_certification_allows_is_masked(forge: Forge, context: Context, level: int, act: object) -> None:
     assert callable(act)

@@ -103,7 +103,7 @@ def test_a_stream_that_swells_is_stopped() -> None:
     with pytest.raises(LimitExceeded) as over:
         decode(bomb, [("FlateDecode", {})], Budget(Limits()))
     assert over.value.facts["limit"] == "pdf_stream_ratio"
-    nested = [("FlateDecode", {})] * 40
+    nested: list[tuple[str, dict[str, Value]]] = [("FlateDecode", {})] * 40
     with pytest.raises(LimitExceeded):
         decode(b"x", nested, Budget(Limits()))
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
 
 from transport.present.errors import CommandError
 from transport.present.reports import svg
@@ -17,7 +18,7 @@ from transport.present.reports.blocks import Answers, Banner, Block, Facts, Grid
 from transport.present.reports.words import Words
 
 EXTRA = "report"
-STANDARD = "a-2a"
+STANDARD: Final = "a-2a"
 
 
 def is_possible() -> bool:
@@ -39,7 +40,7 @@ def render(page: Page) -> bytes:
     with resources.as_file(resources.files("transport.present").joinpath("fonts")) as fonts:
         made = typst.compile(
             template,
-            font_paths=[Path(fonts)],
+            font_paths=typst.Fonts(include_system_fonts=False, font_paths=[Path(fonts)]),
             ignore_system_fonts=True,
             format="pdf",
             pdf_standards=STANDARD,
