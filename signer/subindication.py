@@ -41,11 +41,10 @@ def named(reasons: Sequence[Reason], signature: str) -> tuple[Reason, ...]:
 
 def unique(reasons: Sequence[Reason]) -> tuple[Reason, ...]:
     """Say nothing twice."""
-    kept: list[Reason] = []
+    kept: dict[tuple[object, ...], Reason] = {}
     for reason in reasons:
-        if reason not in kept:
-            kept.append(reason)
-    return tuple(kept)
+        kept.setdefault((reason.code, reason.signature, *sorted(reason.facts.items())), reason)
+    return tuple(kept.values())
 
 
 def constraint(detail: Code) -> Reason:

@@ -215,11 +215,14 @@ def _twin(one: Examined, document: Document, loose: _Loose) -> str | None:
     for name in {str(head.tag) for head in (*heads, *texts) if not _is_ours(str(head.tag))}:
         if name in loose.anywhere and loose.anywhere[name] not in heads:
             return document.path(loose.anywhere[name])
-    if heads and loose.hidden:
-        own = Coverage(one.regions, document)
-        for name, element in loose.hidden.items():
-            if any(own.covers(e) for head in dict.fromkeys(heads) for e in head.iter(name)):
-                return document.path(element)
+    if loose.hidden:
+        own, chosen = Coverage(one.regions, document), set(heads)
+        for head in dict.fromkeys(heads):
+            if any(above in chosen for above in head.iterancestors()):
+                continue  # looked at with what it stands in
+            for element in head.iter(etree.Element):
+                if element.tag in loose.hidden and own.covers(element):
+                    return document.path(loose.hidden[str(element.tag)])
     return None
 
 

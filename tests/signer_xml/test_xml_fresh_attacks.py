@@ -87,6 +87,25 @@ def test_text_that_is_parsed_again_and_again_is_counted(person: DevIdentity, con
     assert Code.LIMIT_EXCEEDED in _codes(_in_time(f'<r><b Id="b">{inner}</b>{signatures}</r>', context))
 
 
+def test_many_faults_are_told_once_in_no_time(person: DevIdentity, context: Context) -> None:
+    parts = "".join(f'<p Id="p{number}"/>' for number in range(100))
+    refs = [Ref(f"#p{number}") for number in range(100)]
+    signatures = "".join(_unsigned(person, refs, id=f"s{number}") for number in range(100))
+    _in_time(f"<r>{parts}{signatures}</r>", context)
+
+
+def test_names_hidden_in_a_signature_are_compared_in_one_pass(person: DevIdentity, context: Context) -> None:
+    shown = "".join(f"<n{number % 15_000}/>" for number in range(45_000))
+    hidden = "".join(f"<n{number}>h</n{number}>" for number in range(15_000, 30_000))
+    held = f'<ds:Object><q xmlns="">{hidden}</q></ds:Object>'
+    refs = [Ref("", ENVELOPED_TRANSFORM + EXC_TRANSFORM)]
+    text = Maker(person).signed(f"<r>{shown}{{signature}}</r>", refs, objects=held)
+    before = process_time()
+    report = inspect_xml(text.encode(), context=context)
+    assert process_time() - before < SECONDS
+    assert report.signatures[0].covers is Covers.PARTIAL
+
+
 def test_large_content_beside_a_small_signature_has_a_budget_of_its_own(person: DevIdentity, context: Context) -> None:
     content = "<q>" + "<a>b</a>" * 200_000 + "</q>"
     ref = Ref("x.xml", EXC_TRANSFORM, octets=content.encode())
