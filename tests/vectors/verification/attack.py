@@ -62,7 +62,6 @@ def one(make: Make) -> dict[str, Make]:
 def groups() -> dict[str, Sequence[Attack]]:
     """Return all classes, in the order of the specification."""
     from tests.vectors.verification.attacks_other import CONTAINERS, TRUST
-
     from tests.vectors.verification.attacks_pdf import PDF
     from tests.vectors.verification.attacks_xml import OURS, XML
 
