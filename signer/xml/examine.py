@@ -256,6 +256,8 @@ def _check_value(
     keys = given.keys or (() if given.certificates or certificate else given_keys(context))
     if mismatch:
         base = base.with_reasons([Reason(Code.FORMAT_FAILURE), Reason(Code.SIGNING_CERTIFICATE_MISMATCH)])
+    if properties.certificate is not None and certificate is not None:
+        keys = ()  # the signer said whose key it is
     if certificate is None or (keys and not mismatch and not _fits(certificate, octets, value, method)):
         bare = _with_bare_key(base, keys, octets, value, method)
         if certificate is None or bare.crypto is Crypto.OK:

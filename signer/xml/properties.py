@@ -62,10 +62,16 @@ def read_properties(
     if not everywhere and not any(_is_typed(one) for one in references):
         return Properties()
     signed = own[0].findall(f"{_space(own[0])}SignedProperties") if len(own) == 1 else []
-    if len(everywhere) != 1 or len(signed) != 1:
+    if len(everywhere) != 1 or len(signed) != 1 or _has_others(signature, signed[0]):
         return Properties(True, reasons=_invalid("QualifyingProperties"))
     faults, deviations = _check(signature, own[0], signed[0], references)
     return _read(own[0], signed[0], faults=faults, deviations=deviations, document=document, context=context)
+
+
+def _has_others(signature: etree._Element, signed: etree._Element) -> bool:
+    """Tell whether other ``SignedProperties`` stand in the signature, outside of signatures in it."""
+    found = [e for space in NAMESPACES for e in signature.iter(f"{{{space}}}SignedProperties") if e is not signed]
+    return any(next(e.iterancestors(f"{{{DS}}}Signature"), None) is signature for e in found)
 
 
 def _space(element: etree._Element) -> str:

@@ -7,15 +7,17 @@ from dataclasses import replace
 from time import process_time
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from lxml import etree
 
 from signer.devpki import DevIdentity
 from signer.report import Code, Covers, Integrity, Report, Verdict
 from signer.trust import Context
 from signer.xml.c14n import EXCLUSIVE, canonical
-from signer.xml.dsig import BASE64, DS, ENC, encode
+from signer.xml.dsig import BASE64, DS, DS11, ENC, encode
 from signer.xml.verify import inspect_xml
 from tests.signer_xml.makers import ENVELOPED_TRANSFORM, EXC_TRANSFORM, Maker, Ref
+from tests.signer_xml.xades_house import Foreign, certificate_reference
 
 SECONDS = 15
 """Far more than any of these takes, far less than without a bound."""
@@ -200,3 +202,28 @@ def test_line_ends_of_xml_1_1_are_not_read_as_those_of_1_0(
     assert inspect_xml(f'<?xml version="1.0"?>{text}'.encode(), context=context).verdict is Verdict.VALID
     assert inspect_xml(f'<?xml version="1.1"?>{text}'.encode(), context=context).verdict is Verdict.INDETERMINATE
     assert inspect_xml(f'<?xml version="1.1"?>{text.replace(character, "")}'.encode(), context=context).signatures
+
+
+# --- the signer's own words ------------------------------------------------------------------------------------------
+
+
+def test_a_key_value_does_not_replace_the_certificate_the_signer_named(
+    person: DevIdentity, agency: DevIdentity, context: Context
+) -> None:
+    point = person.credential.public_key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    key = (
+        f'<ds:KeyValue><e:ECKeyValue xmlns:e="{DS11}"><e:NamedCurve URI="urn:oid:1.2.840.10045.3.1.7"/>'
+        f"<e:PublicKey>{encode(point)}</e:PublicKey></e:ECKeyValue></ds:KeyValue>"
+    )
+    about = certificate_reference(agency.certificate)
+    data = Foreign(person, about=about, key_info=(agency.certificate,)).file()
+    report = inspect_xml(data.replace(b"<ds:KeyInfo>", b"<ds:KeyInfo>" + key.encode()), context=context)
+    assert report.signatures[0].integrity is Integrity.BROKEN
+    assert Code.SIG_CRYPTO_FAILURE in _codes(report)
+
+
+def test_signed_properties_stand_in_no_other_place_of_the_signature(person: DevIdentity, context: Context) -> None:
+    fake = '<x:SignedProperties Id="z"><x:SignedSignatureProperties/></x:SignedProperties>'
+    assert inspect_xml(Foreign(person).file(), context=context).verdict is Verdict.VALID
+    report = inspect_xml(Foreign(person).file(unsigned=[fake]), context=context)
+    assert Code.SIGNED_PROPERTIES_INVALID in _codes(report)
