@@ -66,6 +66,8 @@ COMPUTED = frozenset({*_HASHES, _RIPEMD160, *_SHAKE_SIZES})
 """Digests that are computed, in the names of CMS here."""
 WHOLE_SCHEMES = frozenset({"ed25519", "ed448", "mldsa44", "mldsa65", "mldsa87"})
 """Schemes that take the message itself, not its digest."""
+_SALT_MAX_BYTES = 1 << 16
+"""No key that is read has room for more; the library takes no number of any size."""
 _ML_DSA: dict[str, type] = {
     "mldsa44": mldsa.MLDSA44PublicKey,
     "mldsa65": mldsa.MLDSA65PublicKey,
@@ -167,6 +169,8 @@ def _pss(info: SignerInfo, digest: hashes.HashAlgorithm) -> padding.PSS:
         raise UnsupportedAlgorithm(info.mask_digest)
     mask = _HASHES[info.mask_digest] if info.mask_digest else digest
     salt = digest.digest_size if info.salt_length is None else info.salt_length
+    if not 0 <= salt <= _SALT_MAX_BYTES:
+        raise InvalidSignature
     return padding.PSS(padding.MGF1(mask), salt)
 
 

@@ -32,7 +32,9 @@ _END = struct.Struct("<4s4H2IH")
 _END_64 = struct.Struct("<4sQ2H2I4Q")
 _LOCATOR_64 = struct.Struct("<4sIQI")
 _UTF8, _DESCRIPTOR, _DEFLATE_HINTS = 0x0800, 0x0008, 0x0006
+_DESCRIPTOR_MARK = b"PK\x07\x08"
 _DATE_1980 = 0x0021
+_FOLDER_BIT = 0x10  # what DOS and Windows know a folder by
 _ZIP64, _UNICODE_PATH = 0x0001, 0x7075
 _REFUSED_EXTRA = {0x9901: "encryption", 0x0017: "encryption"}
 _LARGE, _MANY = 0xFFFFFFFF, 0xFFFF
@@ -225,6 +227,8 @@ def _central_header(data: bytes, at: int, end: int) -> tuple[_Entry, int]:
     if method == 0 and packed != size:
         raise _malformed("size", name=name)
     folder = name.endswith("/")
+    if not folder and ((external >> 16) & 0o170000 == 0o040000 or external & _FOLDER_BIT):
+        raise _malformed("file and folder of one name", name=name)
     if folder and size:
         raise _malformed("folder with content", name=name)
     return _Entry(name, raw, flags, method, (time, date), crc, packed, size, offset, extra, folder, large), after
@@ -292,19 +296,33 @@ def name_problem(name: str) -> str | None:
     return "name too long" if len(name.encode("utf-8")) > NAME_MAX_BYTES else None
 
 
+def _folded(name: str) -> str:
+    """Return what is equal for names that some file systems take for one: without case, dots and spaces at ends."""
+    parts = unicodedata.normalize("NFC", name.casefold()).split("/")
+    return "/".join(part.rstrip(". ") or part for part in parts)
+
+
+def stated_bytes(data: bytes, *, limits: Limits) -> int:
+    """Return how many bytes the members of a file say they expand to; 0 if it cannot be read."""
+    try:
+        return sum(entry.size for entry in _directory(data, limits))
+    except (InputRefused, LimitExceeded, struct.error):
+        return 0
+
+
 def _check_names(entries: Sequence[_Entry]) -> None:
     seen: set[str] = set()
     for entry in entries:
         problem = name_problem(entry.name)
         if problem is not None:
             raise _malformed(problem)
-        folded = entry.name.removesuffix("/").casefold()
+        folded = _folded(entry.name.removesuffix("/"))
         if folded in seen:
             raise _malformed("name occurs twice", name=entry.name)
         seen.add(folded)
-    files = {entry.name.casefold() for entry in entries if not entry.is_folder}
+    files = {_folded(entry.name) for entry in entries if not entry.is_folder}
     for entry in entries:
-        parts = entry.name.removesuffix("/").casefold().split("/")
+        parts = _folded(entry.name.removesuffix("/")).split("/")
         if any("/".join(parts[:count]) in files for count in range(1, len(parts))):
             raise _malformed("file and folder of one name", name=entry.name)
 
@@ -364,7 +382,19 @@ def _expand(packed: bytes, entry: _Entry) -> bytes:
             raise _malformed("compressed data", name=entry.name)
     if len(content) != entry.size or zlib.crc32(content) != entry.crc:
         raise _malformed("size or check sum", name=entry.name)
+    if entry.method == 0 and entry.flags & _DESCRIPTOR and _ends_early(content):
+        raise _malformed("descriptor", name=entry.name)
     return content
+
+
+def _ends_early(content: bytes) -> bool:
+    """Tell whether a reader that goes from front to end would take octets of a stored member for its descriptor."""
+    at = content.find(_DESCRIPTOR_MARK)
+    while at >= 0:
+        if int.from_bytes(content[at + 8 : at + 12], "little") == at & _LARGE:
+            return True
+        at = content.find(_DESCRIPTOR_MARK, at + 1)
+    return False
 
 
 def _behind(data: bytes, end: int, entry: _Entry) -> int:

@@ -10,6 +10,9 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass
+from email import message_from_bytes
+from email.message import Message
+from itertools import islice
 
 from signer import ber, der
 from signer.cmsnames import CONTENT_TYPES, DIGESTS
@@ -23,8 +26,7 @@ _PEM = re.compile(rb"-----BEGIN ([A-Z0-9 #]{1,40})-----\s*?\n(.*?)(?:-----END \1
 _PEM_KINDS = re.compile(rb"-----BEGIN (?:CMS|PKCS7|PKCS #7 SIGNED DATA|SIGNED MESSAGE|TIMESTAMP[A-Z ]*)-----")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/=\s]+")
 _MIME = re.compile(rb"(?:[A-Za-z0-9-]{1,60}:[^\n]*\n(?:[ \t][^\n]*\n)*)+")
-_SIGNED_MIME = re.compile(rb"application/(?:x-)?pkcs7-(?:mime|signature)|multipart/signed", re.IGNORECASE)
-_BOUNDARY = re.compile(rb"boundary=(?:\"([^\"\r\n]{1,200})\"|([^\s;\"]{1,200}))", re.IGNORECASE)
+_SIGNED_MIME = re.compile(r"application/(?:x-)?pkcs7-(?:mime|signature)|multipart/signed", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ def kind_of(head: bytes) -> str | None:
     if _PEM_KINDS.search(head):
         return "signed_data"
     mime = _MIME.match(head)
-    if mime is not None and _SIGNED_MIME.search(mime[0]):
+    if mime is not None and _is_signed_mime(mime[0]):
         return "signed_data"
     if (block := _PEM.search(head)) is not None:
         return _kind_of_value(_some_base64(block[2]))
@@ -127,14 +129,17 @@ def unwrap(data: bytes) -> tuple[Form, ...]:
     if found is not None:
         return (_form(stripped, found),)
     if b"-----BEGIN " in stripped[:HEAD_BYTES] and not _MIME.match(stripped):
-        blocks = [_base64(match[2]) for match, _ in zip(_PEM.finditer(stripped), range(BLOCKS_MAX), strict=False)]
+        found_blocks = list(islice(_PEM.finditer(stripped), BLOCKS_MAX + 1))
+        if len(found_blocks) > BLOCKS_MAX:
+            raise ValueError("too many blocks")  # none is left out in silence
+        blocks = [_base64(match[2]) for match in found_blocks]
         kinds = [(block, _kind_of_value(block[:HEAD_BYTES])) for block in blocks]
         forms = tuple(_form(block, kind) for block, kind in kinds if kind is not None)
         if not forms:
             raise ValueError("no CMS in PEM")
         return forms
     mime = _MIME.match(stripped)
-    if mime is not None and _SIGNED_MIME.search(mime[0]):
+    if mime is not None and _is_signed_mime(mime[0]):
         return (_of_message(stripped, mime[0]),)
     return (_of_octets(_base64(stripped)),)
 
@@ -164,24 +169,54 @@ def _base64(text: bytes) -> bytes:
     return base64.b64decode(b"".join(text.split()), validate=True)
 
 
-def _of_message(data: bytes, headers: bytes) -> Form:
-    body = data[len(headers) :].removeprefix(b"\r").removeprefix(b"\n")
-    boundary = _BOUNDARY.search(headers)
-    if boundary is None or b"multipart/signed" not in headers.lower():
+def _headers(text: bytes) -> Message:
+    """Read headers of MIME as mail programs do: by their names, parameters by theirs."""
+    return message_from_bytes(text)
+
+
+def _is_signed_mime(text: bytes) -> bool:
+    """Tell whether a field says that this is a signed message; also if several fields of that name disagree."""
+    types = _headers(text).get_all("Content-Type", [])
+    return any(_SIGNED_MIME.match(str(one).strip()) for one in types)
+
+
+def _of_message(data: bytes, text: bytes) -> Form:
+    headers = _headers(text)
+    _once(headers)
+    body = data[len(text) :].removeprefix(b"\r").removeprefix(b"\n")
+    if headers.get_content_type() != "multipart/signed":
         return _of_octets(_decoded(headers, body))
-    mark = b"--" + (boundary[1] or boundary[2])
-    parts = re.split(rb"(?:\A|\r?\n)" + re.escape(mark) + rb"(?:--)?[ \t]*(?:\r?\n|\Z)", body)
-    if len(parts) < 3:
-        raise ValueError("damaged message")
-    content, signature = parts[1], parts[2]
+    content, signature = _two_parts(headers, body)
     own = _MIME.match(signature)
-    form = _of_octets(_decoded(own[0], signature[len(own[0]) :]) if own is not None else _base64(signature))
+    form = _of_octets(_decoded(_headers(own[0]), signature[len(own[0]) :]) if own is not None else _base64(signature))
     canonical = re.sub(rb"\r?\n", b"\r\n", content)
     return Form(form.kind, form.data, tuple(dict.fromkeys((canonical, content))), form.trailing)
 
 
-def _decoded(headers: bytes, body: bytes) -> bytes:
-    coding = re.search(rb"Content-Transfer-Encoding:\s*([\w-]+)", headers, re.IGNORECASE)
-    if coding is not None and coding[1].lower() != b"base64":
+def _once(headers: Message) -> None:
+    """Refuse fields that are there twice: programs would read different ones."""
+    for name in ("Content-Type", "Content-Transfer-Encoding"):
+        if len(headers.get_all(name, [])) > 1:
+            raise ValueError("damaged message")
+
+
+def _two_parts(headers: Message, body: bytes) -> tuple[bytes, bytes]:
+    """Return what was signed and the signature: two parts, no more, up to the closing line (RFC 1847, 2.1)."""
+    boundary = headers.get_boundary()
+    if not boundary or not boundary.isascii():
+        raise ValueError("damaged message")
+    mark = re.escape(b"--" + boundary.encode("ascii"))
+    pieces = re.split(rb"(?:\A|\r?\n)" + mark + rb"(--)?[ \t]*(?=\r?\n|\Z)", body)
+    closings = pieces[1::2]
+    if len(closings) < 2 or any(closings[:2]) or (len(closings) > 2 and not closings[2]):
+        raise ValueError("damaged message")
+    content, signature = (re.sub(rb"\A\r?\n", b"", one) for one in (pieces[2], pieces[4]))
+    return content, signature
+
+
+def _decoded(headers: Message, body: bytes) -> bytes:
+    _once(headers)
+    coding = headers.get("Content-Transfer-Encoding")
+    if coding is not None and str(coding).strip().lower() != "base64":
         return body.lstrip(b"\r\n")
     return base64.b64decode(b"".join(body.split()), validate=True)

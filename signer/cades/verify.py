@@ -6,7 +6,7 @@ but the octets that were hashed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from signer import asn1, ber, der
 from signer.cades.content import Octets
@@ -20,6 +20,7 @@ from signer.signeddata import SignedData
 from signer.trust import Context
 
 _TOKEN = object()
+_GRANTED = (b"\0", b"\1")  # granted, and granted with changes
 _ENCRYPTED = frozenset(
     {"enveloped_data", "encrypted_data", "authenticated_enveloped_data", "signed_and_enveloped_data"}
 )
@@ -149,8 +150,10 @@ def _setting(signed: SignedData, form: Form, context: Context) -> Setting:
         return Setting(signed, Octets(signed.content), context, other=sure)
     if not sure and len(named) == 1:
         sure = named
-    fitting = next((one for one in (*sure, *named) if _fits(signed, one)), None)
-    return Setting(signed, fitting or next(iter(sure), None), context)
+    fitting = next((one for one in sure or named if _fits(signed, one)), None)
+    meant = tuple(one for one in named if not one.name) if given else ()
+    agreed = {one.data for one in given} & {one.data for one in meant}
+    return Setting(signed, fitting or next(iter(sure), None), context, other=() if agreed else meant)
 
 
 def _fits(signed: SignedData, content: Octets) -> bool:
@@ -174,8 +177,8 @@ def _stamped_content(token: bytes, form: Form, context: Context) -> Octets | Non
         info = asn1.read_tst_info(asn1.read_signed_data(token).content or b"")
     except ValueError:
         return None
-    fitting = next((one for one in (*given, *named) if one.digest(info.digest) == info.imprint), None)
     sure = given or tuple(one for one in named if not one.name) or (named if len(named) == 1 else ())
+    fitting = next((one for one in sure or named if one.digest(info.digest) == info.imprint), None)
     return fitting or next(iter(sure), None)
 
 
@@ -188,6 +191,9 @@ def _of_response(form: Form, context: Context, trailing: tuple[Reason, ...]) -> 
         return Found(format="TimeStampResp", reasons=(Reason(Code.NO_SIGNATURE),), warnings=trailing)
     token = parts[1].encoded
     facts = examine_token("timestamp-0", token, content=_stamped_content(token, form, context), context=context)
+    if len(parts) != 2 or parts[0].first().content not in _GRANTED:  # a refusal brings no token (RFC 3161, 2.4.2)
+        why = (Reason(Code.FORMAT_FAILURE), Reason(Code.MALFORMED, {"where": "TimeStampResp"}))
+        facts = replace(facts, integrity=Integrity.BROKEN, structural=(*facts.structural, *why))
     return Found((facts,), "TimeStampResp", None, warnings=trailing)
 
 

@@ -49,10 +49,17 @@ def signature_names(container: Container) -> tuple[str, ...]:
     return tuple(sorted(name for name in own if name.lower().endswith((".p7s", ".p7m", ".tst"))))
 
 
+def manifest_names(container: Container) -> tuple[str, ...]:
+    """Return the names of manifests of signatures, tokens and records, in their order."""
+    own = (name for name in container.members if name.startswith(OWN))
+    return tuple(sorted(name for name in own if "asic" in name.lower() and "manifest" in name.lower()))
+
+
 def manifests(container: Container, context: Context) -> tuple[tuple[Manifest, ...], tuple[str, ...]]:
     """Return the manifests of signatures, tokens and records, and the names of those that cannot be read."""
-    names = [n for n in container.members if n.startswith(OWN) and "asic" in n.lower() and "manifest" in n.lower()]
-    read = {name: read_manifest(name, container.members, limits=context.limits) for name in sorted(names)}
+    known: dict[tuple[str, str], bytes] = {}
+    names = manifest_names(container)
+    read = {name: read_manifest(name, container.members, limits=context.limits, known=known) for name in names}
     unreadable = tuple(name for name, one in read.items() if one is None)
     return tuple(one for one in read.values() if one is not None), unreadable
 
@@ -106,13 +113,12 @@ def _entries(name: str, manifest: Manifest | None, container: Container, context
     if signed.content is not None:
         setting = replace(setting, content=Octets(signed.content), other=(content,) if content is not None else ())
     found = [each for n, info in enumerate(signed.signers) for each in examine(f"signer-{n}", info, setting)]
-    found = [replace(each, id=f"{name}#{each.id}") for each in found[: context.limits.signatures]]
     if not found:
         return [Entry(name, _unreadable(name))]
     entries = []
-    for one in found:
-        counter = "/counter-" in one.id
-        facts = one if counter else with_faults(one, faults)
+    for one in found[: context.limits.signatures]:
+        counter = "/counter-" in one.id  # as ``examine`` names them; the name of the file is a stranger's
+        facts = replace(one if counter else with_faults(one, faults), id=f"{name}#{one.id}")
         entries.append(Entry(name, facts, frozenset() if counter else covered, types, is_counter=counter))
     return entries
 

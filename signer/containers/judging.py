@@ -20,6 +20,7 @@ from signer.trust import Content, Context, TrustStore
 from signer.xml.examine import Examined
 from signer.xml.verify import examine_file, facts_of
 from signer.xml.xades import XADES
+from signer.zips import stated_bytes
 
 OFFERED_MAX = 50
 """Certificates, revocation lists and OCSP answers each that sealed objects offer for building paths."""
@@ -47,6 +48,9 @@ def judge_container(
     data: bytes, container: Container, context: Context, *, with_parts: bool = True
 ) -> tuple[Report, Mapping[str, bytes]]:
     """Judge a container; return the report and the objects that intact signatures cover."""
+    if _signature_files(container) > context.limits.signatures:
+        limit = Reason(Code.LIMIT_EXCEEDED, {"limit": "signatures"})
+        return report_of(FileFacts("asic", None, data, reasons=(limit,)), (), context=context), {}
     seen = _seen(container, context)
     reasons = [] if not seen.entries else [*_uncovered(container, seen), *_compare(container, seen)]
     named = tuple(one for number, one in enumerate(reasons) if one not in reasons[:number])
@@ -65,6 +69,12 @@ def judge_container(
     judged = [judge_signature(one.facts, context=context) for one in seen.entries]
     sealed = {name: value for name, value in container.objects.items() if name in seen.covered}
     return report_of(file, judged, context=context), sealed
+
+
+def _signature_files(container: Container) -> int:
+    """Count the files that hold signatures, tokens or records, or the manifests, whichever are more."""
+    files = (*container.signature_files, *cades.signature_names(container), *records.record_names(container))
+    return max(len(files), len(cades.manifest_names(container)))
 
 
 def _format(container: Container, seen: _Seen) -> str:
@@ -220,11 +230,15 @@ def parts_of(objects: Mapping[str, bytes], context: Context) -> tuple[tuple[tupl
     """Judge the objects that may be signed themselves, one level deep; they only warn."""
     from signer.inspect import recognise
 
-    parts = tuple(
-        (name, _part(name, value, objects, context))
-        for name, value in objects.items()
-        if recognise(value) in _PART_KINDS
-    )
+    left = context.limits.zip_max_bytes
+    judged = []
+    for name, value in objects.items():
+        kind = recognise(value)
+        if kind in _PART_KINDS:  # all containers within share what one may expand to
+            own = replace(context, limits=replace(context.limits, zip_max_bytes=left))
+            judged.append((name, _part(name, value, objects, own)))
+            left = max(left - stated_bytes(value, limits=context.limits), 0) if kind == "asic" else left
+    parts = tuple(judged)
     bad = [name for name, report in parts if report.signatures and report.verdict is not Verdict.VALID]
     return parts, [Reason(Code.PART_NOT_VALID, {"name": name}) for name in bad]
 

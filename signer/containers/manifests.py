@@ -47,8 +47,14 @@ class Manifest:
         return frozenset(one.name for one in self.references if one.name is not None and one.holds)
 
 
-def read_manifest(name: str, members: Mapping[str, bytes], *, limits: Limits) -> Manifest | None:
-    """Read a manifest and compare what it names with the members of the container."""
+def read_manifest(
+    name: str, members: Mapping[str, bytes], *, limits: Limits, known: dict[tuple[str, str], bytes] | None = None
+) -> Manifest | None:
+    """Read a manifest and compare what it names with the members of the container.
+
+    ``known`` are digests by member and algorithm: a member that many manifests name is hashed once.
+    """
+    known = {} if known is None else known
     try:
         root = parse(members[name], limits=limits)
     except InputRefused:
@@ -60,14 +66,14 @@ def read_manifest(name: str, members: Mapping[str, bytes], *, limits: Limits) ->
     if len(signatures) != 1:
         return None
     listed = root.findall(f"{own}DataObjectReference")
-    references = tuple(_reference(one, members) for one in listed)
+    references = tuple(_reference(one, members, known) for one in listed)
     names = [one.name for one in references if one.name is not None]
     if not listed or len(set(names)) != len(names):
         return None
     return Manifest(name, member_of(signatures[0].get("URI") or "", members), references)
 
 
-def _reference(element: etree._Element, members: Mapping[str, bytes]) -> Reference:
+def _reference(element: etree._Element, members: Mapping[str, bytes], known: dict[tuple[str, str], bytes]) -> Reference:
     uri = element.get("URI") or ""
     name = member_of(uri, members)
     method = element.find(f"{{{DS}}}DigestMethod")
@@ -76,7 +82,9 @@ def _reference(element: etree._Element, members: Mapping[str, bytes]) -> Referen
     try:
         value = decode(element.findtext(f"{{{DS}}}DigestValue") or "")
         if name is not None and digest is not None:
-            holds = digest_with(digest, members[name]) == value
+            if (name, digest) not in known:
+                known[name, digest] = digest_with(digest, members[name])
+            holds = known[name, digest] == value
     except ValueError:
         holds = False if name is not None else None
     return Reference(uri, name, digest, holds, element.get("MimeType"))
