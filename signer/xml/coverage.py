@@ -52,6 +52,7 @@ _KEYS = frozenset(
     {f"{{{DS}}}{name}" for name in ("KeyInfo", "X509Data", "X509Certificate", "KeyValue")}
     | {f"{{{DS11}}}DEREncodedKeyValue"}
 )
+_PARTS = frozenset(f"{{{DS}}}{name}" for name in ("SignedInfo", "SignatureValue", "KeyInfo", "Object"))
 _ABOUT_ITSELF = frozenset({f"{{{DS}}}KeyInfo", _PROPERTIES, f"{{{DS}}}SignatureProperty"})
 
 
@@ -77,7 +78,7 @@ def wrapping(examined: Sequence[Examined], document: Document) -> tuple[Examined
         path = None
         if one.is_intact:  # of what does not hold or cannot be computed nobody will believe anything
             path = _misplaced(one, document, loose) or _fake_object(one, document, loose)
-            path = path or _twin(one, document, loose)
+            path = path or _twin(one, document, loose) or _stranger(one, document)
             one = replace(one, stowed=loose.stowed)
         if path is not None:
             reasons += [Reason(Code.FORMAT_FAILURE), Reason(Code.XML_WRAPPING, {"path": path})]
@@ -224,6 +225,12 @@ def _twin(one: Examined, document: Document, loose: _Loose) -> str | None:
                 if element.tag in loose.hidden and own.covers(element):
                     return document.path(loose.hidden[str(element.tag)])
     return None
+
+
+def _stranger(one: Examined, document: Document) -> str | None:
+    """What is no part of a signature stands in none: nothing would say who means it."""
+    found = next((e for e in one.element.iterchildren(etree.Element) if e.tag not in _PARTS), None)
+    return document.path(found) if found is not None else None
 
 
 def _is_ours(tag: str) -> bool:

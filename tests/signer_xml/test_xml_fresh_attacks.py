@@ -227,3 +227,14 @@ def test_signed_properties_stand_in_no_other_place_of_the_signature(person: DevI
     assert inspect_xml(Foreign(person).file(), context=context).verdict is Verdict.VALID
     report = inspect_xml(Foreign(person).file(unsigned=[fake]), context=context)
     assert Code.SIGNED_PROPERTIES_INVALID in _codes(report)
+
+
+@pytest.mark.parametrize("before", ["<ds:SignedInfo>", "<ds:SignatureValue>", "<ds:KeyInfo>", "</ds:Signature>"])
+@pytest.mark.parametrize("stranger", ['<x xmlns="urn:x"/>', "<SignedInfo xmlns=''/>", "<ds:Manifest/>"])
+def test_a_signature_with_strange_children_is_broken(
+    before: str, stranger: str, person: DevIdentity, context: Context
+) -> None:
+    text = Maker(person).signed("<r>{signature}</r>", [Ref("", ENVELOPED_TRANSFORM + EXC_TRANSFORM)])
+    report = inspect_xml(text.replace(before, stranger + before).encode(), context=context)
+    assert report.signatures[0].integrity is Integrity.BROKEN
+    assert Code.XML_WRAPPING in _codes(report)
