@@ -86,9 +86,9 @@ def write_zip(members: Sequence[tuple[str, bytes]]) -> bytes:
     body, directory, seen = bytearray(), bytearray(), set[str]()
     for name, data in members:
         problem = name_problem(name)
-        if problem is not None or name.casefold() in seen:
+        if problem is not None or _folded(name) in seen:
             raise ValueError(f"a member's name is not safe or not unique: {problem or name}")
-        seen.add(name.casefold())
+        seen.add(_folded(name))
         raw, offset = name.encode("utf-8"), len(body)
         flags = 0 if name.isascii() else _UTF8
         common = (flags, 0, 0, _DATE_1980, zlib.crc32(data), len(data), len(data))

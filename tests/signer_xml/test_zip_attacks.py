@@ -208,6 +208,10 @@ def test_harmless_habits_of_others_are_read() -> None:
 )
 def test_reading_is_the_inverse_of_writing(members: dict[str, bytes]) -> None:
     """And the ordinary reader agrees."""
+    if len({name.rstrip(".") for name in members}) < len(members):
+        with pytest.raises(ValueError, match="not unique"):
+            write_zip(list(members.items()))
+        return
     data = write_zip(list(members.items()))
     assert {m.name: m.data for m in read_zip(data, limits=LIMITS)} == members
     with zipfile.ZipFile(io.BytesIO(data)) as opened:
