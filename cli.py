@@ -1234,8 +1234,18 @@ def demo(ctx: typer.Context, folder: Annotated[str, typer.Option("--dir", metava
         console.document(office.demo_document(told, folder=folder))
     else:
         console.say(office.demo_verdicts(_summary(Path(folder)), console.screen()))
-        console.say(office.demo_ending(told, folder=folder, lang=console.lang))
+        console.say(office.demo_ending(told, folder=folder, program=_program(), lang=console.lang))
     return Exit.DONE if told and all(step.ok for step in told) else Exit.REFUSED
+
+
+def _program() -> str:
+    """Return how this program is started from here: its name where the shell finds it, else the path it has."""
+    import shutil
+
+    if shutil.which("edoc"):
+        return "edoc"
+    started = os.path.relpath(sys.argv[0])
+    return started if os.path.basename(started) == "edoc" else "python -m edoc"
 
 
 def _summary(folder: Path) -> dict[str, object]:

@@ -117,6 +117,20 @@ def test_errors_of_usage_are_ours_in_both_languages(edoc: Edoc, line: list[str],
     assert "Traceback" not in ran.err
 
 
+@pytest.mark.parametrize("lang", ["vi", "en"])
+def test_a_word_where_a_number_belongs_is_told_in_our_language(edoc: Edoc, lang: str) -> None:
+    ran = edoc("verify", "x.pdf", "--jobs", "two", env={"EDOC_LANG": lang})
+    assert ran.code == 2
+    assert "two" in ran.err.splitlines()[0]
+    assert "Input" not in ran.err
+
+
+def test_an_unknown_option_names_the_nearest_and_never_the_refused_one(edoc: Edoc) -> None:
+    why = edoc("verify", "x.pdf", "--polciy", "strict", env={"EDOC_LANG": "vi"}).err.splitlines()[1]
+    assert why.startswith("  vì sao: gần nhất: --policy")
+    assert "--pin" not in why
+
+
 def test_a_failure_under_json_is_one_error_document_and_standard_error_is_empty(edoc: Edoc) -> None:
     ran = edoc("verson", "--json")
     assert ran.err == ""

@@ -334,3 +334,56 @@ def test_a_fault_of_the_program_is_told_at_its_file_and_is_no_verdict(
     ran = desk("verify", "bad", "receipt.xml", *TRUST, "--json")
     assert (ran.code, verdicts(ran)) == (70, [("bad", "indeterminate"), ("receipt.xml", "valid")])
     assert ran.json["files"][0]["error"]["code"] == "EDOC-INT-001"
+
+
+# --- what a clerk does next ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (["letter.signed.pdf"], "--trust"),
+        (["letter.pdf", *TRUST], "đã ký số"),
+        (["empty.pdf"], "0 byte"),
+        (["changed.pdf", *TRUST], "không dùng tệp không hợp lệ"),
+        (["letter.signed.pdf", *TRUST, "--require", "original"], "danh bạ"),
+    ],
+)
+def test_an_answer_that_is_not_valid_says_beside_it_what_to_do_next(desk: Edoc, line: list[str], said: str) -> None:
+    data = bytearray((SAMPLES / "letter.signed.pdf").read_bytes())
+    data[3000] ^= 1
+    (desk.folder / "changed.pdf").write_bytes(bytes(data))
+    (desk.folder / "empty.pdf").write_bytes(b"")
+    told = desk("verify", *line)
+    assert said in told.err
+    assert all(text.startswith("edoc: ") for text in told.err.splitlines())
+    assert said not in told.out
+    assert desk("verify", *line, "-q").err == ""
+    assert desk("verify", *line, "--json").err == ""
+
+
+def test_a_valid_answer_has_nothing_beside_it(desk: Edoc) -> None:
+    assert desk("verify", "letter.signed.pdf", *TRUST).err == ""
+
+
+def test_integrity_alone_is_said_in_every_record_of_a_pipe(desk: Edoc) -> None:
+    """A record taken alone must never pass for "signed by someone known" (console.md 5.4)."""
+    ran = desk("verify", "letter.signed.pdf", "--policy", "integrity-only")
+    assert ran.code == 0
+    assert all(record.split("\t")[2] == "CHỈ KIỂM TRA TÍNH TOÀN VẸN" for record in ran.out.splitlines())
+
+
+def test_under_strict_the_missing_time_stamp_is_said_in_words(desk: Edoc) -> None:
+    ran = desk("verify", "letter.sealed.edxml", *TRUST, "--policy", "strict")
+    assert "phải có dấu thời gian tin cậy" in ran.out
+    assert "SIGNING_TIME_NOT_PROVED" not in ran.out
+
+
+def test_an_empty_name_is_not_the_current_folder(desk: Edoc) -> None:
+    ran = desk("verify", "", "-r", "--json")
+    assert (ran.code, ran.json["error"]["code"]) == (2, "EDOC-USE-003")
+
+
+def test_standard_input_stands_once_among_the_files(desk: Edoc) -> None:
+    ran = desk("verify", "-", "-", "--json", stdin=b"%PDF-1.7")
+    assert (ran.code, ran.json["error"]["code"]) == (2, "EDOC-USE-012")

@@ -159,7 +159,7 @@ class Console:
         if yes:
             return True
         if not (_is_terminal(sys.stdin) and _is_terminal(sys.stderr)):
-            raise CommandError("EDOC-USE-014", act=act)
+            raise CommandError("EDOC-USE-014", act="; ".join(line.strip() for line in act.splitlines() if line.strip()))
         choices, accepted = ("[c/K]", {"c", "co", "có"}) if self.lang == "vi" else ("[y/N]", {"y", "yes"})
         _write(sys.stderr, f"edoc: {act}? {choices} ")
         return sys.stdin.readline().strip().lower() in accepted

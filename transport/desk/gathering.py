@@ -18,11 +18,16 @@ def gathered(names: Sequence[str], *, recursive: bool, glob: str, left_out: Iter
     A name that does not exist stays in the list: it gets its entry, or its error, later.
 
     Raises:
-        CommandError: a folder without ``-r``, the option is named; or no file at all: nothing is not "all valid".
+        CommandError: an empty name, standard input twice, a folder without ``-r``, the option is named; or no file at
+            all: nothing is not "all valid".
     """
     kept: dict[str, None] = {}
     skipped = {Path(name).absolute() for name in left_out if name != "-"}
     for name in names:
+        if not name:  # as of a variable that is not set; it would be taken for the current folder
+            raise CommandError("EDOC-USE-003", name="FILE", command="edoc verify")
+        if name == "-" and name in kept:
+            raise CommandError("EDOC-USE-012")
         if name == "-" or not Path(name).is_dir():
             kept[name] = None
         elif not recursive:

@@ -11,6 +11,7 @@ from transport.desk.files import check_target, write_output
 from transport.present import verdicts
 from transport.present import verify as present
 from transport.present.errors import CommandError
+from transport.present.hints import hints
 
 if TYPE_CHECKING:
     from transport.desk.console import Console
@@ -74,6 +75,8 @@ def answer(console: Console, asked: Wanted, files: Sequence[present.Checked], ho
         console.document(present.document(files, how, console.lang))
     else:
         console.say(verdicts.blocks(files, console.screen(), policy=how.policy))
+        for hint in hints(files, how, console.lang):
+            console.note(hint)
     return present.exit_code(files)
 
 

@@ -19,7 +19,7 @@ def translate(error: typer.TyperException) -> CommandError:
     if kind == "BadOptionUsage":
         return _bad_option(error, command)
     if kind == "BadParameter":
-        return CommandError("EDOC-USE-004", name=_name_of(error), value=_value_of(error), expected=error.message)
+        return CommandError("EDOC-USE-004", name=_name_of(error), value=_value_of(error), expected=_expected_of(error))
     if error.message.startswith("Missing command"):
         return CommandError("EDOC-USE-003", name="COMMAND", command=command)
     extra = error.message.rpartition(" (")[2].removesuffix(")")
@@ -27,8 +27,8 @@ def translate(error: typer.TyperException) -> CommandError:
 
 
 def _no_such_option(error: typer.TyperException, command: str) -> CommandError:
-    found = sorted(getattr(error, "possibilities", None) or ())
-    near = ", ".join(found)
+    found = getattr(error, "possibilities", None) or ()
+    near = ", ".join(name for name in found if name != "--pin")  # declared only to be refused; nobody is led to it
     return CommandError("EDOC-USE-002", name=getattr(error, "option_name", "-"), command=command, nearest=near)
 
 
@@ -47,5 +47,16 @@ def _name_of(error: typer.TyperException) -> str:
     return str(param.metavar or param.opts[0]) if param.param_type_name == "argument" else str(param.opts[0])
 
 
+def _refused(error: typer.TyperException) -> list[tuple[str, str]]:
+    """Return each value refused with the kind of refusal; the check of types keeps them, in English alone."""
+    details = getattr(error.__context__, "errors", None)
+    return [(str(one.get("input", "-")), str(one.get("type", ""))) for one in details()] if callable(details) else []
+
+
 def _value_of(error: typer.TyperException) -> str:
-    return str(getattr(error, "value", None) or "-")
+    return ", ".join(value for value, _ in _refused(error)) or "-"
+
+
+def _expected_of(error: typer.TyperException) -> str:
+    numbers = any(kind.startswith("int_") for _, kind in _refused(error))
+    return "0, 1, 2, …" if numbers else error.message

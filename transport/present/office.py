@@ -274,10 +274,10 @@ def demo_document(steps: Sequence[StepLike], *, folder: str) -> dict[str, object
     return {"schema": "edoc.demo/1", "dir": folder, "steps": told}
 
 
-def demo_ending(steps: Sequence[StepLike], *, folder: str, lang: str) -> list[str]:
-    """Return what to try next, or where to look when a step did not hold."""
+def demo_ending(steps: Sequence[StepLike], *, folder: str, program: str, lang: str) -> list[str]:
+    """Return what to try next with the program as it was started, or where to look when a step did not hold."""
     key = "demo.done" if steps and all(step.ok for step in steps) else "demo.failed"
-    return catalogue.word(key, lang, dir=sanitise(folder)).split("|")
+    return catalogue.word(key, lang, dir=sanitise(folder), program=sanitise(program)).split("|")
 
 
 def demo_verdicts(summary: Mapping[str, object], screen: Screen) -> list[str]:

@@ -21,7 +21,7 @@ _WORD_COLUMNS = 18
 def blocks(files: Sequence[Checked], screen: Screen, *, policy: str) -> list[str]:
     """Return one block per file in the order given, then the count; in a pipe one record per signature."""
     if not screen.terminal:
-        return [line for file in files for line in _records(file, screen)]
+        return [line for file in files for line in _records(file, screen, policy=policy)]
     lines = [line for file in files for line in block(file, screen, policy=policy)]
     return [*lines, summary(files, screen.lang)]
 
@@ -138,10 +138,11 @@ def _coverage(signature: SignatureReport, lang: str) -> str:
     return catalogue.word("state.whole", lang)
 
 
-def _records(file: Checked, screen: Screen) -> list[str]:
+def _records(file: Checked, screen: Screen, *, policy: str) -> list[str]:
     """Return tab-separated records: verdict, path, legal class, then who, when, level, state of one signature.
 
-    What stands against the file itself has a record of its own; parts follow, named as in JSON.
+    Under ``integrity-only`` there is no legal class; that no signer was judged is said in its place. What stands
+    against the file itself has a record of its own; parts follow, named as in JSON.
     """
     lang, report = screen.lang, file.report
     verdict = verdict_word(verdict_of(file), screen)
@@ -153,6 +154,8 @@ def _records(file: Checked, screen: Screen) -> list[str]:
     if extra or not rows:
         rows.append(["", "", "", extra])
     legal = catalogue.word(f"class.{report.legal_class}", lang) if report.legal_class else ""
+    if policy == "integrity-only":
+        legal = catalogue.word("verify.integrity_only", lang)
     lines = ["\t".join(sanitise(cell) for cell in (verdict, file.path, legal, *row)) for row in rows]
     parts = (Checked(f"{file.path}!/{name}", part) for name, part in report.parts)
-    return [*lines, *(line for part in parts for line in _records(part, screen))]
+    return [*lines, *(line for part in parts for line in _records(part, screen, policy=policy))]
