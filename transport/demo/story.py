@@ -460,6 +460,9 @@ def revoked_signer(stage: Stage) -> str:
     reason = "certificate-expired-or-revoked"
     stage.b.run("return", ref, "--reason", reason, "--by", "Lê Văn Mẫu", "--yes")
     until("status 02 came back to A", lambda: _last_status(stage, ref) == "02")
+    late_pdf, root = str(stage.path("letter.late.pdf")), str(stage.path("trust") / "root.pem")
+    checked = edoc("verify", late_pdf, "--trust", root, "--revocation", *_crls(stage), expect=(1,))
+    stage.need("late letter", "revoked for an auditor", holds=_first_reason(checked) == "REVOKED")
     stage.verdicts.append(("letter.late.pdf", "invalid", "REVOKED"))
     return "Chứng thư bị thu hồi: lệnh ký từ chối; văn bản ký sau thu hồi đến nơi là không hợp lệ, bị trả lại (02)"
 
