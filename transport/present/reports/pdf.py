@@ -16,6 +16,7 @@ from transport.present.errors import CommandError
 from transport.present.reports import svg
 from transport.present.reports.blocks import Answers, Banner, Block, Facts, Grid, Heading, Page, Picture, Points
 from transport.present.reports.words import Words
+from transport.present.text import person_time
 
 EXTRA = "report"
 STANDARD: Final = "a-2a"
@@ -58,7 +59,7 @@ def as_values(page: Page) -> dict[str, object]:
         "title": page.title,
         "lines": list(page.lines),
         "foot": page.foot,
-        "made_at": page.made_at,
+        "made_at": person_time(datetime.fromisoformat(page.made_at)),
         "word_page": Words(page.lang)("page"),
         "blocks": [_block(block) for block in page.blocks],
     }
