@@ -102,7 +102,10 @@ def _loose(examined: Sequence[Examined], document: Document) -> _Loose:
     texts = {one.text for signature in intact for one in signature.references}
     for element in coverage.uncovered():
         tag = str(element.tag)
-        if _is_ours(tag) or element in texts:
+        if element in texts:
+            continue
+        if _is_ours(tag):
+            stowed = stowed or (tag in {SIGNATURE, _OBJECT} and bool(_own_text(element).strip()))
             continue
         known = tag in anywhere and tag in hidden
         if known and (stowed or tag.startswith(_COMPANIONS)):

@@ -122,6 +122,8 @@ HELD = f'<ds:Object xmlns:ds="{DS}" Id="o"><order xmlns="">good</order></ds:Obje
 STOWED = {
     "an object": ("</ds:Signature>", "<ds:Object><evil xmlns=''>pay</evil></ds:Object></ds:Signature>"),
     "a child of its own": ("</ds:Signature>", "<evil xmlns=''>pay</evil></ds:Signature>"),
+    "text in an object": ("</ds:Signature>", "<ds:Object>pay</ds:Object></ds:Signature>"),
+    "text of its own": ("</ds:Signature>", "pay</ds:Signature>"),
     "a part of KeyInfo": ("</ds:KeyInfo>", "<evil xmlns=''>pay</evil></ds:KeyInfo>"),
 }
 
