@@ -7,6 +7,7 @@ missing() {
     command -v xmlsec1 >/dev/null 2>&1 || printf '%s ' xmlsec1
     command -v pdfsig >/dev/null 2>&1 && command -v pdftoppm >/dev/null 2>&1 || printf '%s ' poppler-utils
     command -v qpdf >/dev/null 2>&1 || printf '%s ' qpdf
+    command -v softhsm2-util >/dev/null 2>&1 || printf '%s ' softhsm2
     command -v openssl >/dev/null 2>&1 || printf '%s ' openssl
     command -v javac >/dev/null 2>&1 || printf '%s ' default-jdk-headless
 }
