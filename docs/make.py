@@ -22,8 +22,27 @@ LICENCES = {
     "MIT License": "MIT",
     "BSD-3-Clause, Apache-2.0, dependency licenses": "BSD-3-Clause AND Apache-2.0",
 }
-OTHER_SYSTEMS = {"colorama": "BSD-3-Clause", "tzdata": "Apache-2.0"}  # installed on Windows only
-EXTRAS = {"pypdfium2": "BSD-3-Clause AND Apache-2.0", "typst": "Apache-2.0"}  # only where the extra was asked for
+OTHER_SYSTEMS = {  # installed on Windows only, or with the oldest Python alone
+    "backports-tarfile": "MIT",
+    "colorama": "BSD-3-Clause",
+    "importlib-metadata": "Apache-2.0",
+    "lazy-importer": "Apache-2.0",
+    "pywin32-ctypes": "BSD-3-Clause",
+    "tzdata": "Apache-2.0",
+    "zipp": "MIT",
+}
+EXTRAS = {  # only where the extra was asked for
+    "jaraco-classes": "MIT",
+    "jaraco-context": "MIT",
+    "jaraco-functools": "MIT",
+    "jeepney": "MIT",
+    "keyring": "MIT",
+    "more-itertools": "MIT",
+    "pypdfium2": "BSD-3-Clause AND Apache-2.0",
+    "python-pkcs11": "MIT",
+    "secretstorage": "BSD-3-Clause",
+    "typst": "Apache-2.0",
+}
 FORBIDDEN = re.compile(
     r"(?:https?://|--(?:extra-)?index-url\s+\S*)[^\s\"'<>)]*(?:pypi\.|pythonhosted|/simple\b)|(?<![\w.])/(?:home|root|Users)/\w+",
 )
