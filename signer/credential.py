@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -119,6 +120,17 @@ class SoftwareKey:
         raise TypeError("keys are not pickled")
 
 
+@final
+class LockedKey:
+    """Stands where the key of a credential will be once it is unlocked: everything but signing can be done with it."""
+
+    __slots__ = ()
+
+    def sign(self, digests: Sequence[bytes], scheme: Scheme) -> list[bytes]:
+        """Refuse; see ``SigningPort``."""
+        raise CredentialError("EDOC-KEY-003", "the key is not unlocked yet")
+
+
 def _padding(scheme: Scheme) -> padding.AsymmetricPadding:
     if "-pss-" in scheme.value:
         algorithm = _HASHES[scheme.digest]
@@ -150,6 +162,8 @@ class Credential:
     role: Role
     port: SigningPort
     chain: tuple[bytes, ...] = field(default=())
+    schemes: frozenset[Scheme] | None = field(default=None)
+    """What the holder of the key can do, where it says so (a token, a remote service); ``None``: all its type can."""
 
     @cached_property
     def x509(self) -> x509.Certificate:
@@ -181,16 +195,47 @@ class Credential:
         """Size of the key in bits."""
         return 255 if isinstance(self.public_key, ed25519.Ed25519PublicKey) else self.public_key.key_size
 
+    @property
+    def threads(self) -> bool:
+        """Whether several threads may sign with the key at once: a key in memory yes, a token or a service never."""
+        return isinstance(self.port, SoftwareKey)
+
+    def serves(self, scheme: Scheme) -> bool:
+        """Say whether the holder of the key makes values of this scheme, as far as it says."""
+        return self.schemes is None or scheme in self.schemes
+
     def sign(self, digest: bytes, scheme: Scheme) -> bytes:
         """Sign one digest and check the value with the public key before handing it out.
 
         Raises:
             CredentialError: the key cannot be used, or made a value that does not verify.
         """
-        value = self.port.sign([digest], scheme)[0]
-        if not verify_value(self.public_key, value, digest, scheme):
+        return self.sign_many((digest,), scheme)[0]
+
+    def sign_many(self, digests: Sequence[bytes], scheme: Scheme, *, jobs: int = 1) -> list[bytes]:
+        """Sign digests, all with one call of the port; the values come in the same order, each checked.
+
+        ``jobs`` threads share the work where the key lies in memory; tokens and services always work alone.
+
+        Raises:
+            CredentialError: the key cannot be used, or made a value that does not verify; then none is handed out.
+        """
+        if not self.serves(scheme):
+            raise CredentialError("EDOC-KEY-006", "the key does not serve this scheme", scheme=scheme.value)
+        if jobs > 1 and len(digests) > 1 and self.threads:
+            return self._shared(digests, scheme, min(jobs, len(digests)))
+        values, key = self.port.sign(digests, scheme), self.public_key
+        pairs = zip(values, digests, strict=False)
+        if len(values) != len(digests) or not all(verify_value(key, value, one, scheme) for value, one in pairs):
             raise CredentialError("EDOC-KEY-007", "the key made a value that its certificate does not verify")
-        return value
+        return values
+
+    def _shared(self, digests: Sequence[bytes], scheme: Scheme, jobs: int) -> list[bytes]:
+        step = -(-len(digests) // jobs)
+        parts = [digests[start : start + step] for start in range(0, len(digests), step)]
+        with ThreadPoolExecutor(jobs) as pool:
+            done = pool.map(lambda part: self.sign_many(part, scheme), parts)
+            return [value for values in done for value in values]
 
     def __repr__(self) -> str:
         return f"Credential({self.x509.subject.rfc4514_string()!r}, serial={self.x509.serial_number:X})"
@@ -337,8 +382,7 @@ def _assemble(key: object, certificates: Sequence[bytes], role: Role) -> Credent
     leaf = next((der for der in unique if _certified(der) == wanted), None)
     if leaf is None:
         raise CredentialError("EDOC-KEY-005", "no certificate fits the private key")
-    chain = _ordered(leaf, [der for der in unique if der != leaf])
-    return Credential(leaf, role, SoftwareKey(key), chain)
+    return Credential(leaf, role, SoftwareKey(key), ordered(leaf, [der for der in unique if der != leaf]))
 
 
 def _parse(der: bytes) -> x509.Certificate:
@@ -362,7 +406,21 @@ def _certified(der: bytes) -> bytes | None:
     return _spki(key) if isinstance(key, supported) else None
 
 
-def _ordered(leaf: bytes, others: list[bytes]) -> tuple[bytes, ...]:
+def visible_certificates(data: bytes) -> tuple[bytes, ...]:
+    """Return the certificates (DER) that a key file shows without its pass phrase: those of PEM; a PKCS#12 hides them.
+
+    Raises:
+        CredentialError: one of them cannot be read.
+    """
+    if b"-----BEGIN " not in data[:65536]:
+        return ()
+    found = _pem_certificates(data)
+    if isinstance(found, CredentialError):
+        raise found
+    return found
+
+
+def ordered(leaf: bytes, others: Sequence[bytes]) -> tuple[bytes, ...]:
     """Return the certificates above the leaf, issuer first; those that do not belong to its path come last."""
     left, current = list(others), _parse(leaf)
     path: list[bytes] = []

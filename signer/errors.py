@@ -34,6 +34,10 @@ class CredentialError(SignerError):
     """A key, certificate or pass phrase is missing, wrong or does not fit."""
 
 
+class KeyLost(CredentialError):
+    """The key is gone for the rest of the run (token pulled out, PIN locked, authorisation used up): a batch stops."""
+
+
 class SigningRefused(SignerError):
     """A rule forbids using this key now or on this file (signing.md 2, K1 to K8)."""
 

@@ -306,8 +306,8 @@ class TestSecrets:
     def test_nothing_exports_a_private_key(self, identity: DevIdentity) -> None:
         offered = {name for name in dir(identity.credential) if not name.startswith("_")}
         assert offered == {
-            *("bits", "certificate", "chain", "key_type", "port"),
-            *("public_key", "role", "sha256", "sign", "x509"),
+            *("bits", "certificate", "chain", "key_type", "port", "schemes", "serves"),
+            *("public_key", "role", "sha256", "sign", "sign_many", "threads", "x509"),
         }
         assert {name for name in dir(SoftwareKey) if not name.startswith("_")} == {"sign"}
         assert not hasattr(identity.credential.port, "__dict__")
