@@ -130,7 +130,7 @@ def _judge_one(path: tuple[bytes, ...], question: Question) -> PathResult:
     found = Findings(question, path)
     if len(path) > 1:
         _check_structure(found)
-    fault = purpose_fault(found.parsed[0], question.purpose)
+    fault = purpose_fault(found.parsed[0], question.purpose, also=question.context.extended_usages)
     if fault:
         found.object(Code.CHAIN_CONSTRAINTS_FAILURE, detail=fault)
     below = found.parsed[:-1]

@@ -87,8 +87,11 @@ class Question:
         )
 
 
-def purpose_fault(leaf: Certificate, purpose: Purpose | None) -> str | None:
-    """Return the extension by which a certificate is not for a purpose; ``None`` if it is."""
+def purpose_fault(leaf: Certificate, purpose: Purpose | None, *, also: frozenset[str] = frozenset()) -> str | None:
+    """Return the extension by which a certificate is not for a purpose; ``None`` if it is.
+
+    ``also`` are extended usages that serve signers besides the usual ones.
+    """
     if purpose is None:
         return None
     usage, purposes = x509ext.usage_of(leaf), x509ext.purposes_of(leaf)
@@ -98,4 +101,4 @@ def purpose_fault(leaf: Certificate, purpose: Purpose | None) -> str | None:
         found = leaf.extensions.get(x509ext.EXTENDED_USAGE)
         alone = purposes == frozenset({TIME_STAMPING}) and found is not None and found.critical
         return None if alone else "extendedKeyUsage"
-    return None if purposes is None or purposes & _SIGNER_PURPOSES else "extendedKeyUsage"
+    return None if purposes is None or purposes & (_SIGNER_PURPOSES | also) else "extendedKeyUsage"

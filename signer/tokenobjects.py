@@ -104,6 +104,12 @@ def _is_authority(der: bytes) -> bool:
     return found.value.ca
 
 
+def leaf_of(found: Sequence[bytes]) -> bytes | None:
+    """Return the one certificate (DER) that is no authority's; ``None`` if there are none or several."""
+    leaves = [der for der in found if not _is_authority(der)]
+    return leaves[0] if len(leaves) == 1 else None
+
+
 def _given(wanted: TokenUri, given: Sequence[bytes], keys: Mapping[bytes, bytes]) -> Stored | None:
     """Return the certificate from elsewhere whose public key the token shows, with the id of that key."""
     seen = {public: id for id, public in keys.items() if wanted.id is None or id == wanted.id}

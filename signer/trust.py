@@ -186,6 +186,7 @@ class Context:
     secrets: tuple[bytes, ...] = field(default=(), repr=False)  # for HMAC, W9; never a public key
     path_inputs: Inputs = BY_DEFAULT  # what is asked of certificate policies (RFC 5280, 6.1.1)
     pictures: Pictures | None = None  # compare touched pages of a PDF as pictures too (extra ``preview``)
+    extended_usages: frozenset[str] = frozenset()  # purposes of signers besides those of signing.md 2, K4 (OIDs)
 
     def __post_init__(self) -> None:
         if self.at.tzinfo is None:

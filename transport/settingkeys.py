@@ -132,6 +132,15 @@ def networks(raw: object) -> Value:
         raise BadValue('["10.0.0.0/8"]') from error
 
 
+def object_identifiers(raw: object) -> Value:
+    """A list of object identifiers in dotted form; in options and environment separated by commas."""
+    items = raw.split(",") if isinstance(raw, str) else raw
+    if not isinstance(items, list) or not all(isinstance(item, str) and _OID.fullmatch(item.strip()) for item in items):
+        raise BadValue('["1.3.6.1.5.5.7.3.36"]')
+    return tuple(item.strip() for item in items)
+
+
+_OID = re.compile(r"[0-2](?:\.(?:0|[1-9][0-9]{0,38})){1,30}", re.ASCII)
 _GIB = 1024 * MIB
 _DAY = 86400
 
@@ -152,10 +161,33 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("keys.agency", None, text, "khóa ký của cơ quan", "key of the agency", '"van-thu"'),
     Setting("keys.exchange", None, text, "khóa niêm gói tin và biên nhận", "key of seals and receipts", '"trao-doi"'),
     Setting("keys.request", None, text, "khóa ký yêu cầu HTTP", "key of HTTP requests", '"yeu-cau"'),
+    Setting(
+        "keys.keyring",
+        True,
+        flag,
+        "tìm mã PIN trong kho mật khẩu của máy trước khi hỏi (cần phần mở rộng keyring)",
+        "look for the PIN in the system's keyring before asking (needs the extra keyring)",
+    ),
+    Setting(
+        "hsm.module",
+        None,
+        text,
+        "thư viện PKCS#11 của USB ký số (cần phần mở rộng hsm)",
+        "PKCS#11 library of the token (needs the extra hsm)",
+        '"/usr/lib/libeps2003csp11.so"',
+    ),
     Setting("tsa.url", None, web_address, "máy chủ dấu thời gian", "time-stamping service", '"https://tsa.example/"'),
     Setting("tsa.timeout", 180.0, seconds(1, 600), "chờ dấu thời gian tối đa (R32)", "longest wait for it (R32)"),
     Setting("sign.profile", "interop", choice("interop", "strict"), "bộ thuật toán khi ký", "algorithms when signing"),
     Setting("sign.level", "t", choice("b", "t"), "mức chữ ký; t = có dấu thời gian", "level; t = with timestamp"),
+    Setting(
+        "sign.extended_usages",
+        (),
+        object_identifiers,
+        "mục đích sử dụng mở rộng khác của chứng thư cũng được dùng để ký (OID)",
+        "further extended usages a certificate may have to sign with (OIDs)",
+        '["1.3.6.1.4.1.311.20.2.2"]',
+    ),
     Setting(
         "verify.policy",
         "interop",
@@ -242,3 +274,34 @@ SETTINGS: tuple[Setting, ...] = (
 """Every setting, in the order of the annotated example."""
 
 KNOWN: dict[str, Setting] = {setting.key: setting for setting in SETTINGS}
+
+
+SERVICE = re.compile(r"csc\.([a-z0-9][a-z0-9_-]{0,31})\.([a-z_]+)", re.ASCII)
+"""Name of a setting of a remote signing service: ``[csc.NAME]`` (signing.md 2)."""
+
+SERVICE_SETTINGS: dict[str, Setting] = {
+    setting.key: setting
+    for setting in (
+        Setting("url", None, web_address, "địa chỉ gốc của dịch vụ", "base address", '"https://csc.example/csc/v2"'),
+        Setting(
+            "api", None, choice("v1", "v2"), "phiên bản giao diện; mặc định hỏi dịch vụ", "version of the API", '"v2"'
+        ),
+        Setting(
+            "credential", None, text, "mã chứng thư ở dịch vụ, nếu có nhiều", "credential id, of several", '"van-thu-1"'
+        ),
+        Setting(
+            "bearer_file", None, text, "tệp chứa mã truy cập OAuth2", "file with the OAuth2 access token", '"/run/csc"'
+        ),
+        Setting(
+            "ca", None, text, "chứng thư gốc TLS của dịch vụ (PEM)", "TLS roots of the service (PEM)", '"/etc/csc.pem"'
+        ),
+        Setting("timeout", 60.0, seconds(1, 600), "chờ trả lời tối đa", "longest wait for an answer"),
+    )
+}
+"""Settings of one remote signing service, by the last part of their name."""
+
+
+def known(key: str) -> Setting | None:
+    """Return the setting of a name, those of ``[csc.NAME]`` among them."""
+    service = SERVICE.fullmatch(key)
+    return SERVICE_SETTINGS.get(service[2]) if service else KNOWN.get(key)

@@ -16,7 +16,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from transport.errors import SettingsError
-from transport.settingkeys import KNOWN, SETTINGS, BadValue, Setting, Value
+from transport.settingkeys import KNOWN, SERVICE, SERVICE_SETTINGS, SETTINGS, BadValue, Setting, Value, known
 
 FILE_NAME = "edoc.toml"
 
@@ -109,6 +109,35 @@ class Settings:
         return self._text("sign.level")
 
     @property
+    def sign_extended_usages(self) -> tuple[str, ...]:
+        """Further extended usages a certificate may have to sign with, as object identifiers (signing.md 2, K4)."""
+        return self._tuple("sign.extended_usages")
+
+    @property
+    def hsm_module(self) -> str | None:
+        """Path of the PKCS#11 library of the token."""
+        return self._text_or_none("hsm.module")
+
+    @property
+    def keys_keyring(self) -> bool:
+        """True: the PIN is looked for in the system's keyring before a person is asked."""
+        return self.values["keys.keyring"] is True
+
+    def service(self, name: str) -> Mapping[str, Value] | None:
+        """Return the settings of the remote signing service ``[csc.NAME]``, ``None`` if nothing is said of it."""
+        if not any(key.startswith(f"csc.{name}.") for key in self.values):
+            return None
+        return {
+            field: self.values.get(f"csc.{name}.{field}", setting.default)
+            for field, setting in SERVICE_SETTINGS.items()
+        }
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """Names of the remote signing services."""
+        return tuple(sorted({found[1] for key in self.values if (found := SERVICE.fullmatch(key))}))
+
+    @property
     def verify_policy(self) -> str:
         """``strict``, ``interop`` or ``integrity-only``."""
         return self._text("verify.policy")
@@ -132,7 +161,10 @@ class Settings:
     @property
     def network_private(self) -> tuple[str, ...]:
         """Private address ranges that may be reached, in CIDR form."""
-        value = self.values["network.private"]
+        return self._tuple("network.private")
+
+    def _tuple(self, key: str) -> tuple[str, ...]:
+        value = self.values[key]
         assert isinstance(value, tuple)
         return value
 
@@ -172,7 +204,7 @@ def load(
         setting = _known(key, origin)
         if key in values:
             continue  # a source that comes first has said it; but a wrong name is an error wherever it stands
-        values[key] = _read(setting, raw, origin)
+        values[key] = _read(setting, key, raw, origin)
         origins[key] = origin
     for setting in SETTINGS:
         values.setdefault(setting.key, setting.default)
@@ -217,8 +249,7 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[Source]:
         if name in _TOP:
             yield _TOP[name], environ[name], name
         elif name.startswith(_PREFIX) and "__" in name:
-            section, _, key = name.removeprefix(_PREFIX).lower().partition("__")
-            yield f"{section}.{key}", environ[name], name
+            yield name.removeprefix(_PREFIX).lower().replace("__", "."), environ[name], name
 
 
 def _from_file(path: Path, *, required: bool) -> Iterator[Source]:
@@ -237,10 +268,16 @@ def _from_file(path: Path, *, required: bool) -> Iterator[Source]:
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise _unreadable(path, str(error)) from error
     for name, value in document.items():
-        if isinstance(value, dict):
-            yield from ((f"{name}.{key}", raw, str(path)) for key, raw in value.items())
-        else:
-            yield name, value, str(path)
+        yield from ((key, raw, str(path)) for key, raw in _flat(name, value, depth=2 if name == "csc" else 1))
+
+
+def _flat(name: str, value: object, *, depth: int) -> Iterator[tuple[str, object]]:
+    """Yield a value, or those of its table by their full names."""
+    if depth == 0 or not isinstance(value, dict):
+        yield name, value
+        return
+    for key, raw in value.items():
+        yield from _flat(f"{name}.{key}", raw, depth=depth - 1)
 
 
 def _unreadable(path: Path, reason: str) -> SettingsError:
@@ -249,7 +286,7 @@ def _unreadable(path: Path, reason: str) -> SettingsError:
 
 def _known(key: str, origin: str) -> Setting:
     """Return the setting of a name; the value given for a wrong one is never repeated, it may be a secret."""
-    setting = KNOWN.get(key)
+    setting = known(key)
     if setting is not None:
         return setting
     if _SECRET.fullmatch(key.rpartition(".")[2]) or any(
@@ -269,7 +306,7 @@ def nearest(key: str) -> str | None:
     return found[0] if found else None
 
 
-def _read(setting: Setting, raw: object, origin: str) -> Value:
+def _read(setting: Setting, key: str, raw: object, origin: str) -> Value:
     try:
         return setting.read(raw)
     except BadValue as error:
@@ -277,8 +314,8 @@ def _read(setting: Setting, raw: object, origin: str) -> Value:
         shown = "-" if "@" in shown else shown  # an address may carry a password
         raise SettingsError(
             "EDOC-CFG-003",
-            f"{setting.key} cannot be that",
-            key=setting.key,
+            f"{key} cannot be that",
+            key=key,
             value=shown,
             expected=str(error),
             origin=origin,
@@ -296,6 +333,10 @@ def example(lang: str) -> str:
         name = setting.key.rpartition(".")[2]
         lines.append(f"# {setting.vi if lang == 'vi' else setting.en}")
         lines.append(f"#{name} = {setting.example or _toml(setting.default)}")
+    lines += ["", "#[csc.ten-dich-vu]"]
+    for setting in SERVICE_SETTINGS.values():
+        lines.append(f"# {setting.vi if lang == 'vi' else setting.en}")
+        lines.append(f"#{setting.key} = {setting.example or _toml(setting.default)}")
     return "\n".join(lines) + "\n"
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transport.errors import SettingsError
-from transport.settingkeys import KNOWN, SETTINGS
+from transport.settingkeys import KNOWN, SERVICE_SETTINGS, SETTINGS
 from transport.settings import FILE_MAX, Settings, example, load, nearest
 
 
@@ -155,6 +155,8 @@ def test_the_annotated_example_names_every_setting_and_uncommented_it_is_in_forc
     lines = example(lang).splitlines()
     bare = "\n".join(line[1:] if line.startswith("#") and not line.startswith("# ") else line for line in lines)
     document = tomllib.loads(bare)
+    (service,) = document.pop("csc").values()
+    assert set(service) == set(SERVICE_SETTINGS)
     flat = {
         f"{name}.{key}" if isinstance(part, dict) else name
         for name, part in document.items()
@@ -163,10 +165,28 @@ def test_the_annotated_example_names_every_setting_and_uncommented_it_is_in_forc
     assert flat == set(KNOWN)
     (tmp_path / "edoc.toml").write_text(bare, encoding="utf-8")
     found = read(tmp_path)
+    assert found.services == ("ten-dich-vu",)
     for setting in SETTINGS:
         assert setting.example or found.values[setting.key] == setting.default
     (tmp_path / "edoc.toml").write_text(example(lang), encoding="utf-8")
     assert all(origin == "built-in" for origin in read(tmp_path).origins.values())
+
+
+def test_a_remote_signing_service_has_its_own_section(tmp_path: Path) -> None:
+    """``[csc.NAME]`` (signing.md 2): its secrets lie in files that are named, never in the settings."""
+    (tmp_path / "edoc.toml").write_text('[csc.dich-vu]\nurl = "https://csc.example/csc/v2"\ntimeout = "30 s"\n')
+    found = read(tmp_path, environ={"EDOC_CSC__KHAC__URL": "https://khac.example/"})
+    assert found.services == ("dich-vu", "khac")
+    service = found.service("dich-vu")
+    assert service is not None
+    assert (service["url"], service["timeout"], service["bearer_file"]) == ("https://csc.example/csc/v2", 30.0, None)
+    assert found.service("not-there") is None
+    for line, code in (('token = "planted-marker"', "EDOC-CFG-002"), ('ulr = "x"', "EDOC-CFG-001")):
+        (tmp_path / "edoc.toml").write_text(f"[csc.dich-vu]\n{line}\n")
+        with pytest.raises(SettingsError) as error:
+            read(tmp_path)
+        assert error.value.code == code
+        assert "planted-marker" not in f"{error.value} {error.value.facts}"
 
 
 @given(st.text(max_size=40))

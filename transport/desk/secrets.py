@@ -1,7 +1,8 @@
 """Where a pass phrase comes from: never from the command line (console.md 1, row "Secrets").
 
-Order: ``--pin-fd`` or ``EDOC_PIN_FD``, ``--pin-file``, the service credential ``edoc-pin``, a hidden prompt. It is read
-once per call and kept for the whole batch; a wrong one is never tried twice by itself, because tokens lock.
+Order: ``--pin-fd`` or ``EDOC_PIN_FD``, ``--pin-file``, the service credential ``edoc-pin``, the system's keyring (extra
+``keyring``), a hidden prompt. It is read once per call and kept for the whole batch; a wrong one is never tried twice
+by itself, because tokens lock.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,33 +21,58 @@ if TYPE_CHECKING:
     from transport.desk.console import Console
 
 CREDENTIAL = "edoc-pin"
+KEYRING_SERVICE = "edoc"
 MAX_SECRET = 4096  # bytes
 
 
-def source(console: Console, *, pin_fd: int | None, pin_file: str | None) -> Callable[[str], Secret | None]:
+@dataclass(frozen=True, slots=True)
+class Pins:
+    """Where this call finds its pass phrase: what the options say. ``keyring`` asks for the keyring and no other."""
+
+    fd: int | None = None
+    file: str | None = None
+    keyring: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Under which names a pass phrase lies in service credentials and keyring, and whether the latter is asked."""
+
+    credential: str = CREDENTIAL
+    user: str | None = None
+    keyring: bool = False
+
+
+def source(
+    console: Console, *, pin_fd: int | None, pin_file: str | None, keyring: bool = False, place: Place | None = None
+) -> Callable[[str], Secret | None]:
     """Return what ``signer`` asks when a key turns out to be protected; the argument names the key."""
-    kept: list[bytes] = []
+    pins = Pins(pin_fd, pin_file, keyring)
+    kept: list[Secret] = []
 
     def passphrase(asked_for: str) -> Secret | None:
         from signer.credential import Secret
 
         if not kept:
-            kept.append(_find(console, asked_for, pin_fd=pin_fd, pin_file=pin_file))
-        return Secret(bytearray(kept[0]))
+            kept.append(Secret(_find(console, asked_for, pins, place or Place())))
+        return Secret(kept[0].reveal())
 
     return passphrase
 
 
-def _find(console: Console, asked_for: str, *, pin_fd: int | None, pin_file: str | None) -> bytes:
-    descriptor = pin_fd if pin_fd is not None else _number(console.environ.get("EDOC_PIN_FD"))
+def _find(console: Console, asked_for: str, pins: Pins, place: Place) -> bytes:
+    if pins.keyring:
+        return _demanded(place.user or asked_for)
+    descriptor = pins.fd if pins.fd is not None else _number(console.environ.get("EDOC_PIN_FD"))
     if descriptor is not None:
         return _from_descriptor(descriptor)
-    if pin_file is not None:
-        return _from_file(Path(pin_file))
+    if pins.file is not None:
+        return from_file(Path(pins.file))
     folder = console.environ.get("CREDENTIALS_DIRECTORY")
-    if folder and (Path(folder) / CREDENTIAL).is_file():
-        return _from_file(Path(folder) / CREDENTIAL)
-    return _prompt(console, asked_for)
+    if folder and (Path(folder) / place.credential).is_file():
+        return from_file(Path(folder) / place.credential)
+    found = _from_keyring(place.user or asked_for) if place.keyring else None
+    return found if found is not None else _prompt(console, asked_for)
 
 
 def _number(text: str | None) -> int | None:
@@ -67,12 +94,47 @@ def _from_descriptor(number: int) -> bytes:
         ) from error
 
 
-def _from_file(path: Path) -> bytes:
+def from_file(path: Path) -> bytes:
+    """Return the first line of a file.
+
+    Raises:
+        CommandError: it cannot be read.
+    """
     try:
         with path.open("rb") as file:
             return file.readline(MAX_SECRET).rstrip(b"\r\n")
     except OSError as error:
         raise CommandError("EDOC-USE-024", source=str(path), reason=error.strerror or "-", errno=error.errno) from error
+
+
+def _demanded(user: str) -> bytes:
+    """Return the pass phrase of the keyring, asked for by ``--pin-keyring``.
+
+    Raises:
+        CommandError: the extra is missing (EDOC-USE-026), or the keyring has nothing under this name (EDOC-KEY-042).
+    """
+    try:
+        import keyring as _  # noqa: F401  # whether it is installed
+    except ImportError as error:
+        raise CommandError("EDOC-USE-026", extra="keyring") from error
+    found = _from_keyring(user)
+    if found is None:
+        raise CommandError("EDOC-KEY-042", service=KEYRING_SERVICE, user=user)
+    return found
+
+
+def _from_keyring(user: str) -> bytes | None:
+    """Return the entry of the system's keyring, ``None`` without one: servers often have no keyring at all."""
+    try:
+        import keyring
+        from keyring.errors import KeyringError
+    except ImportError:
+        return None
+    try:
+        found = keyring.get_password(KEYRING_SERVICE, user)
+    except (KeyringError, OSError, RuntimeError):
+        return None
+    return found.encode() if found else None
 
 
 def _prompt(console: Console, asked_for: str) -> bytes:
