@@ -1,16 +1,13 @@
-"""The incremental update that carries one signature: output = input followed by a tail (R30; signing.md 3.1).
+"""The general writer: pyHanko's incremental update, for all that may be signed (R30; signing.md 3.1, 3.4).
 
-pyHanko's writer knows the kinds of cross-reference; this module puts in only what a signature needs: the signature
-dictionary with its reserved space, a field that is its own widget, the entry in the form and on the page, and
-``/SigFlags 3``. Nothing else is rewritten: no document information, no version.
+pyHanko reads the file and knows the kinds of cross-reference; this module puts in only what a signature needs: the
+signature dictionary with its reserved space, a field that is its own widget, the entry in the form and on the page, and
+``/SigFlags 3``. Nothing else is rewritten: no document information, no version. What is new is written as the fast path
+writes it; what was there and changes is written by pyHanko.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
 from io import BytesIO
 from typing import IO
 
@@ -18,66 +15,42 @@ from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.generic import pdf_name
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 
-from signer.errors import InputRefused
-from signer.pdf.appearance import paint
-from signer.pdf.objects import dictionary, dictionary_of, entry, integer_of, number, numbers, reference
-from signer.pdf.page import Field, PageView
-from signer.pdf.placement import Layout
-
-VIETNAM = timezone(timedelta(hours=7))
-_NUMBER_WIDTH = 10
-"""Digits reserved for each number of the byte range."""
+from signer.pdf.dictionary import Blank, byte_range
+from signer.pdf.objects import dictionary, dictionary_of, entry, integer_of, number, reference
+from signer.pdf.reserved import Reserved, changed_identifier
+from signer.pdf.target import Filling, Painted, Target, renumbered
+from signer.pdf.values import Reference
+from signer.pdf.writing import encode, text_string
 
 
-@dataclass(frozen=True, slots=True)
-class Stated:
-    """What stands in the signature dictionary besides its value."""
+class _Tail(BytesIO):
+    """What is written behind the input: offsets are counted from the first octet of the file."""
 
-    at: datetime
-    reason: str | None
-    location: str | None
-    name: str | None
+    def __init__(self, before: int) -> None:
+        super().__init__()
+        self._before = before
 
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A file with reserved space: the gap reaches from ``<`` to behind ``>``."""
-
-    data: bytearray
-    gap_start: int
-    gap_end: int
-
-    @property
-    def signed(self) -> tuple[memoryview, memoryview]:
-        """The two ranges that are signed."""
-        view = memoryview(self.data)
-        return view[: self.gap_start], view[self.gap_end :]
-
-    def embed(self, cms: bytes) -> bytes:
-        """Put the CMS into the reserved space and return the file."""
-        digits = cms.hex().encode("ascii")
-        room = self.gap_end - self.gap_start - 2
-        assert len(digits) <= room
-        self.data[self.gap_start + 1 : self.gap_start + 1 + len(digits)] = digits
-        return bytes(self.data)
+    def tell(self) -> int:
+        """Return the offset in the file."""
+        return self._before + super().tell()
 
 
 class _Writer(IncrementalPdfFileWriter):
-    """Writes no metadata and keeps the version: an update changes nothing that need not change."""
+    """Writes no metadata and keeps version and identifier: an update changes nothing that need not change."""
 
     output_version = (1, 0)
 
     def _update_meta(self) -> None:
         return
 
-    def _write_header(self, stream: IO[bytes]) -> None:
-        super()._write_header(stream)  # type: ignore[no-untyped-call]
-        if self.prev.stream.getbuffer()[-1:] not in (b"\n", b"\r"):
-            stream.write(b"\n")
+    def _populate_trailer(self, trailer: generic.DictionaryObject) -> None:
+        super()._populate_trailer(trailer)  # type: ignore[no-untyped-call]
+        if "/ID" not in self.prev.trailer:
+            del trailer["/ID"]
 
 
 class _Raw(generic.PdfObject):
-    """A value written as it stands, that remembers where: for placeholders of fixed width."""
+    """A value written as it stands, that remembers where."""
 
     def __init__(self, text: bytes) -> None:
         self.text = text
@@ -89,105 +62,91 @@ class _Raw(generic.PdfObject):
         stream.write(self.text)
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where the signature goes: an empty field that was there, or the name of a new one; and what is painted."""
-
-    name: str
-    existing: Field | None
-    page: PageView
-    layout: Layout | None
-
-
-def prepare(data: bytes, *, stated: Stated, target: Target, reserve: int) -> Prepared:
-    """Write the update with ``reserve`` bytes for the CMS."""
+def write(data: bytes, target: Target, blank: Blank) -> Reserved:
+    """Return the input with its tail, the gap not yet filled. Faults of the file raise what pyHanko raises."""
     writer = _Writer(BytesIO(data), strict=True)
-    byte_range = _Raw(b"[" + b" ".join([b"0" * _NUMBER_WIDTH] * 4) + b"]")
-    contents = _Raw(b"<" + b"0" * (2 * reserve) + b">")
-    signature = writer.add_object(_signature(stated, byte_range, contents, target.existing))
+    _identify(writer, data, blank)
+    body = _Raw(blank.body)
+    signature = _add(writer, body)
+    appearance = _paint(writer, target.painted) if target.painted is not None else None
     if target.existing is None:
-        _add_field(writer, target, signature)
+        _add_field(writer, target, signature, appearance)
     else:
-        _fill_field(writer, target, signature)
+        _set(writer, target.existing, "/V", signature)
+        if target.lock is not None and "/Lock" not in (dictionary_of(_held(writer, target.existing)) or ()):
+            _set(writer, target.existing, "/Lock", _Raw(encode(target.lock.entry())))
+        if appearance is not None:
+            _set(writer, target.existing, "/AP", _normal(writer, appearance))
+    for filling in target.fillings:
+        _fill(writer, filling)
     _flag_form(writer)
-    out = BytesIO()
-    writer.write(out)  # type: ignore[no-untyped-call]
-    written = bytearray(out.getvalue())
-    start, end = contents.offset, contents.offset + len(contents.text)
-    filled = f"[0 {start} {end} {len(written) - end}".encode("ascii").ljust(len(byte_range.text) - 1) + b"]"
-    written[byte_range.offset : byte_range.offset + len(filled)] = filled
-    return Prepared(written, start, end)
+    if target.certify is not None:
+        _certify(writer, signature)
+    return _finished(writer, data, body, blank)
 
 
-def _signature(stated: Stated, byte_range: _Raw, contents: _Raw, field: Field | None) -> generic.DictionaryObject:
-    local = stated.at.astimezone(VIETNAM)
-    signature = dictionary(
-        {
-            "Type": pdf_name("/Sig"),
-            "Filter": pdf_name("/Adobe.PPKLite"),
-            "SubFilter": pdf_name("/ETSI.CAdES.detached"),
-            "ByteRange": byte_range,
-            "Contents": contents,
-            "M": _Raw(f"(D:{local:%Y%m%d%H%M%S}+07'00')".encode("ascii")),
-        }
-    )
-    for key, text in (("/Reason", stated.reason), ("/Location", stated.location), ("/Name", stated.name)):
-        if text:
-            signature[pdf_name(key)] = generic.TextStringObject(unicodedata.normalize("NFC", text))
-    lock = entry(field.dictionary, "/Lock") if field is not None else None
-    if isinstance(lock, generic.DictionaryObject):
-        signature[pdf_name("/Reference")] = generic.ArrayObject([_lock_reference(lock)])
-    return signature
+def _identify(writer: _Writer, data: bytes, blank: Blank) -> None:
+    held = entry(writer.prev.trailer, "/ID")
+    if isinstance(held, generic.ArrayObject) and len(held) == 2:
+        second = held[1]
+        octets = second.original_bytes if isinstance(second, generic.TextStringObject) else bytes(second)
+        changed = generic.ByteStringObject(changed_identifier(octets, len(data), blank.body))
+        writer._document_id = generic.ArrayObject([writer._document_id[0], changed])
 
 
-def _lock_reference(lock: generic.DictionaryObject) -> generic.DictionaryObject:
-    """Return the signature reference by which a signed lock takes effect (ISO 32000-2, 12.8.2.4)."""
-    parameters = dictionary({key[1:]: lock[key] for key in ("/Action", "/Fields") if key in lock})
-    parameters[pdf_name("/Type")] = pdf_name("/TransformParams")
-    parameters[pdf_name("/V")] = pdf_name("/1.2")
-    return dictionary(
-        {
-            "Type": pdf_name("/SigRef"),
-            "TransformMethod": pdf_name("/FieldMDP"),
-            "TransformParams": parameters,
-        }
-    )
+def _finished(writer: _Writer, data: bytes, body: _Raw, blank: Blank) -> Reserved:
+    out = _Tail(len(data))
+    if data[-1:] not in (b"\n", b"\r"):
+        out.write(b"\n")
+    writer._prep_dom_for_writing()  # type: ignore[no-untyped-call]
+    writer._write_updated_section(out)  # type: ignore[no-untyped-call]
+    tail = bytearray(out.getvalue())
+    gap = (body.offset + blank.gap[0], body.offset + blank.gap[1])
+    numbers = byte_range(gap, len(data) + len(tail))
+    at = body.offset + blank.range_at - len(data)
+    tail[at : at + len(numbers)] = numbers
+    return Reserved(data, tail, gap)
 
 
-def _add_field(writer: _Writer, target: Target, signature: generic.IndirectObject) -> None:
-    page = reference(target.page.reference.idnum, target.page.reference.generation, writer)
-    layout = target.layout
-    rectangle = target.page.rectangle(layout.box) if layout else (0, 0, 0, 0)
-    field = dictionary(
-        {
-            "Type": pdf_name("/Annot"),
-            "Subtype": pdf_name("/Widget"),
-            "FT": pdf_name("/Sig"),
-            "T": generic.TextStringObject(target.name),
-            "V": signature,
-            "F": number(132),
-            "P": page,
-            "Rect": numbers(*rectangle),
-        }
-    )
-    if layout is not None:
-        field[pdf_name("/AP")] = dictionary({"N": paint(layout, writer.add_object)})
-    added = writer.add_object(field)
-    writer.register_annotation(page, added)  # type: ignore[no-untyped-call]
-    _append_to_form(writer, added)
+def _add(writer: _Writer, value: generic.PdfObject) -> Reference:
+    added = writer.add_object(value)
+    return Reference(added.idnum, 0)
 
 
-def _fill_field(writer: _Writer, target: Target, signature: generic.IndirectObject) -> None:
-    existing = target.existing
-    assert existing is not None
-    assert existing.reference is not None
-    held = reference(existing.reference.idnum, existing.reference.generation, writer)
+def _held(writer: _Writer, at: Reference) -> generic.IndirectObject:
+    return reference(at.number, at.generation, writer)
+
+
+def _normal(writer: _Writer, appearance: Reference) -> generic.DictionaryObject:
+    return dictionary({"N": _held(writer, appearance)})
+
+
+def _paint(writer: _Writer, painted: Painted) -> Reference:
+    places = [writer.allocate_placeholder() for _ in painted.objects]
+    numbers = {index: place.idnum for index, place in enumerate(places)}
+    for index, value in enumerate(painted.objects):
+        writer.add_object(_Raw(encode(renumbered(value, numbers))), idnum=numbers[index])
+    return Reference(numbers[painted.root], 0)
+
+
+def _add_field(writer: _Writer, target: Target, signature: Reference, appearance: Reference | None) -> None:
+    field = writer.add_object(_Raw(encode(target.widget(signature, appearance))))
+    writer.register_annotation(_held(writer, target.page), field)  # type: ignore[no-untyped-call]
+    _append_to_form(writer, field)
+
+
+def _set(writer: _Writer, at: Reference, key: str, value: generic.PdfObject | Reference) -> None:
+    held = _held(writer, at)
     field = dictionary_of(held)
     assert field is not None
-    field[pdf_name("/V")] = signature
-    if target.layout is not None:
-        field[pdf_name("/AP")] = dictionary({"N": paint(target.layout, writer.add_object)})
+    field[pdf_name(key)] = _held(writer, value) if isinstance(value, Reference) else value
     writer.mark_update(held)
+
+
+def _fill(writer: _Writer, filling: Filling) -> None:
+    _set(writer, filling.field, "/V", _Raw(encode(text_string(filling.text))))
+    if filling.painted is not None:
+        _set(writer, filling.widget, "/AP", _normal(writer, _paint(writer, filling.painted)))
 
 
 def _append_to_form(writer: _Writer, added: generic.IndirectObject) -> None:
@@ -212,24 +171,12 @@ def _flag_form(writer: _Writer) -> None:
         writer.update_container(form)
 
 
-def free_name(fields: list[Field]) -> str:
-    """Return the lowest free ``Signature<n>``."""
-    taken = {int(m[1]) for field in fields if (m := re.fullmatch(r"Signature([1-9]\d{0,8})", field.name))}
-    return f"Signature{next(n for n in range(1, len(taken) + 2) if n not in taken)}"
-
-
-def check_field(field: Field) -> None:
-    """Refuse a named field that cannot take a signature of ours.
-
-    Raises:
-        InputRefused: it is no signature field, is filled, or makes demands that are not met here.
-    """
-    if field.kind != "/Sig" or field.reference is None:
-        raise InputRefused("EDOC-PDF-015", "not a signature field", field=field.name)
-    if field.value is not None:
-        raise InputRefused("EDOC-PDF-015", "the field is signed already", field=field.name)
-    seed = entry(field.dictionary, "/SV")
-    demands = bool(integer_of(entry(seed, "/Ff")))
-    lock = entry(field.dictionary, "/Lock")
-    if demands or (isinstance(lock, generic.DictionaryObject) and "/P" in lock):
-        raise InputRefused("EDOC-PDF-010", "the field makes demands that cannot be met", field=field.name)
+def _certify(writer: _Writer, signature: Reference) -> None:
+    root = writer.root
+    held = entry(root, "/Perms")
+    if isinstance(held, generic.DictionaryObject):
+        held[pdf_name("/DocMDP")] = _held(writer, signature)
+        writer.update_container(held)
+        return
+    root[pdf_name("/Perms")] = dictionary({"DocMDP": _held(writer, signature)})
+    writer.update_root()  # type: ignore[no-untyped-call]

@@ -11,13 +11,16 @@ import pypdfium2
 import pytest
 
 from signer.errors import InputRefused
-from signer.pdf import placement, sign
+from signer.pdf import placement, update
+from signer.pdf.dictionary import Stated, blank
 from signer.pdf.opening import open_pdf
 from signer.pdf.page import MM, pages
+from signer.pdf.plain import painted
 from signer.pdf.png import Picture, read_png, write_png
-from signer.pdf.sign import PdfOptions, SignedPdf, Visible
+from signer.pdf.sign import SignedPdf, Visible
+from signer.pdf.target import Target
 from signer.pdf.typeface import serif
-from signer.pdf.update import Target
+from signer.pdf.values import Reference
 from signer.pdf.verify import inspect_pdf
 from signer.report import SignatureReport, Verdict
 from signer.trust import Context, Limits
@@ -177,17 +180,10 @@ def test_tricky_letters_have_the_right_width_and_can_be_read(size: int, office: 
 def one_line(office: Office, text: str, size: int) -> bytes:
     """Return a page with a line of text in a widget at the upper right, in a size of its own."""
     view = pages(open_pdf(page_of(), limits=Limits()))[0]
-    target = Target("Signature1", None, view, placement._lines(view, serif(), float(size), [text]))
-    return bytes(
-        sign._signed(
-            page_of(),
-            office.person.credential,
-            scheme=sign._scheme(office.person.credential, "interop"),
-            options=PdfOptions(at=office.now, level="b"),
-            target=target,
-            timestamper=None,
-        )
-    )
+    layout = placement._lines(view, serif(), float(size), [text])
+    place = Reference(view.reference.idnum, view.reference.generation)
+    target = Target("Signature1", place, rectangle=view.rectangle(layout.box), painted=painted(layout))
+    return update.write(page_of(), target, blank(Stated(office.now), 16)).whole()
 
 
 def poppler_width(pgm: bytes) -> float:
