@@ -5,7 +5,7 @@ Promises: no choice is a guess. Where several certificates could be meant the re
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from signer import certificates
+from signer.algorithms import Scheme
 from signer.errors import CredentialError
 from signer.tokenuri import TokenUri
 
@@ -139,6 +140,21 @@ def public_of(der: bytes) -> bytes | None:
     if isinstance(key, ec.EllipticCurvePublicKey):
         return key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
     return None
+
+
+def kind_of(der: bytes) -> str | None:
+    """Return ``RSA`` or ``EC`` for the key of a certificate, ``None`` for kinds that tokens do not sign with here."""
+    try:
+        key = certificates.certificate(der).public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        return None
+    return "RSA" if isinstance(key, rsa.RSAPublicKey) else "EC" if isinstance(key, ec.EllipticCurvePublicKey) else None
+
+
+def served(schemes: Collection[Scheme], kind: str | None) -> frozenset[Scheme]:
+    """Return the schemes that are of a kind of key: some libraries crash when they are asked for another one's."""
+    start = {"RSA": "rsa-", "EC": "ecdsa-"}.get(kind or "", "-")
+    return frozenset(scheme for scheme in schemes if scheme.value.startswith(start))
 
 
 def modulus(raw: bytes) -> bytes:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self, final
 from signer.algorithms import Scheme
 from signer.credential import Credential, LockedKey, PassphraseSource, Role, ordered
 from signer.errors import CredentialError, KeyLost
-from signer.tokenobjects import PinState, Stored, TokenFacts, choose, fitting
+from signer.tokenobjects import PinState, Stored, TokenFacts, choose, fitting, kind_of, served
 from signer.tokenuri import TokenUri
 
 if TYPE_CHECKING:
@@ -93,16 +93,11 @@ class TokenKey:
         """The token, as it stood when it was found."""
         return self._look.facts
 
-    @property
-    def schemes(self) -> frozenset[Scheme]:
-        """What the token can compute."""
-        return self._look.schemes
-
     def visible(self, role: Role) -> Credential | None:
         """Return what can be seen of the credential without a PIN; it cannot sign. ``None``: the token hides it."""
         if self._leaf is None:
             return None
-        return Credential(self._leaf.der, role, LockedKey(), self._chain(self._leaf), self.schemes)
+        return Credential(self._leaf.der, role, LockedKey(), self._chain(self._leaf), self._schemes(self._leaf))
 
     def unlock(self, role: Role, ask: PassphraseSource) -> Credential:
         """Log in once and return the credential; ``ask`` is called unless the PIN is typed on the device or not needed.
@@ -140,7 +135,10 @@ class TokenKey:
         if leaf is None:
             raise CredentialError("EDOC-KEY-024", "no certificate for the key", wanted=str(self._wanted), found=[])
         self._leaf = leaf
-        return Credential(leaf.der, role, session.port(key, leaf), self._chain(leaf), self.schemes)
+        return Credential(leaf.der, role, session.port(key, leaf), self._chain(leaf), self._schemes(leaf))
+
+    def _schemes(self, leaf: Stored) -> frozenset[Scheme]:
+        return served(self._look.schemes, kind_of(leaf.der))
 
     def _chain(self, leaf: Stored) -> tuple[bytes, ...]:
         others = dict.fromkeys((*(one.der for one in self._look.stored), *self._given))

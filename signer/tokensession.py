@@ -22,7 +22,7 @@ from signer import certificates
 from signer.algorithms import Scheme
 from signer.credential import PassphraseSource, PublicKey, Secret, verify_value
 from signer.errors import CredentialError, KeyLost
-from signer.tokenobjects import PinState, Stored, TokenFacts, modulus, point, public_of
+from signer.tokenobjects import PinState, Stored, TokenFacts, kind_of, modulus, point, public_of, served
 
 try:
     import pkcs11
@@ -66,6 +66,8 @@ _UNSUITED = (
     pkcs11.FunctionNotSupported,
 )
 """The key does not do this; all other failures while signing mean that the token is gone."""
+
+_KINDS: dict[object, str] = {pkcs11.KeyType.RSA: "RSA", pkcs11.KeyType.EC: "EC"}
 
 _WRONG_PIN = (pkcs11.PinIncorrect, pkcs11.PinInvalid, pkcs11.PinLenRange)
 
@@ -306,6 +308,7 @@ class Key:
 
     handle: Signs = field(repr=False)
     id: bytes
+    kind: str | None  # RSA, EC
     public: bytes | None
     always: bool  # wants the PIN for every signature
 
@@ -353,7 +356,9 @@ class Session:
     def _key(self, item: pkcs11.Object) -> Key:
         id = _attribute(item, Attribute.ID) or b""
         public = _public(item) or self._look.keys.get(id)
-        return Key(item, id, public, bool(_attribute(item, Attribute.ALWAYS_AUTHENTICATE)))  # type: ignore[arg-type]
+        always = bool(_attribute(item, Attribute.ALWAYS_AUTHENTICATE))
+        handle: Signs = item  # type: ignore[assignment]  # classes of the library are put together as it runs
+        return Key(handle, id, _KINDS.get(_attribute(item, Attribute.KEY_TYPE)), public, always)
 
     def port(self, key: Key, leaf: Stored) -> TokenPort:
         """Return the port of a key, once it is known to be the certificate's (K2).
@@ -362,9 +367,12 @@ class Session:
             CredentialError: certificate and key do not belong together (EDOC-KEY-005).
         """
         port = TokenPort(self, key)
-        mine = public_of(leaf.der)
-        fits = key.public == mine if key.public is not None else self._tried(port, leaf)
-        if mine is None or not fits:
+        mine, kind = public_of(leaf.der), kind_of(leaf.der)
+        if (
+            mine is None
+            or key.kind != kind
+            or not (self._tried(port, leaf) if key.public is None else key.public == mine)
+        ):
             raise CredentialError("EDOC-KEY-005", "certificate and key do not fit", path=self.facts.name)
         return port
 
@@ -372,13 +380,14 @@ class Session:
         """Let a key that shows no public part sign a random digest, and ask the certificate."""
         public: PublicKey = certificates.certificate(leaf.der).public_key()  # type: ignore[assignment]
         digest = secrets.token_bytes(32)
+        scheme = Scheme.RSA_PKCS1_SHA256 if kind_of(leaf.der) == "RSA" else Scheme.ECDSA_SHA256
         try:
-            value = port.sign([digest], Scheme.ECDSA_SHA256)[0]
+            value = port.sign([digest], scheme)[0]
         except KeyLost:
             raise
         except CredentialError:
             return False
-        return verify_value(public, value, digest, Scheme.ECDSA_SHA256)
+        return verify_value(public, value, digest, scheme)
 
     def _alive(self) -> pkcs11.Session:
         if self._session is None:
@@ -387,6 +396,8 @@ class Session:
 
     def sign(self, key: Key, digests: Sequence[bytes], scheme: Scheme) -> list[bytes]:
         """Sign digests one after the other."""
+        if scheme not in served(self._look.schemes, key.kind):
+            raise CredentialError("EDOC-KEY-006", "the token does not do this", scheme=scheme.value)
         with _alone(self._look.module):
             self._alive()
             return [self._value(key, digest, scheme) for digest in digests]

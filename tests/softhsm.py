@@ -101,8 +101,7 @@ class House:
         pin: str = PIN,
     ) -> None:
         """Put a key, and what belongs to it, on a token; ``hidden`` certificates are seen after the login only."""
-        import pkcs11
-        from pkcs11 import Attribute, ObjectClass
+        from pkcs11 import Attribute
         from pkcs11.util.ec import decode_ec_private_key, decode_ec_public_key
         from pkcs11.util.rsa import decode_rsa_private_key, decode_rsa_public_key
 
@@ -122,23 +121,37 @@ class House:
                 encoded = identity.credential.public_key.public_bytes(serialization.Encoding.DER, form)
                 decoded = decode_rsa_public_key(encoded) if is_rsa else decode_ec_public_key(encoded)
                 session.create_object({**decoded, **common, Attribute.PRIVATE: False})
-            ders = ((identity.certificate, id),) if certificate else ()
-            above = tuple((der, bytes([0xC0 + number])) for number, der in enumerate(identity.chain)) if chain else ()
-            for der, own in (*ders, *above):
-                parsed = x509.load_der_x509_certificate(der)
-                session.create_object(
-                    {
-                        **common,
-                        Attribute.CLASS: ObjectClass.CERTIFICATE,
-                        Attribute.CERTIFICATE_TYPE: pkcs11.CertificateType.X_509,
-                        Attribute.ID: own,
-                        Attribute.SUBJECT: parsed.subject.public_bytes(),
-                        Attribute.VALUE: der,
-                        Attribute.PRIVATE: hidden,
-                    }
-                )
+            if certificate:
+                self._put(session, identity.certificate, id=id, label=label, hidden=hidden)
+            for number, der in enumerate(identity.chain if chain else ()):
+                self._put(session, der, id=bytes([0xC0 + number]), label=f"ca{number}", hidden=hidden)
         finally:
             session.close()
+
+    def put_certificate(self, serial: str, der: bytes, *, id: bytes = b"\x01", label: str = "ky") -> None:
+        """Put a certificate alone on a token."""
+        session = self._token(serial).open(rw=True, user_pin=PIN)
+        try:
+            self._put(session, der, id=id, label=label, hidden=False)
+        finally:
+            session.close()
+
+    @staticmethod
+    def _put(session, der: bytes, *, id: bytes, label: str, hidden: bool) -> None:  # type: ignore[no-untyped-def]
+        from pkcs11 import Attribute, CertificateType, ObjectClass
+
+        session.create_object(
+            {
+                Attribute.TOKEN: True,
+                Attribute.LABEL: label,
+                Attribute.CLASS: ObjectClass.CERTIFICATE,
+                Attribute.CERTIFICATE_TYPE: CertificateType.X_509,
+                Attribute.ID: id,
+                Attribute.SUBJECT: x509.load_der_x509_certificate(der).subject.public_bytes(),
+                Attribute.VALUE: der,
+                Attribute.PRIVATE: hidden,
+            }
+        )
 
     def _token(self, serial: str):  # type: ignore[no-untyped-def]  # a class of the library
         import pkcs11
