@@ -60,7 +60,7 @@ def added(number: int, entries: bytes, **objects: bytes) -> Change:
 
 def field_number(data: bytes) -> int:
     """Return the number of the object that is the signature's field."""
-    return int(re.findall(rb"/Fields \[ (\d+) 0 R", data)[-1])
+    return int(re.findall(rb"/Fields \[ ?(\d+) 0 R", data)[-1])
 
 
 def on_field(old: bytes, new: bytes) -> Change:

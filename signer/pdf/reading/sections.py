@@ -29,6 +29,7 @@ _SUBSECTION = re.compile(
 )
 _ROWS = re.compile(rb"(?:\d{10} \d{5} [nf](?: \r| \n|\r\n))*+")
 _ROW = re.compile(rb"[\0\t\n\f\r ]*+(\d{1,20})[\0\t\n\f\r ]++(\d{1,10})[\0\t\n\f\r ]++([fn])")
+_SHAPE = bytes.maketrans(b"123456789f", b"000000000n")
 _TRAILER = re.compile(BLANK + rb"trailer")
 _NEXT = re.compile(rb"[\0\t\n\f\r ]*+(?:trailer|\d{1,10}[\0\t\n\f\r ]++\d{1,10}[\0\t\n\f\r ]++(?:\d|trailer))")
 
@@ -188,7 +189,7 @@ def _check_apart(lexer: Lexer, offset: int, blocks: Sequence[_Block]) -> None:
 def _block(lexer: Lexer, at: int, first: int, count: int, base: int) -> tuple[_Block, int]:
     """Return the rows of one subsection and where they end; rows of twenty octets are not read yet."""
     data, end = lexer.data, at + 20 * count
-    if end <= len(data) and _ROWS.fullmatch(data, at, end) and (not count or _NEXT.match(data, end)):
+    if end <= len(data) and _regular(data, at, end) and (not count or _NEXT.match(data, end)):
         first = _corrected(lexer, first, data[at : at + 18])
         return _Block(first, count, data, at), end
     rows = []
@@ -203,6 +204,14 @@ def _block(lexer: Lexer, at: int, first: int, count: int, base: int) -> tuple[_B
     if rows and rows[0].free and first == 1:
         first = _corrected(lexer, first, b"0000000000 65535 f")
     return _Block(first, len(rows), rows=tuple(rows)), at
+
+
+def _regular(data: bytes, at: int, end: int) -> bool:
+    """Say whether rows have twenty octets each, as the standard has them; many alike are compared as a whole."""
+    pattern = b"0000000000 00000 n" + data[end - 2 : end]
+    if pattern[18:] in (b" \n", b"\r\n") and data[at:end].translate(_SHAPE) == pattern * ((end - at) // 20):
+        return True
+    return _ROWS.fullmatch(data, at, end) is not None
 
 
 def _corrected(lexer: Lexer, first: int, row: bytes) -> int:
