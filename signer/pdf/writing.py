@@ -78,11 +78,10 @@ def _write(value: Value, parts: list[bytes]) -> None:
 
 def _write_array(items: tuple[Value, ...], parts: list[bytes]) -> None:
     parts.append(b"[")
-    for number, item in enumerate(items):
-        if number:
-            parts.append(b" ")
+    for item in items:
+        parts.append(b" ")
         _write(item, parts)
-    parts.append(b"]")
+    parts.append(b" ]")
 
 
 def _write_dictionary(entries: Mapping[str, Value], parts: list[bytes]) -> None:

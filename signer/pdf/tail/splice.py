@@ -32,7 +32,7 @@ def entry_text(text: bytes, key: str) -> bytes:
 
 def appended(array: bytes, item: bytes) -> bytes:
     """Return the text of an array with an item added at its end."""
-    return b"%b %b]" % (array[:-1], item) if array.strip() != b"[]" else b"[%b]" % item
+    return b"%b %b ]" % (array[:-1].rstrip(b" "), item)
 
 
 def dictionary(found: Located) -> Mapping[str, object]:

@@ -107,7 +107,7 @@ def _list_on_page(update: _Update, page: Reference, added: Reference) -> None:
     if isinstance(held, Reference):
         _append_to(update, held, item)
     elif held is None:
-        update.change(page, with_entry(found.text, dictionary(found), "Annots", b"[%b]" % item))
+        update.change(page, with_entry(found.text, dictionary(found), "Annots", b"[ %b ]" % item))
     elif isinstance(held, tuple):
         listed = appended(entry_text(found.text, "Annots"), item)
         update.change(page, with_entry(found.text, dictionary(found), "Annots", listed))
@@ -129,7 +129,7 @@ def _list_in_form(update: _Update, added: Reference) -> None:
     catalog, item = update.file.located(root), _reference(added)
     form = dictionary(catalog).get("AcroForm")
     if form is None:
-        made = update.add(b"<< /Fields [%b] /SigFlags 3 >>" % item)
+        made = update.add(b"<< /Fields [ %b ] /SigFlags 3 >>" % item)
         update.change(root, with_entry(catalog.text, dictionary(catalog), "AcroForm", _reference(made)))
         return
     if isinstance(form, Reference):
@@ -149,7 +149,7 @@ def _with_field(update: _Update, text: bytes, form: Mapping[str, object], item: 
     if isinstance(listed, Reference):
         _append_to(update, listed, item)
     elif listed is None:
-        text = with_entry(text, form, "Fields", b"[%b]" % item)
+        text = with_entry(text, form, "Fields", b"[ %b ]" % item)
     elif isinstance(listed, tuple):
         text = with_entry(text, form, "Fields", appended(entry_text(text, "Fields"), item))
     else:
