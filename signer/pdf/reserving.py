@@ -69,7 +69,8 @@ def reserve(data: bytes, options: PdfOptions, room: int, *, digest: str, limits:
             return aimed, aimed.reserved(options, room)
         except (NotOrdinary, InputRefused):
             pass  # the general path says why, or can do it
-    aimed = Aimed(data, _general_target(data, options, digest, limits), GENERAL)
+    whole = bytes(data)  # of a mapped file a copy, else the same octets
+    aimed = Aimed(whole, _general_target(whole, options, digest, limits), GENERAL)
     return aimed, aimed.reserved(options, room)
 
 

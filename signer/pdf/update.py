@@ -23,7 +23,7 @@ from signer.pdf.values import Reference
 from signer.pdf.writing import encode, text_string
 
 
-class _Tail(BytesIO):
+class Tail(BytesIO):
     """What is written behind the input: offsets are counted from the first octet of the file."""
 
     def __init__(self, before: int) -> None:
@@ -35,7 +35,7 @@ class _Tail(BytesIO):
         return self._before + super().tell()
 
 
-class _Writer(IncrementalPdfFileWriter):
+class Writer(IncrementalPdfFileWriter):
     """Writes no metadata and keeps version and identifier: an update changes nothing that need not change."""
 
     output_version = (1, 0)
@@ -49,7 +49,7 @@ class _Writer(IncrementalPdfFileWriter):
             del trailer["/ID"]
 
 
-class _Raw(generic.PdfObject):
+class Raw(generic.PdfObject):
     """A value written as it stands, that remembers where."""
 
     def __init__(self, text: bytes) -> None:
@@ -64,9 +64,9 @@ class _Raw(generic.PdfObject):
 
 def write(data: bytes, target: Target, blank: Blank) -> Reserved:
     """Return the input with its tail, the gap not yet filled. Faults of the file raise what pyHanko raises."""
-    writer = _Writer(BytesIO(data), strict=True)
-    _identify(writer, data, blank)
-    body = _Raw(blank.body)
+    writer = Writer(BytesIO(data), strict=True)
+    identify(writer, data, blank)
+    body = Raw(blank.body)
     signature = _add(writer, body)
     appearance = _paint(writer, target.painted) if target.painted is not None else None
     if target.existing is None:
@@ -74,7 +74,7 @@ def write(data: bytes, target: Target, blank: Blank) -> Reserved:
     else:
         _set(writer, target.existing, "/V", signature)
         if target.lock is not None and "/Lock" not in (dictionary_of(_held(writer, target.existing)) or ()):
-            _set(writer, target.existing, "/Lock", _Raw(encode(target.lock.entry())))
+            _set(writer, target.existing, "/Lock", Raw(encode(target.lock.entry())))
         if appearance is not None:
             _set(writer, target.existing, "/AP", _normal(writer, appearance))
     for filling in target.fillings:
@@ -85,7 +85,7 @@ def write(data: bytes, target: Target, blank: Blank) -> Reserved:
     return _finished(writer, data, body, blank)
 
 
-def _identify(writer: _Writer, data: bytes, blank: Blank) -> None:
+def identify(writer: Writer, data: bytes, blank: Blank) -> None:
     held = entry(writer.prev.trailer, "/ID")
     if isinstance(held, generic.ArrayObject) and len(held) == 2:
         second = held[1]
@@ -94,8 +94,8 @@ def _identify(writer: _Writer, data: bytes, blank: Blank) -> None:
         writer._document_id = generic.ArrayObject([writer._document_id[0], changed])
 
 
-def _finished(writer: _Writer, data: bytes, body: _Raw, blank: Blank) -> Reserved:
-    out = _Tail(len(data))
+def _finished(writer: Writer, data: bytes, body: Raw, blank: Blank) -> Reserved:
+    out = Tail(len(data))
     if data[-1:] not in (b"\n", b"\r"):
         out.write(b"\n")
     writer._prep_dom_for_writing()  # type: ignore[no-untyped-call]
@@ -108,34 +108,34 @@ def _finished(writer: _Writer, data: bytes, body: _Raw, blank: Blank) -> Reserve
     return Reserved(data, tail, gap)
 
 
-def _add(writer: _Writer, value: generic.PdfObject) -> Reference:
+def _add(writer: Writer, value: generic.PdfObject) -> Reference:
     added = writer.add_object(value)
     return Reference(added.idnum, 0)
 
 
-def _held(writer: _Writer, at: Reference) -> generic.IndirectObject:
+def _held(writer: Writer, at: Reference) -> generic.IndirectObject:
     return reference(at.number, at.generation, writer)
 
 
-def _normal(writer: _Writer, appearance: Reference) -> generic.DictionaryObject:
+def _normal(writer: Writer, appearance: Reference) -> generic.DictionaryObject:
     return dictionary({"N": _held(writer, appearance)})
 
 
-def _paint(writer: _Writer, painted: Painted) -> Reference:
+def _paint(writer: Writer, painted: Painted) -> Reference:
     places = [writer.allocate_placeholder() for _ in painted.objects]
     numbers = {index: place.idnum for index, place in enumerate(places)}
     for index, value in enumerate(painted.objects):
-        writer.add_object(_Raw(encode(renumbered(value, numbers))), idnum=numbers[index])
+        writer.add_object(Raw(encode(renumbered(value, numbers))), idnum=numbers[index])
     return Reference(numbers[painted.root], 0)
 
 
-def _add_field(writer: _Writer, target: Target, signature: Reference, appearance: Reference | None) -> None:
-    field = writer.add_object(_Raw(encode(target.widget(signature, appearance))))
+def _add_field(writer: Writer, target: Target, signature: Reference, appearance: Reference | None) -> None:
+    field = writer.add_object(Raw(encode(target.widget(signature, appearance))))
     writer.register_annotation(_held(writer, target.page), field)  # type: ignore[no-untyped-call]
     _append_to_form(writer, field)
 
 
-def _set(writer: _Writer, at: Reference, key: str, value: generic.PdfObject | Reference) -> None:
+def _set(writer: Writer, at: Reference, key: str, value: generic.PdfObject | Reference) -> None:
     held = _held(writer, at)
     field = dictionary_of(held)
     assert field is not None
@@ -143,13 +143,13 @@ def _set(writer: _Writer, at: Reference, key: str, value: generic.PdfObject | Re
     writer.mark_update(held)
 
 
-def _fill(writer: _Writer, filling: Filling) -> None:
-    _set(writer, filling.field, "/V", _Raw(encode(text_string(filling.text))))
+def _fill(writer: Writer, filling: Filling) -> None:
+    _set(writer, filling.field, "/V", Raw(encode(text_string(filling.text))))
     if filling.painted is not None:
         _set(writer, filling.widget, "/AP", _normal(writer, _paint(writer, filling.painted)))
 
 
-def _append_to_form(writer: _Writer, added: generic.IndirectObject) -> None:
+def _append_to_form(writer: Writer, added: generic.IndirectObject) -> None:
     root = writer.root
     form = entry(root, "/AcroForm")
     if not isinstance(form, generic.DictionaryObject):
@@ -164,14 +164,14 @@ def _append_to_form(writer: _Writer, added: generic.IndirectObject) -> None:
     writer.update_container(fields)
 
 
-def _flag_form(writer: _Writer) -> None:
+def _flag_form(writer: Writer) -> None:
     form = writer.root["/AcroForm"]
     if integer_of(entry(form, "/SigFlags")) != 3:
         form[pdf_name("/SigFlags")] = number(3)
         writer.update_container(form)
 
 
-def _certify(writer: _Writer, signature: Reference) -> None:
+def _certify(writer: Writer, signature: Reference) -> None:
     root = writer.root
     held = entry(root, "/Perms")
     if isinstance(held, generic.DictionaryObject):
