@@ -65,7 +65,7 @@ class Raw(generic.PdfObject):
 def write(data: bytes, target: Target, blank: Blank) -> Reserved:
     """Return the input with its tail, the gap not yet filled. Faults of the file raise what pyHanko raises."""
     writer = Writer(BytesIO(data), strict=True)
-    identify(writer, data, blank)
+    identify(writer, data, blank.body)
     body = Raw(blank.body)
     signature = _add(writer, body)
     appearance = _paint(writer, target.painted) if target.painted is not None else None
@@ -85,22 +85,28 @@ def write(data: bytes, target: Target, blank: Blank) -> Reserved:
     return _finished(writer, data, body, blank)
 
 
-def identify(writer: Writer, data: bytes, blank: Blank) -> None:
+def identify(writer: Writer, data: bytes, body: bytes) -> None:
+    """Change the second identifier of the file, if it has any, with what is written."""
     held = entry(writer.prev.trailer, "/ID")
     if isinstance(held, generic.ArrayObject) and len(held) == 2:
         second = held[1]
         octets = second.original_bytes if isinstance(second, generic.TextStringObject) else bytes(second)
-        changed = generic.ByteStringObject(changed_identifier(octets, len(data), blank.body))
+        changed = generic.ByteStringObject(changed_identifier(octets, len(data), body))
         writer._document_id = generic.ArrayObject([writer._document_id[0], changed])
 
 
-def _finished(writer: Writer, data: bytes, body: Raw, blank: Blank) -> Reserved:
+def section(writer: Writer, data: bytes) -> bytearray:
+    """Return what is written behind the input."""
     out = Tail(len(data))
     if data[-1:] not in (b"\n", b"\r"):
         out.write(b"\n")
     writer._prep_dom_for_writing()  # type: ignore[no-untyped-call]
     writer._write_updated_section(out)  # type: ignore[no-untyped-call]
-    tail = bytearray(out.getvalue())
+    return bytearray(out.getvalue())
+
+
+def _finished(writer: Writer, data: bytes, body: Raw, blank: Blank) -> Reserved:
+    tail = section(writer, data)
     gap = (body.offset + blank.gap[0], body.offset + blank.gap[1])
     numbers = byte_range(gap, len(data) + len(tail))
     at = body.offset + blank.range_at - len(data)
