@@ -41,6 +41,7 @@ class Place:
     credential: str = CREDENTIAL
     user: str | None = None
     keyring: bool = False
+    descriptor: bool = True  # whether EDOC_PIN_FD is meant for it
 
 
 def source(
@@ -63,7 +64,9 @@ def source(
 def _find(console: Console, asked_for: str, pins: Pins, place: Place) -> bytes:
     if pins.keyring:
         return _demanded(place.user or asked_for)
-    descriptor = pins.fd if pins.fd is not None else _number(console.environ.get("EDOC_PIN_FD"))
+    descriptor = pins.fd
+    if descriptor is None and place.descriptor:
+        descriptor = _number(console.environ.get("EDOC_PIN_FD"))
     if descriptor is not None:
         return _from_descriptor(descriptor)
     if pins.file is not None:
@@ -135,6 +138,17 @@ def _from_keyring(user: str) -> bytes | None:
     except (KeyringError, OSError, RuntimeError):
         return None
     return found.encode() if found else None
+
+
+def prompted(console: Console, asked_for: str) -> Secret:
+    """Ask a person on the terminal, and nowhere else: for what is good only once.
+
+    Raises:
+        CommandError: there is nobody to ask (EDOC-USE-023).
+    """
+    from signer.credential import Secret
+
+    return Secret(_prompt(console, asked_for))
 
 
 def _prompt(console: Console, asked_for: str) -> bytes:
