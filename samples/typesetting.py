@@ -20,7 +20,7 @@ SHIPPED = Path(__file__).resolve().parent.parent / "signer" / "pdf" / "fonts"
 FACES = {
     "R": SHIPPED / "EdocSerif-Regular.ttf",
     "I": SHIPPED / "EdocSerif-Italic.ttf",
-    "B": FONTS / "EdocSerif-Bold.ttf",
+    "B": SHIPPED / "EdocSerif-Bold.ttf",
     "BI": FONTS / "EdocSerif-BoldItalic.ttf",
 }
 

@@ -10,12 +10,16 @@ from signer import asn1
 from signer.cms import find_certificate
 from signer.errors import InputRefused
 from signer.judge import signer_of
+from signer.pdf.appearance import painted
+from signer.pdf.filling import fillings_for
+from signer.pdf.forms import Ground, lay_out
+from signer.pdf.layout import Layout
 from signer.pdf.objects import dictionary_of
-from signer.pdf.options import PdfOptions
-from signer.pdf.page import Box, Field, PageView, page_at
-from signer.pdf.placement import Layout, Wish, check_place, lay_out
-from signer.pdf.plain import painted
+from signer.pdf.options import PdfOptions, Visible
+from signer.pdf.page import Box, Field, PageView
+from signer.pdf.placement import check_place
 from signer.pdf.png import Picture, read_png
+from signer.pdf.remarks import remarks_on
 from signer.pdf.target import Lock, Target
 from signer.pdf.values import Reference
 from signer.pdf.writing import text_string
@@ -36,7 +40,9 @@ def aim(
     """
     if not views:
         raise InputRefused("EDOC-PDF-016", "no such page", page=1, pages=0)
-    layout = layout_for(options, views, known, existing)
+    fillings = fillings_for(options, views, known)
+    filled = existing is None and options.field is not None and any(one.name == options.field for one in fillings)
+    layout = None if filled else layout_for(options, views, known, existing)
     page = layout.page if layout else views[0]
     return Target(
         name=existing.name if existing else free_name([one.name for one in known]),
@@ -44,9 +50,11 @@ def aim(
         existing=_reference(existing),
         rectangle=page.rectangle(layout.box) if layout else (0.0, 0.0, 0.0, 0.0),
         painted=painted(layout) if layout else None,
+        fillings=fillings,
         lock=_asked_lock(options),
         certify=2 if options.certify else None,
         number=page.number if layout else None,
+        notes=remarks_on(layout, options.visible) if layout and options.visible else (),
     )
 
 
@@ -73,29 +81,19 @@ def layout_for(
     visible = options.visible
     if visible is None:
         return None
-    box, page = visible.box_mm, visible.page
     made = [one for one in existing.widgets if min(one[1][2:]) > 0] if existing else []
-    if made:
-        page, box = made[0]
-    elif existing is not None and existing.widgets:
+    if existing is not None and existing.widgets and not made:
         raise InputRefused("EDOC-PDF-017", "the field has no place on a page", form=visible.form)
-    picture = _picture(visible.image) if visible.image is not None and visible.form in ("signature", "seal") else None
-    wish = Wish(visible.form, page, box, visible.diameter_mm, visible.text, options.at)
-    layout = lay_out(wish, views=views, picture=picture, leader=leader_widget(known))
-    if made:  # the widget keeps its rectangle, so what is painted must be laid out for exactly it
-        layout = _within(layout, page_at(views, page), made[0][1])
-    check_place(layout, form=visible.form, others=known, own=existing.name if existing else None)
+    given = (visible.page, visible.box_mm) if visible.box_mm is not None else None
+    place = made[0] if made else given
+    ground = Ground(views, place, bool(made), leader_widget(known) if place is None else None, options.at)
+    layout = lay_out(visible, _picture_for(visible), ground)
+    check_place(layout, visible, others=known, own=existing.name if existing else None)
     return layout
 
 
-def _within(layout: Layout, page: PageView, box: Box) -> Layout:
-    if layout.frame is not None:
-        x, y = layout.box[0] - box[0], layout.box[1] - box[1]
-        frame = (layout.frame[0] + x, layout.frame[1] + y, layout.frame[2], layout.frame[3])
-        return Layout(page, box, layout.picture, frame)
-    if layout.box != box:
-        raise InputRefused("EDOC-PDF-017", "a line of this form has a place of its own", form="t1")
-    return layout
+def _picture_for(visible: Visible) -> Picture | None:
+    return _picture(visible.image) if visible.image is not None and visible.form in ("signature", "seal") else None
 
 
 def leader_widget(known: Sequence[Field]) -> tuple[int, Box] | None:

@@ -32,19 +32,25 @@ def _text(field: FormField, state: State) -> str | None:
     if not isinstance(stream, Stream) or len(stream.raw) > TEXT_MAX:
         return None
     fonts = mapping(state, mapping(state, stream.dictionary.get("Resources")).get("Font"))
-    letters = _octets(state, mapping(state, fonts.get("F")).get("ToUnicode"))
     shown = _octets(state, stream)
-    if letters is None or shown is None:
+    if shown is None:
         return None
-    table = {
-        code: bytes.fromhex(text.decode()).decode("utf-16-be", "replace")
-        for code, text in re.findall(rb"<([0-9A-F]{4})> <((?:[0-9A-F]{4}){1,2})>\n", letters)
-    }
+    tables = {key: _table(state, fonts.get(key)) for key in ("F", "F1", "F2")}
     lines = [
-        "".join(table.get(code, "\ufffd") for code in re.findall(rb"[0-9A-F]{4}", line))
-        for line in re.findall(rb"<([0-9A-F]+)> Tj", shown)
+        "".join(tables[font.decode()].get(code, "\ufffd") for code in re.findall(rb"[0-9A-F]{4}", line))
+        for font, line in re.findall(rb"/(F[12]?) [\d.]+ Tf [-\d. ]+ Tm <([0-9A-F]+)> Tj", shown)
+        if tables[font.decode()]
     ]
     return " ".join(lines) or None
+
+
+def _table(state: State, font: Value) -> dict[bytes, str]:
+    """Return the letters of a font by their codes, if it is as this package writes it."""
+    letters = _octets(state, mapping(state, font).get("ToUnicode"))
+    return {
+        code: bytes.fromhex(text.decode()).decode("utf-16-be", "replace")
+        for code, text in re.findall(rb"<([0-9A-F]{4})> <((?:[0-9A-F]{4}){1,2})>\n", letters or b"")
+    }
 
 
 def _octets(state: State, value: Value) -> bytes | None:

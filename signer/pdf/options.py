@@ -7,17 +7,21 @@ from datetime import datetime
 
 from signer.pdf.cms import COMMITMENTS
 from signer.pdf.geometry import Box
+from signer.pdf.measures import Geometry
 
-FORMS = ("signature", "seal", "number", "date", "t1", "t2")
+DEFAULT = Geometry()
+FORMS = ("signature", "seal", "number", "date", "t1", "t2", "received")
 
 
 @dataclass(frozen=True, slots=True)
 class Visible:
     """What is drawn, and where.
 
-    ``form`` is signature, seal, number, date, t1 or t2; ``page`` 1…n, -1 the last; the box in mm from the upper left
-    corner of the page as displayed; ``image`` a PNG. The text of ``t1`` and ``t2`` is what stands before date and time
-    (``Số: 15/QĐ-UBND``, ``SAO Y; Sở Mẫu A``); these are added from the signing time.
+    ``form`` is one of ``FORMS``; ``page`` 1…n, -1 the last; the box in mm from the upper left corner of the page as
+    displayed; ``image`` a PNG. The text of ``t1`` and ``t2`` is what stands before date and time (``Số: 15/QĐ-UBND``,
+    ``SAO Y; Sở Mẫu A``); these are added from the signing time. That of ``received`` are agency, Số, Ngày, Chuyển, Số
+    và ký hiệu HS between semicolons; what is missing stays a dotted line. ``geometry`` are the agency's measures,
+    ``diameter_mm`` replaces its diameter of the seal; a seal stays off the boxes ``keep_out`` (page, box in mm).
     """
 
     form: str
@@ -25,11 +29,18 @@ class Visible:
     box_mm: Box | None = None
     image: bytes | None = field(default=None, repr=False)
     text: str | None = None
-    diameter_mm: float = 36.0
+    diameter_mm: float | None = None
+    geometry: Geometry = DEFAULT
+    keep_out: tuple[tuple[int, Box], ...] = ()
 
     def __post_init__(self) -> None:
         if self.form not in FORMS:
             raise ValueError(f"no visible form {self.form!r}")
+
+    @property
+    def diameter(self) -> float:
+        """Diameter of the seal in mm."""
+        return self.geometry.seal_diameter if self.diameter_mm is None else self.diameter_mm
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +52,7 @@ class PdfOptions:
     ``signer.pdf.cms.COMMITMENTS`` and replaces ``reason``. ``token_size`` is the size in octets of the last time stamp
     of the authority that will be asked, if one is known. ``read_back`` lets the finished file pass through the verifier
     (R33); a caller that leaves it out does so itself before it delivers the file. ``general`` avoids the fast path.
+    ``fill`` are full names of empty text fields and what is written into them in the same update (R35).
     """
 
     at: datetime
@@ -57,6 +69,7 @@ class PdfOptions:
     token_size: int | None = None
     read_back: bool = True
     general: bool = False
+    fill: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         if self.at.tzinfo is None:

@@ -35,7 +35,8 @@ class PageView(Sheet):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One form field: full name, type (``/Sig``, ``/Tx`` …), its dictionary, and its widgets as (page, box)."""
+    """One form field: full name, type (``/Sig``, ``/Tx`` …), its dictionary, its widgets as (page, box), and the
+    objects these are."""
 
     name: str
     kind: str | None
@@ -43,6 +44,7 @@ class Field:
     reference: generic.Reference | None
     value: generic.PdfObject | None
     widgets: tuple[tuple[int, Box], ...]
+    holders: tuple[generic.Reference, ...] = ()
 
     @property
     def filled_signature(self) -> bool:
@@ -184,7 +186,8 @@ class _Walk:
         widgets = [kid.reference for kid in kids if isinstance(kid, generic.IndirectObject)]
         self.seen.update(widgets)
         holders = [one for one in (at, *widgets) if one is not None and one in self.placed]
-        yield Field(name, kind, dictionary, at, value, tuple(self.placed[one][:2] for one in holders))
+        boxes = tuple(self.placed[one][:2] for one in holders)
+        yield Field(name, kind, dictionary, at, value, boxes, tuple(holders))
 
 
 def overlap(one: Box, other: Box) -> bool:

@@ -11,6 +11,7 @@ from signer.errors import InputRefused
 from signer.pdf import update
 from signer.pdf.aiming import aim
 from signer.pdf.dictionary import Stated, blank
+from signer.pdf.filling import wanted_fillings
 from signer.pdf.opening import has_signature, open_pdf, reading, split_trailing
 from signer.pdf.options import PdfOptions
 from signer.pdf.page import fields, pages
@@ -89,6 +90,9 @@ def _general_target(data: bytes, options: PdfOptions, digest: str, limits: Limit
         existing = next((one for one in known if one.name == options.field), None)
         if existing is None:
             raise InputRefused("EDOC-PDF-015", "no such field", field=options.field)
+        if existing.kind == "/Tx" and wanted_fillings(options):
+            existing = None  # the text field is filled, the signature itself is not seen (R35)
+    if existing is not None:
         with reading("field", signed=signed):
             check_field(existing, options, digest)
     if options.certify and signed:
@@ -99,5 +103,6 @@ def _general_target(data: bytes, options: PdfOptions, digest: str, limits: Limit
             raise InputRefused("EDOC-PDF-010", "the field has a lock of its own", field=options.field)
         target = aim(options, views, known, existing=existing)
     if signed:
-        check_permitted(data, target.name, limits=limits)
+        for name in (target.name, *(one.name for one in target.fillings)):
+            check_permitted(data, name, limits=limits)
     return target if lock is None else target.locking(lock)

@@ -16,6 +16,7 @@ from signer.credential import Credential, Role
 from signer.errors import LevelNotReached, SigningRefused
 from signer.pdf.finishing import Form, disagreement, form_for, read_back, stamped, value_for
 from signer.pdf.options import FORMS, PdfOptions, Visible
+from signer.pdf.remarks import remarks_on_level
 from signer.pdf.reserved import Reserved
 from signer.pdf.reserving import Aimed, reserve
 from signer.pdf.target import Target
@@ -96,7 +97,11 @@ def result(signed: bytes, done: Outcome, options: PdfOptions) -> SignedPdf:
         done.target.number,
         f"PAdES-B-{options.level.upper()}",
         done.scheme,
-        disagreement(done.token, options.at),
+        (
+            *disagreement(done.token, options.at),
+            *done.target.notes,
+            *remarks_on_level(done.reserved.before, done.target.painted),
+        ),
         done.path,
         None if done.token is None else len(done.token),
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from signer.pdf.dictionary import lock_reference, permission_reference
 from signer.pdf.values import Name, Reference, Stream, String, Value
 from signer.pdf.writing import text_string
+from signer.report import Reason
 
 Rectangle = tuple[float, float, float, float]
 
@@ -29,6 +30,7 @@ class Filling:
     widget: Reference
     text: str
     painted: Painted | None
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Target:
     lock: Lock | None = None
     certify: int | None = None
     number: int | None = None  # of the page, from 1, if something is painted
+    notes: tuple[Reason, ...] = ()
 
     def locking(self, lock: Lock) -> Target:
         """Return the same target with the lock that stands in its field."""

@@ -38,6 +38,7 @@ class Embedded:
     cap_height: int
     italic_angle: int
     bold: bool
+    glyph_count: int
 
     def encode(self, text: str) -> bytes:
         """Return the text as the bytes of a PDF string: two per glyph."""
@@ -114,9 +115,10 @@ class Typeface:
 
 
 @cache
-def serif(*, italic: bool = False) -> Typeface:
-    """Return a face that ships with the package; the date line of a document is in italics (NĐ30, App. I.II.4)."""
-    name = f"EdocSerif-{'Italic' if italic else 'Regular'}.ttf"
+def serif(style: str = "regular") -> Typeface:
+    """Return a face that ships with the package: ``regular``, ``italic`` (the date line, NĐ30, App. I.II.4), ``bold``
+    (stamps and marks)."""
+    name = f"EdocSerif-{style.capitalize()}.ttf"
     return Typeface(resources.files("signer.pdf").joinpath("fonts", name).read_bytes())
 
 
@@ -139,5 +141,8 @@ def _embed(data: bytes, letters: str) -> Embedded:
     font.save(out)
     tag = hashlib.sha256(f"{full_name}\0{letters}".encode()).digest()
     prefix = "".join(chr(65 + byte % 26) for byte in tag[:6])
+    count = len(font.getGlyphOrder())
     box = cast("tuple[int, int, int, int]", (head.xMin, head.yMin, head.xMax, head.yMax))
-    return Embedded(f"{prefix}+{full_name}", out.getvalue(), glyphs, box, hhea.ascent, hhea.descent, cap, angle, bold)
+    return Embedded(
+        f"{prefix}+{full_name}", out.getvalue(), glyphs, box, hhea.ascent, hhea.descent, cap, angle, bold, count
+    )

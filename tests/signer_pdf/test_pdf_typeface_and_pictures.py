@@ -73,7 +73,7 @@ def test_a_letter_the_face_lacks_is_named() -> None:
 
 def test_italics_are_another_face() -> None:
     """The date line is set in italics."""
-    assert serif(italic=True).embed(["ngày"]).italic_angle < 0
+    assert serif("italic").embed(["ngày"]).italic_angle < 0
     assert isinstance(serif(), Typeface)
 
 

@@ -11,11 +11,12 @@ import pypdfium2
 import pytest
 
 from signer.errors import InputRefused
-from signer.pdf import placement, update
+from signer.pdf import update
+from signer.pdf.appearance import painted
 from signer.pdf.dictionary import Stated, blank
+from signer.pdf.layout import Layout, Line
 from signer.pdf.opening import open_pdf
 from signer.pdf.page import MM, pages
-from signer.pdf.plain import painted
 from signer.pdf.png import Picture, read_png, write_png
 from signer.pdf.sign import SignedPdf, Visible
 from signer.pdf.target import Target
@@ -180,7 +181,9 @@ def test_tricky_letters_have_the_right_width_and_can_be_read(size: int, office: 
 def one_line(office: Office, text: str, size: int) -> bytes:
     """Return a page with a line of text in a widget at the upper right, in a size of its own."""
     view = pages(open_pdf(page_of(), limits=Limits()))[0]
-    layout = placement._lines(view, serif(), float(size), [text])
+    width = serif().width(text, size) / MM
+    box = (view.size[0] - 10 - width, 8.2, width, 5.0)
+    layout = Layout(view, box, lines=(Line(0.0, 3.8, text, float(size), serif()),))
     place = Reference(view.reference.idnum, view.reference.generation)
     target = Target("Signature1", place, rectangle=view.rectangle(layout.box), painted=painted(layout))
     return update.write(page_of(), target, blank(Stated(office.now), 16)).whole()

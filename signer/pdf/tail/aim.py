@@ -26,7 +26,7 @@ def target_of(file: Ordinary, options: PdfOptions, *, limits: Limits) -> Target:
         NotOrdinary: pages, fields or the field asked for are not plain.
         InputRefused: the visible form has no place; the general path says it, too.
     """
-    if options.certify or options.lock:
+    if options.certify or options.lock or options.fill:
         raise NotOrdinary
     boxes = pages_of(file.state)
     found = fields_of(file.state, boxes)

@@ -18,9 +18,12 @@ from signer.credential import Role
 from signer.errors import LevelNotReached
 from signer.pdf import pictures, verify
 from signer.pdf.comparing.compare import Later
+from signer.pdf.png import Picture, write_png
+from signer.pdf.sign import PdfOptions, Visible, sign_pdf
 from signer.report import FAILED, SUB_INDICATIONS, Code, Integrity, LaterChanges, Report
 from signer.trust import Pictures, TrustStore
 from signer.xml.extend import extend_xml
+from tests.signer_pdf.files import simple
 from tests.vectors.verification.byte_vectors import BYTES
 from tests.vectors.verification.house import CLERK, DAY, House, Line, Vector, chosen, said
 from tests.vectors.verification.meaning_vectors import HONEST_DAY, MEANING, drawn
@@ -135,10 +138,55 @@ def _different_to_look_at(house: House, monkeypatch: pytest.MonkeyPatch) -> Code
     return one.reasons[1].code
 
 
+def _remarked(house: House, code: Code, picture: Picture, *, data: bytes, harmless: Picture) -> Code:
+    """At signing: what is noticed about a picture, and its neighbour that nothing is said of."""
+    codes = []
+    for one in (harmless, picture):
+        visible = Visible("seal", box_mm=(20.0, 200.0, 36.0, 36.0), image=write_png(one))
+        signed = sign_pdf(
+            data if one is picture else simple(),
+            credential=house.agency.credential,
+            options=PdfOptions(at=house.now, level="b", visible=visible),
+            precondition=lambda report: None,
+            context=house.context(),
+        )
+        codes.append({warning.code for warning in signed.warnings})
+        for warning in signed.warnings:
+            assert all("{" not in sentence(warning.code.value, warning.facts, lang) for lang in ("vi", "en"))
+    assert codes[0] == set()
+    return next(found for found in codes[1] if found is code)
+
+
+def _square(side: int, *, transparent: bool = True) -> Picture:
+    return Picture(side, side, True, bytes(side * side), bytes(side * side) if transparent else None)
+
+
+def _too_coarse(house: House, monkeypatch: pytest.MonkeyPatch) -> Code:
+    """R40: a seal of 36 mm has 425 pixels at 300 dots per inch."""
+    return _remarked(house, Code.PICTURE_RESOLUTION, _square(420), data=simple(), harmless=_square(425))
+
+
+def _not_transparent(house: House, monkeypatch: pytest.MonkeyPatch) -> Code:
+    """R40: a seal hides nothing of what it is put over."""
+    opaque = _square(425, transparent=False)
+    return _remarked(house, Code.PICTURE_OPAQUE, opaque, data=simple(), harmless=_square(425))
+
+
+def _not_archival(house: House, monkeypatch: pytest.MonkeyPatch) -> Code:
+    """Transparency in a file that says it is PDF/A-1."""
+    packet = b"<rdf:Description xmlns:pdfaid='http://www.aiim.org/pdfa/ns/id/'><pdfaid:part>1</pdfaid:part>"
+    metadata = b"<< /Type /Metadata /Subtype /XML /Length %d >>\nstream\n%s\nendstream" % (len(packet), packet)
+    data = simple(catalog=b"/Metadata 5 0 R", more=[metadata])
+    return _remarked(house, Code.PDFA_LEVEL, _square(425), data=data, harmless=_square(425))
+
+
 ELSEWHERE: dict[Code, Callable[[House, pytest.MonkeyPatch], Code]] = {
     Code.CERTIFICATE_EXPIRING: _expiring,
     Code.LEVEL_NOT_REACHED: _not_reached,
     Code.VISUAL_DIFFERENCE: _different_to_look_at,
+    Code.PICTURE_RESOLUTION: _too_coarse,
+    Code.PICTURE_OPAQUE: _not_transparent,
+    Code.PDFA_LEVEL: _not_archival,
 }
 
 
