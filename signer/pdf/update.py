@@ -137,7 +137,11 @@ def _paint(writer: Writer, painted: Painted) -> Reference:
 
 def _add_field(writer: Writer, target: Target, signature: Reference, appearance: Reference | None) -> None:
     field = writer.add_object(Raw(encode(target.widget(signature, appearance))))
-    writer.register_annotation(_held(writer, target.page), field)  # type: ignore[no-untyped-call]
+    page = _held(writer, target.page)
+    entries = dictionary_of(page)
+    if entries is not None and "/Annots" in entries and entry(entries, "/Annots") is None:
+        del entries["/Annots"]  # null, or a reference to nothing
+    writer.register_annotation(page, field)  # type: ignore[no-untyped-call]
     _append_to_form(writer, field)
 
 

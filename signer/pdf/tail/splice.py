@@ -51,7 +51,7 @@ def _entry(text: bytes, key: str) -> Token:
         whole = value_at(text, 0)
     except SyntaxFault:
         raise NotOrdinary from None
-    found = whole.all(key)
+    found = whole.all(f"/{key}")
     if whole.kind != "dictionary" or whole.end != len(text) or len(found) != 1:
         raise NotOrdinary
     return found[0]
