@@ -50,6 +50,27 @@ def test_a_copy_reaches_the_level_and_the_input_stays(desk: Edoc, services: tupl
     assert (verified.code, verified.json["files"][0]["signatures"][0]["level"]) == (0, entry["to"])
 
 
+@pytest.mark.parametrize("level", ["t", "lt", "lta"])
+def test_a_pdf_reaches_the_level_behind_the_received_file(desk: Edoc, services: tuple[str, DevPki], level: str) -> None:
+    from signer.pdf.sign import PdfOptions, sign_pdf
+    from tests.signer_pdf.files import simple
+
+    signer = services[1].issue(Role.PERSON, Subject("Nguyễn Văn Mẫu", organization="Sở Mẫu A"))
+    signed = sign_pdf(simple(), credential=signer.credential, options=PdfOptions(at=TODAY, level="b")).data
+    (desk.folder / "a.pdf").write_bytes(signed)
+    line = ("extend", "a.pdf", "--level", level, "--trust", "root.pem", "--tsa", services[0] + "/tsa", "--json")
+    ran = desk(*line, env=DEMO)
+    assert problems(ran.json) == []
+    entry = ran.json["files"][0]
+    assert (ran.code, entry["error"]) == (0, None)
+    assert (entry["from"], entry["to"], entry["output"]) == ("PAdES-B-B", f"PAdES-B-{level.upper()}", "a.extended.pdf")
+    assert (desk.folder / "a.extended.pdf").read_bytes().startswith(signed)
+    offline = ("verify", "a.extended.pdf", "--trust", "root.pem", "--json", *(["--online"] if level == "t" else []))
+    verified = desk(*offline, env=DEMO)
+    signature = verified.json["files"][0]["signatures"][0]
+    assert (signature["indication"], signature["level"]) == ("TOTAL-PASSED", entry["to"])
+
+
 def test_a_container_is_lifted_like_a_file(desk: Edoc, services: tuple[str, DevPki]) -> None:
     signer = services[1].issue(Role.PERSON, Subject("Trần Thị Mẫu", organization="Sở Mẫu A"))
     members = [("công văn.txt", "xin chào".encode(), "text/plain")]
@@ -67,7 +88,7 @@ def test_what_cannot_be_extended_is_said_with_its_code(desk: Edoc) -> None:
     ran = desk("extend", "b.xml", "c.pdf", "gone.xml", "--trust", "root.pem", "--json", env=DEMO)
     assert problems(ran.json) == []
     codes = [file["error"]["code"] for file in ran.json["files"]]
-    assert (ran.code, codes) == (1, ["EDOC-SIG-022", "EDOC-USE-051", "EDOC-USE-008"])
+    assert (ran.code, codes) == (1, ["EDOC-SIG-022", "EDOC-PDF-005", "EDOC-USE-008"])
     away = desk("extend", "a.xml", "--level", "t", "--trust", "root.pem", "--tsa", "http://127.0.0.1:9/", env=DEMO)
     assert away.code == 4
     assert not (desk.folder / "a.extended.xml").exists()
