@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from transport.desk.nodes import Listing
     from transport.present.help import Parameter as Shown
+    from transport.present.office import KeyRow
 
 Act = TypeVar("Act", bound=Callable[..., int])
 
@@ -233,6 +234,8 @@ RevocationOption = Annotated[Texts, typer.Option("--revocation", metavar="PATH")
 AtOption = Annotated[str | None, typer.Option("--at", metavar="TIME")]
 PinFd = Annotated[int | None, typer.Option("--pin-fd", metavar="N")]
 PinFile = Annotated[str | None, typer.Option("--pin-file", metavar="FILE")]
+PinKeyring = Annotated[bool, typer.Option("--pin-keyring")]
+Module = Annotated[str | None, typer.Option("--module", metavar="FILE")]
 Output = Annotated[str | None, typer.Option("-o", "--output", metavar="FILE")]
 Force = Annotated[bool, typer.Option("--force")]
 DryRun = Annotated[bool, typer.Option("--dry-run")]
@@ -1012,9 +1015,11 @@ def ledger_prove(
 agency = typer.Typer(cls=EdocGroup, rich_markup_mode=None)
 trust_ = typer.Typer(cls=EdocGroup, rich_markup_mode=None)
 key_ = typer.Typer(cls=EdocGroup, rich_markup_mode=None)
+token_ = typer.Typer(cls=EdocGroup, rich_markup_mode=None)
 app.add_typer(agency, name="agency")
 app.add_typer(trust_, name="trust")
 app.add_typer(key_, name="key")
+key_.add_typer(token_, name="token")
 
 
 @command("add", group=agency)
@@ -1147,33 +1152,98 @@ def key_import(
     name: Annotated[str, typer.Option("--name", metavar="NAME")],
     role: Annotated[str, typer.Option("--role", metavar="ROLE")],
     cert: Annotated[Texts, typer.Option("--cert", metavar="FILE")] = None,
+    module: Module = None,
     pin_fd: PinFd = None,
     pin_file: PinFile = None,
+    pin_keyring: PinKeyring = False,
 ) -> int:
-    from transport.desk import tables
+    from transport.desk import nodekeys
+    from transport.desk.keys import Pins
     from transport.desk.values import choice
+
+    role, pins = choice(role, "--role", nodekeys.ROLES), Pins(pin_fd, pin_file, pin_keyring)
+    given = nodekeys.NewKey(file, name, role, tuple(cert or ()), pins, module)
+    console, at = console_of(ctx), now()
+    return _keys_shown(console, [nodekeys.import_key(console, given, now=at)], at)
+
+
+def _keys_shown(console: Console, rows: "Sequence[KeyRow]", at: datetime) -> int:
     from transport.present import office
 
-    console, at = console_of(ctx), now()
-    role = choice(role, "--role", tables.ROLES)
-    entry = tables.import_key(console, tables.NewKey(file, name, role, tuple(cert or ()), pin_fd, pin_file), now=at)
     if console.json:
-        console.document(office.key_document([entry], now=at))
+        console.document(office.key_document(rows, now=at))
     else:
-        console.say(office.key_lines([entry], console.screen()))
+        console.say(office.key_lines(rows, console.screen()))
     return Exit.DONE
 
 
 @command("list", group=key_)
 def key_list(ctx: typer.Context) -> int:
-    from transport.desk import tables
+    from transport.desk import nodekeys
+
+    console = console_of(ctx)
+    return _keys_shown(console, nodekeys.listed(console), now())
+
+
+@command("csr", group=key_)
+def key_csr(
+    ctx: typer.Context,
+    subject: Annotated[str, typer.Option("--subject", metavar="NAME")],
+    output: Annotated[str, typer.Option("-o", "--output", metavar="FILE")],
+    type_: Annotated[str, typer.Option("--type", metavar="rsa3072|p256")] = "rsa3072",
+    role: Annotated[str, typer.Option("--role", metavar="ROLE")] = "person",
+    pin_fd: PinFd = None,
+    pin_file: PinFile = None,
+    force: Force = False,
+) -> int:
+    from transport.desk import nodekeys
+    from transport.desk.keys import Pins
+    from transport.desk.values import choice
     from transport.present import office
 
-    console, found = console_of(ctx), tables.key_list(console_of(ctx))
+    console, kind = console_of(ctx), choice(type_, "--type", nodekeys.TYPES)
+    role, pins = choice(role, "--role", nodekeys.ROLES), Pins(pin_fd, pin_file)
+    row = nodekeys.request_certificate(console, nodekeys.NewRequest(subject, kind, output, role, pins, force))
     if console.json:
-        console.document(office.key_document(found, now=now()))
+        console.document(office.key_document([row], now=now()))
     else:
-        console.say(office.key_lines(found, console.screen()))
+        console.say(office.requested(row, output, console.lang))
+    return Exit.DONE
+
+
+@command("list", group=token_)
+def token_list(ctx: typer.Context, module: Module = None) -> int:
+    from transport.desk import nodekeys
+    from transport.present import office
+
+    console, at = console_of(ctx), now()
+    found = nodekeys.plugged(console, module)
+    if console.json:
+        console.document(office.key_document([row for one in found for row in one.rows], now=at))
+    for one in () if console.json else found:
+        console.say(office.token_lines(one.facts, one.rows, console.screen()))
+    return Exit.DONE
+
+
+@command("test", group=token_)
+def token_test(
+    ctx: typer.Context,
+    key: Annotated[str | None, typer.Argument(metavar="KEY")] = None,
+    module: Module = None,
+    pin_fd: PinFd = None,
+    pin_file: PinFile = None,
+    pin_keyring: PinKeyring = False,
+) -> int:
+    from transport.desk import nodekeys
+    from transport.desk.keys import Pins
+    from transport.present import office
+
+    console, pins = console_of(ctx), Pins(pin_fd, pin_file, pin_keyring)
+    row, schemes = nodekeys.tried(console, key, pins=pins, module=module)
+    if console.json:
+        console.document(office.key_document([row], now=now()))
+    else:
+        console.say(office.token_tested(row, schemes, console.screen()))
     return Exit.DONE
 
 

@@ -52,6 +52,17 @@ def find_token(wanted: TokenUri, module: str) -> TokenFacts:
     return found[0]
 
 
+def shown_on(facts: TokenFacts, module: str) -> tuple[tuple[str, bytes], ...]:
+    """Return the certificates (DER) a token shows without its PIN, each with the address that means it alone."""
+    from signer.tokensession import Library
+
+    stored = Library.load(module).look(facts).stored
+    return tuple(
+        (str(TokenUri(token=facts.label, serial=facts.serial, object=one.label, id=one.id or None)), one.der)
+        for one in stored
+    )
+
+
 def _means(wanted: TokenUri, one: TokenFacts) -> bool:
     pairs = (
         (wanted.token, one.label),

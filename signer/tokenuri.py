@@ -66,6 +66,11 @@ class TokenUri:
             parts.append("id=" + "".join(f"%{byte:02X}" for byte in self.id))
         return SCHEME + ";".join(parts)
 
+    @property
+    def stored(self) -> str:
+        """The address as a node keeps it: with the library, since a node is one machine; never with a PIN's place."""
+        return str(self) if self.module is None else f"{self}?module-path={quote(self.module, safe='/')}"
+
 
 def is_token_uri(text: str) -> bool:
     """Say whether a text is meant to be such an address."""

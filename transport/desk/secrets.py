@@ -151,6 +151,35 @@ def prompted(console: Console, asked_for: str) -> Secret:
     return Secret(_prompt(console, asked_for))
 
 
+def chosen(console: Console, path: str, *, pin_fd: int | None, pin_file: str | None) -> Secret:
+    """Return the pass phrase of a key that is being made; on a terminal it is entered twice.
+
+    Raises:
+        CommandError: none was given, there is nobody to ask, or the two are not equal (EDOC-KEY-040).
+    """
+    from signer.credential import Secret
+
+    pins, place = Pins(pin_fd, pin_file), Place()
+    if pins != Pins() or console.environ.get("EDOC_PIN_FD") or console.environ.get("CREDENTIALS_DIRECTORY"):
+        found = Secret(_find(console, path, pins, place))
+    else:
+        found = _twice(console, path)
+    if not found.reveal():
+        raise CommandError("EDOC-KEY-040", path=path)
+    return found
+
+
+def _twice(console: Console, path: str) -> Secret:
+    from signer.credential import Secret
+
+    if not (sys.stderr.isatty() and sys.stdin is not None and sys.stdin.isatty()):
+        raise CommandError("EDOC-KEY-040", path=path)
+    first, again = Secret(_prompt(console, path)), Secret(_prompt(console, f"{path} (2)"))
+    if first.reveal() != again.reveal():
+        raise CommandError("EDOC-KEY-040", path=path)
+    return first
+
+
 def _prompt(console: Console, asked_for: str) -> bytes:
     if not (sys.stderr.isatty() and sys.stdin is not None and sys.stdin.isatty()):
         raise CommandError("EDOC-USE-023", path=asked_for)

@@ -1,4 +1,4 @@
-"""``edoc agency``, ``trust``, ``key``: the node's tables of agencies, anchors and keys (console.md 4.6)."""
+"""``edoc agency``, ``trust``: the node's tables of agencies and anchors (console.md 4.6)."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from signer.errors import CredentialError, SignerError
-from transport.desk import keys, ledgers, nodes, trusting
-from transport.desk.files import check_target, read_input, write_output
+from signer.errors import SignerError
+from transport.desk import ledgers, nodes, trusting
+from transport.desk.files import read_input
 from transport.present.errors import CommandError
 
 if TYPE_CHECKING:
@@ -22,13 +21,11 @@ if TYPE_CHECKING:
     from transport.desk.console import Console
     from transport.node.office import Office
     from transport.store.store import Store
-    from transport.store.values import AnchorEntry, KeyEntry, Partner
+    from transport.store.values import AnchorEntry, Partner
 
 USES = ("exchange", "request", "tls", "agency")
 ANCHOR_USES = ("signers", "public", "tsa", "tls")
 STORED_USE = {"tls": "transport"}  # the word of the table
-ROLES = ("person", "agency", "exchange", "request", "tls")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @contextmanager
@@ -306,115 +303,3 @@ def anchors(console: Console) -> tuple[AnchorEntry, ...]:
 
     with opened(console, read_only=True) as store:
         return store.read(directory.anchors)
-
-
-# --- keys ------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class NewKey:
-    """What ``key import`` was given."""
-
-    file: str
-    name: str
-    role: str
-    certs: tuple[str, ...] = ()
-    pin_fd: int | None = None
-    pin_file: str | None = None
-
-
-def import_key(console: Console, given: NewKey, *, now: datetime) -> KeyEntry:
-    """Check that the key opens and fits its certificate, copy the file as it is, and enter it.
-
-    Raises:
-        CommandError, CredentialError: wrong pass phrase, weak or unusable key, the name is taken.
-    """
-    from transport.store import directory
-
-    if not _NAME.fullmatch(given.name):
-        raise CommandError("EDOC-USE-004", name="--name", value=given.name, expected="A-Z a-z 0-9 . _ -")
-    settings = ledgers.settings_of(console)
-    if any(known.name == given.name for known in key_list(console)):
-        raise CommandError("EDOC-USE-044", name=given.name)
-    data = read_input(given.file, console)
-    entry = _request_key(console, given, now) if given.role == "request" else _signing_key(console, given, now)
-    folder = settings.home / "keys"
-    target = folder / f"{given.name}{Path(given.file).suffix.lower() or '.pem'}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    check_target(target, force=False)
-    write_output(target, data, mode=0o600)
-    try:
-        with changing(console) as office:
-            office.store.do(lambda unit: directory.add_key(unit, entry))
-            record(office, "key.import", subject=entry.sha256, now=now)
-    except BaseException:
-        target.unlink(missing_ok=True)
-        raise
-    if given.role == "exchange" and settings.agency_code:
-        _open_log(console, given, now)
-    return entry
-
-
-def _open_log(console: Console, given: NewKey, now: datetime) -> None:
-    """Let the first exchange key open the ledger with its statement (ledger.md 3)."""
-    from transport.node.opening import open_log, open_office
-
-    ask = nodes.passphrase(console, nodes.Pins(given.pin_fd, given.pin_file))
-    office = open_office(ledgers.settings_of(console), passphrase=ask, need_exchange=True)
-    try:
-        open_log(office, now=now)
-    finally:
-        office.store.close()
-
-
-def _entry(given: NewKey, now: datetime, **facts: object) -> KeyEntry:
-    from transport.store.values import KeyEntry
-
-    file = f"keys/{given.name}{Path(given.file).suffix.lower() or '.pem'}"
-    return KeyEntry(name=given.name, role=given.role, file=file, added_at=now, **facts)  # type: ignore[arg-type]
-
-
-def _signing_key(console: Console, given: NewKey, now: datetime) -> KeyEntry:
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-    role = given.role if given.role != "tls" else "exchange"
-    credential = keys.load(
-        console, str(Path(given.file)), role=role, certs=given.certs, pin_fd=given.pin_fd, pin_file=given.pin_file
-    )
-    certificate = credential.x509
-    return _entry(
-        given,
-        now,
-        sha256=credential.sha256,
-        subject=certificate.subject.rfc4514_string(),
-        public=credential.public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
-        not_before=certificate.not_valid_before_utc,
-        not_after=certificate.not_valid_after_utc,
-    )
-
-
-def _request_key(console: Console, given: NewKey, now: datetime) -> KeyEntry:
-    """Read a request key: a private key alone, with or without pass phrase (exchange.md 4)."""
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-    from transport.desk import secrets
-    from transport.http.wire import RequestKey
-
-    data = read_input(given.file, console)
-    phrase = None
-    if b"ENCRYPTED" in data:
-        secret = secrets.source(console, pin_fd=given.pin_fd, pin_file=given.pin_file)(given.file)
-        phrase = secret.reveal() if secret else None
-    try:
-        key = RequestKey.from_pem(data, phrase)
-    except ValueError:
-        raise CredentialError("EDOC-KEY-001", "no request key could be read", path=given.file) from None
-    spki = key.private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return _entry(given, now, sha256=hashlib.sha256(spki).hexdigest(), public=spki)
-
-
-def key_list(console: Console) -> list[KeyEntry]:
-    """Return the keys of the node."""
-    from transport.store import quick
-
-    return quick.keys(ledgers.settings_of(console).home)

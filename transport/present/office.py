@@ -155,47 +155,86 @@ def trust_lines(anchors: Sequence[AnchorRow], screen: Screen) -> list[str]:
     return table(_headings(("subject_name", "use", "until", "sha256"), screen), rows, screen)
 
 
-class KeyLike(Protocol):
-    """A key of the node."""
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    """A key as it is listed; ``kind`` is ``file`` or ``token``. What only a certificate says may be missing."""
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def role(self) -> str: ...
-    @property
-    def subject(self) -> str: ...
-    @property
-    def sha256(self) -> str: ...
-    @property
-    def not_after(self) -> datetime | None: ...
+    name: str
+    role: str
+    kind: str
+    subject: str | None
+    serial: str | None
+    issuer: str | None
+    not_after: datetime | None
+    sha256: str
 
 
-def key_document(keys: Sequence[KeyLike], *, now: datetime) -> dict[str, object]:
+def key_document(keys: Sequence[KeyRow], *, now: datetime) -> dict[str, object]:
     """Return ``edoc.key/1``; nothing of a private part is in it."""
     return {"schema": "edoc.key/1", "keys": [_key(item, now) for item in keys]}
 
 
-def _key(item: KeyLike, now: datetime) -> dict[str, object]:
+def _key(item: KeyRow, now: datetime) -> dict[str, object]:
     return {
         "name": item.name,
         "role": item.role,
-        "kind": "file",
-        "subject": item.subject or None,
-        "serial": None,
-        "issuer": None,
+        "kind": item.kind,
+        "subject": item.subject,
+        "serial": item.serial,
+        "issuer": item.issuer,
         "not_after": json_time(item.not_after) if item.not_after else None,
         "days_left": (item.not_after - now).days if item.not_after else None,
         "sha256": item.sha256,
     }
 
 
-def key_lines(keys: Sequence[KeyLike], screen: Screen) -> list[str]:
+def key_lines(keys: Sequence[KeyRow], screen: Screen) -> list[str]:
     """Return the table of keys."""
     rows = [
-        [item.name, item.role, item.subject, person_time(item.not_after) if item.not_after else "", item.sha256]
+        [item.name, item.role, item.subject or "", person_time(item.not_after) if item.not_after else "", item.sha256]
         for item in keys
     ]
     return table(_headings(("name", "role", "subject_name", "until", "sha256"), screen), rows, screen)
+
+
+def requested(item: KeyRow, request: str, lang: str) -> str:
+    """Return where a new key and the request for its certificate lie."""
+    return catalogue.word("key.requested", lang, file=sanitise(item.name), request=sanitise(request))
+
+
+class TokenLike(Protocol):
+    """A token that is plugged in."""
+
+    @property
+    def label(self) -> str: ...
+    @property
+    def serial(self) -> str: ...
+    @property
+    def manufacturer(self) -> str: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def pin(self) -> str: ...
+
+
+def token_lines(token: TokenLike, keys: Sequence[KeyRow], screen: Screen) -> list[str]:
+    """Return a token and how its PIN stands, and below it each certificate with the address to sign with."""
+    state = catalogue.word(f"token.state.{token.pin}", screen.lang)
+    maker = f"{token.manufacturer} {token.model}".strip()
+    lines = ["\t".join(sanitise(cell) for cell in (token.label, token.serial, maker, state))]
+    if screen.terminal:
+        lines = [f"{sanitise(token.label)} · {sanitise(token.serial)} · {sanitise(maker)} · {state}"]
+    for item in keys:
+        until = person_time(item.not_after) if item.not_after else ""
+        cells = [sanitise(cell) for cell in (item.subject or "", until, item.name)]
+        lines.append("    " + (" · ".join(cells) if screen.terminal else "\t".join(cells)))
+    return lines
+
+
+def token_tested(item: KeyRow, schemes: Sequence[str], screen: Screen) -> list[str]:
+    """Return what a token's key did when it was tried."""
+    what = catalogue.word("token.tested", screen.lang, subject=sanitise(item.subject or "-"))
+    return [f"{screen.sign('good')} {what}: {', '.join(schemes)}"]
 
 
 def question(key: str, lang: str, what: str, lines: Sequence[str]) -> str:
