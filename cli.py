@@ -7,7 +7,7 @@ Typer is the only library loaded at start; everything else is imported inside th
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -264,9 +264,9 @@ def sign(
     trust: TrustOption = None,
     revocation: RevocationOption = None,
     format_: Annotated[str, typer.Option("--format", metavar="auto|pades|xades|cades")] = "auto",
-    level: Annotated[str | None, typer.Option("--level", metavar="b|t")] = None,
+    level: Annotated[str | None, typer.Option("--level", metavar="b|t|lt|lta")] = None,
     profile: Annotated[str | None, typer.Option("--profile", metavar="interop|strict")] = None,
-    tsa: Annotated[str | None, typer.Option("--tsa", metavar="URL")] = None,
+    tsa: Annotated[Texts, typer.Option("--tsa", metavar="URL")] = None,
     reason: Annotated[str | None, typer.Option("--reason", metavar="TEXT")] = None,
     visible: Annotated[str, typer.Option("--visible", metavar="FORM")] = "auto",
     text: Annotated[str | None, typer.Option("--text", metavar="TEXT")] = None,
@@ -278,13 +278,23 @@ def sign(
     of: Annotated[str | None, typer.Option("--of", metavar="FILE")] = None,
     pin_fd: PinFd = None,
     pin_file: PinFile = None,
+    pin_keyring: PinKeyring = False,
+    module: Annotated[str | None, typer.Option("--module", metavar="FILE")] = None,
+    unsafe_unknown_status: Annotated[bool, typer.Option("--unsafe-unknown-status")] = False,
+    basis: Annotated[str | None, typer.Option("--basis", metavar="TEXT")] = None,
     output: Output = None,
     out_dir: Annotated[str | None, typer.Option("--out-dir", metavar="DIR")] = None,
     force: Force = False,
     dry_run: DryRun = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast")] = False,
+    recursive: Annotated[bool, typer.Option("-r", "--recursive")] = False,
+    glob: Annotated[str, typer.Option("--glob", metavar="PATTERN")] = "*",
+    resume: Annotated[bool, typer.Option("--resume")] = False,
+    manifest: Annotated[str | None, typer.Option("--manifest", metavar="FILE")] = None,
 ) -> int:
     from transport.desk import signing
+    from transport.desk.gathering import gathered
+    from transport.desk.secrets import Pins
     from transport.desk.values import box_of, choice, page_of
     from transport.present import documents
     from transport.present.exits import worst
@@ -292,21 +302,24 @@ def sign(
     console = console_of(ctx)
     if attachment != (of is not None):
         raise _bad_value("--attachment", of or "-", "--attachment --of FILE")
+    if unsafe_unknown_status != bool(basis):
+        raise _bad_value("--unsafe-unknown-status", basis or "-", "--unsafe-unknown-status --basis TEXT")
     look = signing.Look(choice(visible, "--visible", signing.FORMS), text, image, page_of(page), box_of(box), field)
     request = signing.Request(
-        files=tuple(files),
+        files=gathered(files, recursive=True, glob=glob, signed=False) if recursive else tuple(files),
         at=now(),
         role=choice(as_, "--as", ("person", "agency")),
         key=key,
         certs=tuple(cert or ()),
-        pin_fd=pin_fd,
-        pin_file=pin_file,
+        pins=Pins(pin_fd, pin_file, pin_keyring),
+        module=module,
+        unknown_status_basis=basis if unsafe_unknown_status else None,
         trust=tuple(trust or ()),
         revocation=tuple(revocation or ()),
         format=choice(format_, "--format", signing.FORMATS),
-        level=choice(level, "--level", ("b", "t")) if level else None,
+        level=choice(level, "--level", signing.LEVELS) if level else None,
         profile=choice(profile, "--profile", ("interop", "strict")) if profile else None,
-        tsa=tsa,
+        tsa=tuple(tsa or ()),
         reason=reason,
         look=look,
         attachment_of=of,
@@ -315,24 +328,32 @@ def sign(
         force=force,
         dry_run=dry_run,
         fail_fast=fail_fast,
+        resume=resume,
     )
     desk, outcomes = signing.sign(console, request)
-    signer, done = signing.signer_of(desk), []
-    for outcome in outcomes:
-        done.append(outcome)
-        if console.json:
-            continue
-        if outcome.fault:
-            console.fail(outcome.fault)
-        elif outcome.output != "-":
-            console.say(documents.sign_line(outcome, signer=signer, at=request.at, screen=console.screen()))
-    if console.json:
-        console.document(
-            documents.sign_document(
-                done, signer=signer, profile=desk.profile, at=request.at, dry_run=dry_run, lang=console.lang
-            )
+    done: list[signing.Outcome] = []
+    signer = signing.signer_of(desk)
+
+    def told() -> dict[str, object]:
+        return documents.sign_document(
+            done, signer=signer, profile=desk.profile, at=request.at, dry_run=dry_run, lang=console.lang
         )
-    elif len(files) > 1:
+
+    try:
+        for outcome in outcomes:
+            done.append(outcome)
+            if console.json:
+                continue
+            if outcome.fault:
+                console.fail(outcome.fault)
+            elif outcome.output != "-":
+                console.say(documents.sign_line(outcome, signer=signer, at=request.at, screen=console.screen()))
+    finally:
+        if manifest:
+            signing.write_manifest(manifest, told())
+    if console.json:
+        console.document(told())
+    elif len(request.files) > 1:
         console.note(documents.sign_summary(done, console.lang))
     return worst(outcome.fault.exit_code if outcome.fault else Exit.DONE for outcome in done)
 
@@ -1366,12 +1387,13 @@ def commands() -> dict[str, object]:
 
 def command_names() -> list[str]:
     """Return every command a person can see, in the order of declaration: ``sign``, ``ledger head`` …"""
+    return [name for name in _names(commands(), "") if name not in ALIASES]
+
+
+def _names(found: Mapping[str, object], before: str) -> list[str]:
     names = []
-    for name, found in commands().items():
-        if isinstance(found, EdocGroup):
-            names += [f"{name} {inner}" for inner in found.commands]
-        elif name not in ALIASES:
-            names.append(name)
+    for name, one in found.items():
+        names += _names(dict(one.commands), f"{before}{name} ") if isinstance(one, EdocGroup) else [f"{before}{name}"]
     return names
 
 

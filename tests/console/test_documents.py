@@ -277,7 +277,8 @@ def test_a_revoked_certificate_signs_nothing_and_says_since_when(desk: Desk, tod
     desk.write("revoked.pem", revoked.pem)
     ran = desk.edoc("sign", "letter.pdf", "--key", "revoked.pem", "--level", "b", *desk.trust, "--lang", "en")
     assert ran.code == 1
-    assert ran.err.splitlines()[1].endswith('"Lê Văn Mẫu" was revoked at 05/01/2026 09:30:00 +07:00')
+    told = '"Lê Văn Mẫu" was revoked at 05/01/2026 09:30:00 +07:00'
+    assert any(line.endswith(told) for line in ran.err.splitlines())
     assert "letter.signed.pdf" not in desk.names()
 
 

@@ -12,8 +12,16 @@ OUTPUTS = (".edoc-*", "*.verify.json", "*.verify.html", "*.verify.pdf", "*.verif
 """What edoc itself leaves in a folder of files to check; temporary files and reports are no input."""
 
 
-def gathered(names: Sequence[str], *, recursive: bool, glob: str, left_out: Iterable[str] = ()) -> tuple[str, ...]:
+SIGNED = ("*.signed.pdf", "*.signed.xml", "*.p7s")
+"""What signing leaves in a folder of files to sign; it is not signed again."""
+
+
+def gathered(
+    names: Sequence[str], *, recursive: bool, glob: str, left_out: Iterable[str] = (), signed: bool = True
+) -> tuple[str, ...]:
     """Return every file to work on, in the order of the arguments, each once; a folder needs ``recursive``.
+
+    ``signed`` says whether files in a folder that signing left there are wanted, too.
 
     A name that does not exist stays in the list: it gets its entry, or its error, later.
 
@@ -33,7 +41,8 @@ def gathered(names: Sequence[str], *, recursive: bool, glob: str, left_out: Iter
         elif not recursive:
             raise CommandError("EDOC-USE-046", path=name)
         else:
-            kept.update(dict.fromkeys(_inside(Path(name), glob, skipped)))
+            found = _inside(Path(name), glob, skipped)
+            kept.update(dict.fromkeys(one for one in found if signed or not _by_signing(one)))
     if not kept:
         raise CommandError("EDOC-USE-050", path=", ".join(names), glob=glob)
     return tuple(kept)
@@ -48,6 +57,10 @@ def _inside(folder: Path, glob: str, skipped: set[Path]) -> list[str]:
         if path.is_file() and _wanted(path.name, inner.as_posix(), glob):
             found.append(str(path))
     return sorted(found)
+
+
+def _by_signing(name: str) -> bool:
+    return any(fnmatchcase(Path(name).name, pattern) for pattern in SIGNED)
 
 
 def _wanted(name: str, inner: str, glob: str) -> bool:

@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edoc.errors import EdocError
-from signer.errors import SignerError, SigningRefused
+from signer.errors import SignerError
 from transport.desk import checking, keys, trusting
+from transport.desk.checkedkey import CheckedKey, KeyRefused, KeyRules
 from transport.desk.files import beside, check_target, read_input, write_output
 from transport.errors import TransportError
 from transport.present.errors import CommandError, Fault, fault
 
 if TYPE_CHECKING:
     from signer.credential import Credential
-    from signer.pdf.sign import Visible
+    from signer.pdf.options import Visible
     from signer.report import Reason, Report, Signer
     from signer.timestamp import Timestamper
-    from signer.trust import Context, TrustStore
+    from signer.trust import Context
     from transport.desk.console import Console
+    from transport.desk.keys import Pins
     from transport.http.addresses import Reach
     from transport.settings import Settings
 
 FORMATS = ("auto", "pades", "xades", "cades")
-FORMS = ("auto", "none", "signature", "seal", "t1", "number", "date")
+FORMS = ("auto", "none", "signature", "seal", "t1", "number", "date", "received")
+LEVELS = ("b", "t", "lt", "lta")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +55,15 @@ class Request:
     role: str = "person"
     key: str | None = None
     certs: tuple[str, ...] = ()
-    pin_fd: int | None = None
-    pin_file: str | None = None
+    pins: Pins = keys.NO_PINS
+    module: str | None = None
+    unknown_status_basis: str | None = None
     trust: tuple[str, ...] = ()
     revocation: tuple[str, ...] = ()
     format: str = "auto"
     level: str | None = None
     profile: str | None = None
-    tsa: str | None = None
+    tsa: tuple[str, ...] = ()
     reason: str | None = None
     look: Look = field(default_factory=Look)
     attachment_of: str | None = None
@@ -67,6 +72,7 @@ class Request:
     force: bool = False
     dry_run: bool = False
     fail_fast: bool = False
+    resume: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +99,18 @@ class Desk:
 
     console: Console
     request: Request
-    credential: Credential
+    key: CheckedKey
     context: Context
     settings: Settings
     level: str
     profile: str
     timestamper: Timestamper | None
     precondition: Callable[[Report], Reason | None] | None
-    warnings: tuple[Reason, ...] = ()
+
+    @property
+    def credential(self) -> Credential:
+        """The key that signs; checked and unlocked when it is first used."""
+        return self.key.credential
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +132,39 @@ def sign(console: Console, request: Request) -> tuple[Desk, Iterator[Outcome]]:
     """
     if request.output and len(request.files) > 1:
         raise CommandError("EDOC-USE-016", first="-o", second="FILE FILE…")
+    _refuse_shared_targets(request)
     try:
         desk = _prepare(console, request)
     except SignerError as error:
         error.facts.setdefault("path", request.files[0])
         raise
     return desk, _outcomes(desk)
+
+
+def write_manifest(path: str, document: dict[str, object]) -> None:
+    """Write what became of every file so far, whole or not at all; a former one is replaced.
+
+    Raises:
+        CommandError, TransportError: it cannot be written there.
+    """
+    import json
+
+    text = json.dumps(document, ensure_ascii=False, indent=2, default=str)
+    write_output(Path(path), f"{text}\n".encode(), force=True)
+
+
+def _refuse_shared_targets(request: Request) -> None:
+    """Refuse a batch in which two files would become one: nothing is signed then."""
+    taken: dict[Path, str] = {}
+    for name in request.files:
+        with suppress(CommandError):  # a name that is no file is told when its turn comes
+            target = _target(request, name)
+            if target is not None and taken.setdefault(target.absolute(), name) != name:
+                shared = taken[target.absolute()], name, str(target)
+                break
+    else:
+        return
+    raise CommandError("EDOC-USE-052", first=shared[0], second=shared[1], output=shared[2])
 
 
 def signer_of(desk: Desk) -> Signer:
@@ -150,12 +187,18 @@ def _prepare(console: Console, request: Request) -> Desk:
     store = trusting.store_of(console, trust=request.trust, revocation=request.revocation, kept_status=False)
     context = trusting.context_of(store, at=request.at, policy=settings.verify_policy)
     timestamper = _timestamper(request, settings, level)
-    credential = keys.load(
-        console, name, role=request.role, certs=request.certs, pin_fd=request.pin_fd, pin_file=request.pin_file
+    held = keys.open_key(
+        console,
+        name,
+        role=request.role,
+        certs=request.certs,
+        pins=request.pins,
+        module=request.module,
+        expected=len(request.files),
     )
-    _fits(console, credential, request.role)
-    context, warnings = _checked(credential, context, settings, profile=profile)
-    desk = Desk(console, request, credential, context, settings, level, profile, timestamper, None, warnings)
+    key = CheckedKey(held, KeyRules(console, settings, context, profile, request.unknown_status_basis))
+    _fits(console, key.credential, request.role)
+    desk = Desk(console, request, key, context, settings, level, profile, timestamper, None)
     return replace(desk, precondition=_precondition(desk)) if request.role == "agency" else desk
 
 
@@ -190,12 +233,12 @@ def _only_key(home: Path, role: str) -> str | None:
 def _timestamper(request: Request, settings: Settings, level: str) -> Timestamper | None:
     if level == "b":
         return None
-    url = request.tsa or settings.tsa_url
-    if not url:
-        raise CommandError("EDOC-USE-032", path=request.files[0])
-    from transport.http.pki import HttpTimestamper
+    from transport.desk.lifting import timestamper_of
 
-    return HttpTimestamper(url, timeout=settings.tsa_timeout, reach=_reach(settings))
+    found = timestamper_of(request.tsa, settings)
+    if found is None:
+        raise CommandError("EDOC-USE-032", path=request.files[0])
+    return found
 
 
 def _reach(settings: Settings) -> Reach:
@@ -203,30 +246,6 @@ def _reach(settings: Settings) -> Reach:
     from transport.http.addresses import Reach
 
     return Reach.of(settings.network_private, demo=settings.demo)
-
-
-def _checked(
-    credential: Credential, context: Context, settings: Settings, *, profile: str
-) -> tuple[Context, tuple[Reason, ...]]:
-    """Check the key before it is used (R27); status answers of its own certificate are fetched once if missing."""
-    from signer.checks import check_credential
-
-    try:
-        return context, check_credential(credential, context=context, profile=profile)
-    except SigningRefused as refused:
-        if not refused.facts.get("needs"):
-            raise
-        context = context.with_trust(_fetched(refused, settings))
-    return context, check_credential(credential, context=context, profile=profile)
-
-
-def _fetched(refused: SigningRefused, settings: Settings) -> TrustStore:
-    from signer.report import Need
-    from transport.http.pki import fetch_status
-
-    needs = refused.facts["needs"]
-    wanted = [need for need in needs if isinstance(need, Need)] if isinstance(needs, tuple) else []
-    return fetch_status(wanted, reach=_reach(settings))
 
 
 def _informed(desk: Desk, data: bytes) -> Desk:
@@ -257,24 +276,34 @@ def _precondition(desk: Desk) -> Callable[[Report], Reason | None]:
 
 
 def _outcomes(desk: Desk) -> Iterator[Outcome]:
-    for name in desk.request.files:
-        outcome = _one(desk, name)
-        yield outcome
-        if desk.request.fail_fast and outcome.status != "signed":
-            return
+    try:
+        for name in desk.request.files:
+            outcome = _one(desk, name)
+            yield outcome
+            if desk.key.lost or (desk.request.fail_fast and outcome.status != "signed"):
+                return
+    except KeyRefused as refused:
+        raise refused.error from None
+    finally:
+        desk.key.close()
 
 
 def _one(desk: Desk, name: str) -> Outcome:
     try:
         return _signed(desk, name)
     except (CommandError, SignerError, EdocError, TransportError) as error:
+        desk.key.note(error)
         found = fault(error, desk.console.lang, path=name)
         return Outcome(name, "refused" if found.exit_code == 1 else "failed", found)
 
 
 def _signed(desk: Desk, name: str) -> Outcome:
     request = desk.request
-    target = _target(desk, name)
+    target = _target(request, name)
+    if request.resume and target is not None and target.is_file():
+        finished = _finished(desk, name, target)
+        if finished is not None:
+            return finished
     if target is not None:
         check_target(target, force=request.force, inputs=request.files)
     data = read_input(name, desk.console)
@@ -287,11 +316,10 @@ def _signed(desk: Desk, name: str) -> Outcome:
         format=kind,
         level=f"{kind}-B-{desk.level.upper()}",
         visible=_form(desk, kind),
-        warnings=desk.warnings,
     )
     if request.dry_run:
-        return before
-    made = _make(_informed(desk, data) if request.role == "agency" else desk, kind, data)
+        return replace(before, warnings=desk.key.checked())
+    made = _raised(desk, _make(_informed(desk, data) if request.role == "agency" else desk, kind, data), data)
     stamp = _read_back(desk, name, made, data)
     if target is None:
         desk.console.binary(made.data)
@@ -303,13 +331,75 @@ def _signed(desk: Desk, name: str) -> Outcome:
         level=made.level,
         page=made.page,
         stamp=stamp,
-        warnings=(*desk.warnings, *made.warnings),
+        warnings=(*desk.key.checked(), *made.warnings),
     )
 
 
-def _target(desk: Desk, name: str) -> Path | None:
+def _finished(desk: Desk, name: str, target: Path) -> Outcome | None:
+    """Return what a former run made of this very input with this very key; ``None`` if it did not, or not whole."""
+    from signer.inspect import inspect_file
+    from signer.report import Integrity
+    from signer.trust import Content
+
+    data, made = read_input(name, desk.console), read_input(str(target), desk.console)
+    detached = desk.request.format == "cades"
+    context = replace(desk.context, contents=(Content("", data),)) if detached else desk.context
+    report = inspect_file(made, context=context)
+    whole = all(item.integrity is Integrity.INTACT for item in report.signatures)
+    ours = [one for one in report.signatures if one.signer.certificate_sha256 == desk.credential.sha256]
+    if not ours or not whole or not (detached or _grown(data, made)):
+        return None
+    digests = (hashlib.sha256(one).hexdigest() for one in (data, made))
+    last, kind = ours[-1], "CAdES" if detached else _format(desk, name, data)
+    stamps = last.timestamps
+    return Outcome(
+        name,
+        "skipped",
+        output=str(target),
+        sha256_in=next(digests),
+        sha256_out=next(digests),
+        format=kind,
+        level=last.level,
+        visible=_form(desk, kind),
+        stamp=(stamps[0].time, stamps[0].tsa) if stamps else None,
+    )
+
+
+def _grown(data: bytes, made: bytes) -> bool:
+    """Say whether ``made`` is ``data`` with something put in at one place: behind a PDF, before the end of an XML."""
+    if len(made) <= len(data):
+        return False
+    if made.startswith(data):
+        return True
+    start = next(at for at, (one, other) in enumerate(zip(data, made, strict=False)) if one != other)
+    return made.endswith(data[start:])
+
+
+def _raised(desk: Desk, made: Made, data: bytes) -> Made:
+    """Return a signed file at the level asked for; LT and LTA are reached from T (signing.md 3.1)."""
+    if desk.level not in ("lt", "lta"):
+        return made
+    from transport.desk.lifting import fetcher, lifted
+
+    whole = lifted(
+        made.data,
+        made.format,
+        to=desk.level,
+        context=desk.context,
+        timestamper=desk.timestamper,
+        fetch=fetcher(desk.settings),
+        content=data if made.format == "CAdES" else None,
+    )
+    return replace(made, data=whole.data, level=f"{made.format}-B-{desk.level.upper()}")
+
+
+def _first_level(desk: Desk) -> str:
+    """Return the level a file is signed at before it is lifted."""
+    return "b" if desk.level == "b" else "t"
+
+
+def _target(request: Request, name: str) -> Path | None:
     """Return where the signed file goes; ``None`` is standard output."""
-    request = desk.request
     if request.output == "-" or (name == "-" and request.output is None):
         return None
     if request.output:
@@ -361,7 +451,7 @@ def _cms(desk: Desk, data: bytes) -> Made:
         data,
         credential=desk.credential,
         at=desk.request.at,
-        level=desk.level,
+        level=_first_level(desk),
         timestamper=desk.timestamper,
         profile=desk.profile,
         precondition=desk.precondition,
@@ -374,7 +464,7 @@ def _xml(desk: Desk, data: bytes) -> Made:
     from signer.xml.sign import sign_xml
 
     signed = sign_xml(
-        data, credential=desk.credential, at=desk.request.at, level=desk.level, timestamper=desk.timestamper
+        data, credential=desk.credential, at=desk.request.at, level=_first_level(desk), timestamper=desk.timestamper
     )
     return Made(signed, "XAdES", f"XAdES-B-{desk.level.upper()}")
 
@@ -384,7 +474,7 @@ def _pdf(desk: Desk, data: bytes) -> Made:
 
     options = PdfOptions(
         at=desk.request.at,
-        level=desk.level,
+        level=_first_level(desk),
         profile=desk.profile,
         visible=_visible(desk),
         reason=desk.request.reason,
@@ -402,7 +492,7 @@ def _pdf(desk: Desk, data: bytes) -> Made:
 
 
 def _visible(desk: Desk) -> Visible | None:
-    from signer.pdf.sign import Visible
+    from signer.pdf.options import Visible
 
     look, form = desk.request.look, _form(desk, "PAdES")
     if form == "none":

@@ -80,7 +80,8 @@ def _signed(file: SignedFile, *, signer: Signer, profile: str, at: datetime, lan
 
 def sign_line(file: SignedFile, *, signer: Signer, at: datetime, screen: Screen) -> str:
     """Return the line about one signed file, or one that would be signed; in a pipe a record."""
-    word = catalogue.word("sign.would" if file.status == "skipped" else "sign.done", screen.lang)
+    skipped = "sign.kept" if file.sha256_out else "sign.would"
+    word = catalogue.word(skipped if file.status == "skipped" else "sign.done", screen.lang)
     name = sanitise(signer.name or signer.organization or "-")
     source, target, level = sanitise(file.path), sanitise(file.output or "-"), file.level or "-"
     if not screen.terminal:
