@@ -3,8 +3,8 @@
 Usage: ``python samples/make_font.py FOLDER`` with a folder that holds ``Tinos-Regular.ttf``, ``-Bold``, ``-Italic``
 and ``-BoldItalic`` (Debian package fonts-croscore). The letters kept are Latin with everything Vietnamese needs. The
 outlines are rescaled from 2048 to 1000 units per em, hints and layout tables are dropped, and the family gets a new
-name, as fonts that were changed should have. Regular, italic and bold ship with the program (``signer/pdf/fonts``), bold
-italic serves the sample letter alone (``samples/fonts``). Same input, same bytes.
+name, as fonts that were changed should have. Regular, italic and bold ship with the program (``signer/pdf/fonts``),
+bold italic serves the sample letter alone (``samples/fonts``). Same input, same bytes.
 """
 
 from __future__ import annotations

@@ -160,7 +160,7 @@ class TestIn2060:
         versions = []
         for house, year in zip(houses, (2026, 2035, 2043, 2052), strict=True):
             moment = datetime(year, 3, 1, tzinfo=UTC)
-            clock = DevTimestamper(house, lambda moment=moment: moment)
+            clock = DevTimestamper(house, _clock(moment))
             context = replace(_during(houses, moment), contents=(Content("", content),))
             data = extend_cades(data, to="lta", context=context, timestamper=clock).data
             versions.append(data)
@@ -169,6 +169,10 @@ class TestIn2060:
         assert (found.indication, found.level) == (Indication.PASSED, "CAdES-B-LTA")
         assert found.best_signature_time == datetime(2026, 3, 1, tzinfo=UTC)
         assert only(versions[-2], judging).sub_indication is Code.OUT_OF_BOUNDS_NO_POE
+
+
+def _clock(at: datetime) -> Callable[[], datetime]:
+    return lambda: at
 
 
 def _during(houses: tuple[DevPki, ...], at: datetime) -> Context:

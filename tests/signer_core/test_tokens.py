@@ -9,6 +9,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -235,7 +236,7 @@ class TestChoice:
             "pkcs11:object=ky",
             f"pkcs11:slot-id={find_token(TokenUri(serial=serial), house.module).slot}",
         ):
-            assert _refusal(lambda where=address: _find(house, where)).code == "EDOC-KEY-022"
+            assert _refusal(partial(_find, house, address)).code == "EDOC-KEY-022"
         refusal = _refusal(lambda: _find(house, "pkcs11:token=khac"))
         assert (refusal.code, refusal.facts["tokens"]) == ("EDOC-KEY-021", [f"van-thu ({serial})"])
 
@@ -292,8 +293,7 @@ class TestChoice:
         house.store(house.token("chi-khoa"), rsa, certificate=False)
         for label in ("chi-chung-thu", "chi-khoa"):
             assert (
-                _refusal(lambda name=label: _find(house, f"pkcs11:token={name}").unlock(PERSON, Clerk())).code
-                == "EDOC-KEY-024"
+                _refusal(partial(_find(house, f"pkcs11:token={label}").unlock, PERSON, Clerk())).code == "EDOC-KEY-024"
             )
 
     def test_a_renewed_certificate_for_the_same_key_is_named_by_file(self, pki: DevPki, rsa: DevIdentity) -> None:

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import pytest
@@ -88,7 +88,7 @@ class Office:
 
     def by_person(self, data: bytes, visible: Visible | None = None, *, level: str = "t", **more: str) -> SignedPdf:
         """The leader signs."""
-        options = PdfOptions(at=self.now, level=level, visible=visible, **more)
+        options = replace(PdfOptions(at=self.now, level=level, visible=visible), **more)  # type: ignore[arg-type]
         return sign_pdf(data, credential=self.person.credential, options=options, timestamper=self.timestamper)
 
     def by_agency(self, data: bytes, visible: Visible | None = None, *, level: str = "t") -> SignedPdf:

@@ -197,7 +197,8 @@ def _object_stream(inside: dict[int, bytes]) -> bytes:
 def _table(offsets: dict[int, int], shape: Shape, line: bytes) -> bytes:
     size = max(offsets) + 1
     end = line if len(line) == 2 else b" " + line
-    rows = {n: b"%010d 00000 n" % offsets[n] + end if n in offsets else b"0000000000 00001 f" + end for n in range(size)}
+    free = b"0000000000 00001 f"
+    rows = {n: (b"%010d 00000 n" % offsets[n] if n in offsets else free) + end for n in range(size)}
     rows[0] = b"0000000000 65535 f" + end
     if shape.xref != "split":
         return b"xref" + line + b"0 %d" % size + line + b"".join(rows[n] for n in range(size))
