@@ -116,7 +116,8 @@ def _plain(value: object) -> object:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, (tuple, list, set, frozenset)):
-        return [_plain(item) for item in value]
+        plain = [one for item in value if (one := _plain(item)) is not _LEFT_OUT]
+        return plain if plain or not value else _LEFT_OUT
     return str(value) if isinstance(value, PurePath) else _LEFT_OUT
 
 
