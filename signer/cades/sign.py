@@ -8,7 +8,7 @@ needs its precondition on exactly the bytes about to be signed (R28).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from signer import der
@@ -17,7 +17,7 @@ from signer.cades.content import Octets
 from signer.cmsnames import DATA, SIGNED_DATA
 from signer.credential import Credential, Role
 from signer.errors import LevelNotReached, SigningRefused
-from signer.report import Reason, Report
+from signer.precondition import Precondition, ask
 from signer.timestamp import Timestamper, obtain
 from signer.trust import Context
 from signer.x509read import read
@@ -44,7 +44,7 @@ def sign_cades(
     level: str = "b",
     timestamper: Timestamper | None = None,
     profile: str = "interop",
-    precondition: Callable[[Report], Reason | None] | None = None,
+    precondition: Precondition | None = None,
     context: Context | None = None,
 ) -> bytes:
     """Return a detached signature over ``data`` (ContentInfo, DER); ``level`` is ``b`` or ``t``.
@@ -66,7 +66,9 @@ def sign_cades(
         raise LevelNotReached("EDOC-SIG-003", "level t needs a time-stamping authority", level="CAdES-B-T")
     if credential.role in {Role.EXCHANGE, Role.REQUEST, Role.TLS}:
         raise SigningRefused("EDOC-SIG-004", "this key signs no documents", role=credential.role.value)
-    _ask(credential, data, precondition, context)
+    from signer.inspect import inspect_file
+
+    ask(credential, precondition, context, lambda context: inspect_file(data, context=context))
     try:
         scheme = scheme_for(credential.key_type, bits=credential.bits, profile=profile)
     except ValueError:
@@ -77,24 +79,6 @@ def sign_cades(
     value = credential.sign(hashlib.new(scheme.digest, attributes).digest(), scheme)
     token = obtain(timestamper, hashlib.sha256(value).digest()) if level == "t" and timestamper is not None else None
     return _signed_data(credential, attributes, value, scheme, token=token)
-
-
-def _ask(
-    credential: Credential,
-    data: bytes,
-    precondition: Callable[[Report], Reason | None] | None,
-    context: Context | None,
-) -> None:
-    if credential.role is not Role.AGENCY:
-        return
-    if precondition is None or context is None:
-        raise TypeError("an agency's key is used only with a precondition and the context to judge it (R28)")
-    from signer.inspect import inspect_file
-
-    objection = precondition(inspect_file(data, context=context))
-    if objection is not None:
-        facts = {key: value for key, value in objection.facts.items() if key not in ("code", "reason", "message")}
-        raise SigningRefused("EDOC-PDF-018", "precondition not met", reason=objection.code.value, **facts)
 
 
 def _set(parts: Iterable[bytes], tag: int = der.SET) -> bytes:

@@ -43,7 +43,8 @@ from signer.pdf import cms
 from signer.pdf.finishing import disagreement, form_for, read_back, stamped
 from signer.pdf.options import PdfOptions
 from signer.pdf.reserved import Reserved
-from signer.pdf.sign import Job, Precondition, SignedPdf
+from signer.pdf.sign import Job, SignedPdf
+from signer.precondition import Precondition
 from signer.timestamp import Timestamper
 from signer.trust import Context, Limits
 

@@ -8,7 +8,6 @@ and new, are intact (R33). Whether the certificate may be used now (K2 to K7) is
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from signer.algorithms import Scheme
@@ -21,14 +20,12 @@ from signer.pdf.reserved import Reserved
 from signer.pdf.reserving import Aimed, reserve
 from signer.pdf.target import Target
 from signer.pdf.verify import inspect_pdf
-from signer.report import Reason, Report
+from signer.precondition import Precondition, ask, require
+from signer.report import Reason
 from signer.timestamp import Timestamper
 from signer.trust import Context, Limits
 
 __all__ = ["FORMS", "PdfOptions", "Precondition", "SignedPdf", "Visible", "sign_pdf"]
-
-Precondition = Callable[[Report], Reason | None]
-"""Asked with the report of exactly the bytes about to be signed; anything but ``None`` stops the job (R28)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +115,7 @@ class Job:
     context: Context | None = None
 
     def __post_init__(self) -> None:
-        agency = self.credential.role is Role.AGENCY
-        if agency and (self.precondition is None or self.context is None):
-            raise TypeError("an agency's key is used only with a precondition and the context to judge it (R28)")
+        require(self.credential, self.precondition, self.context)
         if self.credential.role not in (Role.PERSON, Role.AGENCY):
             raise SigningRefused("EDOC-PDF-019", "this key does not sign documents", role=self.credential.role.value)
 
@@ -156,11 +151,4 @@ class Job:
         Raises:
             SigningRefused: it objects.
         """
-        if self.credential.role is not Role.AGENCY:
-            return
-        assert self.precondition is not None
-        assert self.context is not None
-        objection = self.precondition(inspect_pdf(data, context=self.context))
-        if objection is not None:
-            facts = {key: value for key, value in objection.facts.items() if key not in ("code", "reason", "message")}
-            raise SigningRefused("EDOC-PDF-018", "precondition not met", reason=objection.code.value, **facts)
+        ask(self.credential, self.precondition, self.context, lambda context: inspect_pdf(data, context=context))

@@ -13,13 +13,15 @@ from lxml import etree
 from signer.algorithms import Scheme, scheme_for
 from signer.credential import Credential, Role
 from signer.errors import InputRefused, LevelNotReached, SigningRefused
+from signer.precondition import Precondition, ask
 from signer.safexml import parse, parse_skeleton
 from signer.timestamp import Timestamper
-from signer.trust import Limits
+from signer.trust import Context, Limits
 from signer.xml.c14n import EXCLUSIVE, canonical_document, digest
 from signer.xml.details import SignerDetails
 from signer.xml.dsig import DS, ENVELOPED
 from signer.xml.references import leaves_signatures_out
+from signer.xml.verify import inspect_xml
 from signer.xml.xades import WITHOUT_SIGNATURES, Layout, ReferenceLayout, sign
 
 END_TAGS_TRIED = 4
@@ -38,16 +40,21 @@ def sign_xml(
     scheme: Scheme | None = None,
     parallel: bool = False,
     details: SignerDetails | None = None,
+    precondition: Precondition | None = None,
+    context: Context | None = None,
     limits: Limits | None = None,
 ) -> bytes:
     """Return the document with a signature over all of it; ``level`` is ``b`` or ``t``.
 
     With ``parallel`` the signature leaves other signatures out of what it covers, so that more can follow. ``details``
-    are what the signer states beside. Higher levels are reached by ``signer.xml.extend``.
+    are what the signer states beside. Higher levels are reached by ``signer.xml.extend``. ``context`` is what
+    the precondition's report is judged with; an ``agency`` credential needs both.
 
     Raises:
+        TypeError: an agency's credential without precondition and context.
         InputRefused, LimitExceeded: not XML we read, or it holds signatures that another one would break.
-        SigningRefused: an exchange key, which signs no documents (R29), or a key no scheme serves.
+        SigningRefused: an exchange key, which signs no documents (R29), a key no scheme serves, or the precondition
+            does not hold (R28).
         LevelNotReached: level ``t`` without a time-stamping authority.
         CredentialError, TimestampError: as ``signer.xml.xades.sign``.
     """
@@ -61,6 +68,7 @@ def sign_xml(
     existing = list(root.iter(_SIGNATURE))
     if existing and not all(leaves_signatures_out(one, root) for one in existing):
         raise InputRefused("EDOC-XML-005", "another signature would break the ones the document has")
+    ask(credential, precondition, context, lambda context: inspect_xml(data, context=context))
     chosen = scheme or _scheme(credential)
     octets = canonical_document(root, runs=skeleton.runs)
     if existing:
