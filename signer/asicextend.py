@@ -5,10 +5,9 @@ Data objects and all other members keep their bytes and their order; only signat
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from signer.asic import inspect_asice, read_container
 from signer.errors import InputRefused, SigningRefused
+from signer.extending import Extended
 from signer.report import Verdict
 from signer.timestamp import Timestamper
 from signer.trust import Context
@@ -16,18 +15,7 @@ from signer.xml.extend import extend_xml
 from signer.zips import write_zip
 
 
-@dataclass(frozen=True, slots=True)
-class ExtendedContainer:
-    """A container with its signatures lifted: levels before and after, by signature file, in their order."""
-
-    data: bytes
-    before: tuple[str, ...]
-    after: tuple[str, ...]
-
-
-def extend_asice(
-    data: bytes, *, to: str, context: Context, timestamper: Timestamper | None = None
-) -> ExtendedContainer:
+def extend_asice(data: bytes, *, to: str, context: Context, timestamper: Timestamper | None = None) -> Extended:
     """Return the container with every XAdES signature at level ``to`` (``t``, ``lt``, ``lta``), or higher.
 
     Raises:
@@ -51,6 +39,6 @@ def extend_asice(
         members[name] = done.data
         before, after = (*before, *done.before), (*after, *done.after)
     try:
-        return ExtendedContainer(write_zip(list(members.items())), before, after)
+        return Extended(write_zip(list(members.items())), before, after)
     except ValueError:
         raise InputRefused("EDOC-SIG-010", "names that are not written", where="-") from None

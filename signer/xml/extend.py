@@ -11,14 +11,13 @@ from dataclasses import dataclass, replace
 
 from lxml import etree
 
-from signer.algorithms import PolicyName
-from signer.errors import InputRefused, LevelNotReached, SigningRefused
+from signer.errors import InputRefused, SigningRefused
+from signer.extending import LEVELS, Extended, Stamping, is_good, not_reached, refuse_broken, stamping
 from signer.judge import Judged
-from signer.report import Code, Indication, Integrity, Need, SignatureReport
+from signer.report import Integrity
 from signer.safexml import parse_foreign
-from signer.timestamp import Timestamper, obtain
+from signer.timestamp import Timestamper
 from signer.trust import Context
-from signer.x509read import read
 from signer.xml.c14n import EXCLUSIVE
 from signer.xml.counter import by_place
 from signer.xml.document import OverBudget
@@ -30,40 +29,21 @@ from signer.xml.unsigned import Material, inside, local, material, properties_of
 from signer.xml.verify import XmlFindings, find
 from signer.xml.xades import XADES, XADES141
 
-LEVELS = ("b", "t", "lt", "lta")
-
-
-@dataclass(frozen=True, slots=True)
-class Extended:
-    """A file with its signatures lifted: levels per signature, before and after, in the order of the file."""
-
-    data: bytes
-    before: tuple[str, ...]
-    after: tuple[str, ...]
-
 
 @dataclass(frozen=True, slots=True)
 class Extender:
-    """What extending needs: the moment, trust and status answers, stamps, and detached content."""
+    """A file examined and judged, each time with the same content beside it."""
 
-    context: Context
-    timestamper: Timestamper | None
+    stamping: Stamping
     content: Mapping[str, bytes] | None = None
 
     def find(self, data: bytes) -> XmlFindings:
         """Examine and judge a file."""
-        return find(data, context=self.context, content=self.content)
+        return find(data, context=self.stamping.context, content=self.content)
 
     def stamp(self, digest: bytes, level: str) -> bytes:
-        """Ask for a token over a digest.
-
-        Raises:
-            LevelNotReached: there is nobody to ask.
-            TimestampError: no usable answer.
-        """
-        if self.timestamper is None:
-            raise LevelNotReached("EDOC-SIG-003", "a time-stamping authority is needed", level=_name(level))
-        return obtain(self.timestamper, digest, context=self.context)
+        """Ask for a token over a digest; see ``Stamping.stamp``."""
+        return self.stamping.stamp(digest, level)
 
 
 def extend_xml(
@@ -86,22 +66,14 @@ def extend_xml(
         LevelNotReached: validation data is missing (``needs`` among the facts), or a path is not good.
         TimestampError: no usable time stamp.
     """
-    if to not in LEVELS[1:]:
-        raise ValueError("the level is t, lt or lta")
-    if context.policy is PolicyName.INTEGRITY_ONLY:
-        context = replace(context, policy=PolicyName.INTEROP)
+    extender = Extender(stamping(to, context, timestamper, "XAdES"), content)
     parse_foreign(data, limits=context.limits)
-    extender = Extender(context, timestamper, content)
     before = _sound(extender.find(data))
     for step in LEVELS[1 : LEVELS.index(to) + 1]:
         data = _STEPS[step](data, extender)
     after = extender.find(data)
-    _check_after(before, after, to)
+    _check_after(before, after, extender.stamping.name(to), to)
     return Extended(data, _levels(before), _levels(after))
-
-
-def _name(level: str) -> str:
-    return f"XAdES-B-{level.upper()}"
 
 
 def _levels(findings: XmlFindings) -> tuple[str, ...]:
@@ -117,10 +89,7 @@ def _targets(findings: XmlFindings) -> list[tuple[Examined, Judged]]:
 def _sound(findings: XmlFindings) -> XmlFindings:
     """Refuse files with a signature that does not hold, and those without one that can be extended."""
     for judged in findings.judged:
-        report = judged.signature
-        if report.integrity is not Integrity.INTACT:
-            code = report.reasons[0].code.value if report.reasons else report.integrity.value
-            raise SigningRefused("EDOC-SIG-021", "a signature does not hold", signature=report.id, reason=code)
+        refuse_broken(judged.signature)
     targets = _targets(findings)
     for one, _ in targets:
         qualifying = one.properties.element
@@ -131,7 +100,7 @@ def _sound(findings: XmlFindings) -> XmlFindings:
     return findings
 
 
-def _check_after(before: XmlFindings, after: XmlFindings, to: str) -> None:
+def _check_after(before: XmlFindings, after: XmlFindings, name: str, to: str) -> None:
     """Refuse to hand out a file in which a signature has come to harm, or has not reached the level."""
     whole = [one.signature.integrity for one in after.judged]
     if len(after.judged) != len(before.judged) or any(one is not Integrity.INTACT for one in whole):
@@ -139,48 +108,7 @@ def _check_after(before: XmlFindings, after: XmlFindings, to: str) -> None:
     for _, judged in _targets(after):
         reached = judged.signature.level.removeprefix("XAdES-B-").lower()
         if reached not in LEVELS or LEVELS.index(reached) < LEVELS.index(to):
-            _not_reached(judged, to)
-
-
-def _not_reached(judged: Judged, level: str) -> None:
-    """Say what is missing: the status answer that was not at hand, or why a path is not good.
-
-    Raises:
-        LevelNotReached: always.
-    """
-    report = judged.signature
-    what, url = _missing(judged.needs, report)
-    facts = {"level": _name(level), "signature": report.id, "what": what, "url": url, "needs": judged.needs}
-    raise LevelNotReached("EDOC-SIG-020", f"level {level} not reached: {what}", **facts)
-
-
-def _missing(needs: Sequence[Need], report: SignatureReport) -> tuple[str, str]:
-    if needs:
-        urls = (*needs[0].ocsp_urls, *needs[0].crl_urls)
-        return _subject(needs[0].certificate), urls[0] if urls else "-"
-    reasons = [reason.code for reason in (*report.reasons, *report.warnings) if reason.code in _TELLING]
-    if not reasons:
-        reasons = [one.sub_indication for one in report.timestamps if one.sub_indication is not None]
-    return reasons[0].value if reasons else Code.TRY_LATER.value, "-"
-
-
-_TELLING = frozenset(
-    {Code.NO_CERTIFICATE_CHAIN_FOUND, Code.REVOCATION_NOT_AVAILABLE, Code.TIMESTAMP_UNTRUSTED, Code.TIMESTAMP_INVALID}
-    | {Code.REVOKED, Code.REVOKED_NO_POE, Code.EXPIRED, Code.OUT_OF_BOUNDS_NO_POE, Code.CHAIN_CONSTRAINTS_FAILURE}
-)
-
-
-_NO_HINDRANCE = frozenset(
-    {Code.SIGNATURE_POLICY_NOT_AVAILABLE, Code.POLICY_PROCESSING_ERROR, Code.SIG_CONSTRAINTS_FAILURE}
-)
-"""What may be said against a signature whose paths are known all the same."""
-
-
-def _subject(certificate: bytes) -> str:
-    try:
-        return read(certificate).subject.common_name
-    except ValueError:
-        return "-"
+            raise not_reached(judged.signature, judged.needs, name)
 
 
 # --- the steps -------------------------------------------------------------------------------------------------------
@@ -254,10 +182,8 @@ def _data_text(one: Examined, judged: Judged, *, level: str) -> str:
     Raises:
         LevelNotReached: the paths are not good, so it is not known what they need.
     """
-    report = judged.signature
-    stamps = [stamp for stamp in report.timestamps if stamp.indication is not Indication.PASSED]
-    if (report.indication is not Indication.PASSED and report.sub_indication not in _NO_HINDRANCE) or stamps:
-        _not_reached(judged, level)
+    if not is_good(judged.signature):
+        raise not_reached(judged.signature, judged.needs, f"XAdES-B-{level.upper()}")
     new = _new(one, judged)
     if not (new.certificates or new.crls or new.ocsps):
         return ""

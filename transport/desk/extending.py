@@ -68,7 +68,7 @@ def extend(console: Console, request: Request) -> list[Lifted]:
     settings = settings_of(console)
     store = trusting.store_of(console, trust=request.trust, chain=request.chain, revocation=request.revocation)
     context = trusting.context_of(store, at=request.at, policy="interop")
-    desk = _Desk(console, request, context, settings, timestamper_of((request.tsa,) if request.tsa else (), settings))
+    desk = _Desk(console, request, context, settings, timestamper_of(request.tsa, settings))
     return [_one(desk, name) for name in request.files]
 
 

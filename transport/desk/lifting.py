@@ -100,11 +100,9 @@ def _pdf(data: bytes, to: str, context: Context, timestamper: Timestamper | None
 
 
 def _xml(data: bytes, to: str, context: Context, timestamper: Timestamper | None) -> Extended:
-    from signer.extending import Extended
     from signer.xml.extend import extend_xml
 
-    made = extend_xml(data, to=to, context=context, timestamper=timestamper)
-    return Extended(made.data, made.before, made.after)
+    return extend_xml(data, to=to, context=context, timestamper=timestamper)
 
 
 def _cms(data: bytes, to: str, context: Context, timestamper: Timestamper | None) -> Extended:
@@ -115,10 +113,8 @@ def _cms(data: bytes, to: str, context: Context, timestamper: Timestamper | None
 
 def _container(data: bytes, to: str, context: Context, timestamper: Timestamper | None) -> Extended:
     from signer.asicextend import extend_asice
-    from signer.extending import Extended
 
-    made = extend_asice(data, to=to, context=context, timestamper=timestamper)
-    return Extended(made.data, made.before, made.after)
+    return extend_asice(data, to=to, context=context, timestamper=timestamper)
 
 
 def fetcher(settings: Settings) -> Fetch:
@@ -130,16 +126,13 @@ def fetcher(settings: Settings) -> Fetch:
     return lambda needs: fetch_status(needs, reach=reach).coming_from("online")
 
 
-def timestamper_of(urls: Sequence[str], settings: Settings) -> Timestamper | None:
-    """Return who gives time stamps: the authorities of the call, else those of the settings; ``None`` without any."""
+def timestamper_of(url: str | None, settings: Settings) -> Timestamper | None:
+    """Return who gives time stamps: the authority of the call, else that of the settings; ``None`` without any."""
     from transport.http.addresses import Reach
     from transport.http.pki import HttpTimestamper
 
-    named = tuple(urls) or ((settings.tsa_url,) if settings.tsa_url else ())
+    named = url or settings.tsa_url
     if not named:
         return None
-    return HttpTimestamper(
-        named[0],
-        timeout=settings.tsa_timeout,
-        reach=Reach.of(settings.network_private, demo=settings.demo),
-    )
+    reach = Reach.of(settings.network_private, demo=settings.demo)
+    return HttpTimestamper(named, timeout=settings.tsa_timeout, reach=reach)
