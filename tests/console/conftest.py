@@ -11,12 +11,16 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from signer.devpki import DevPki
+from transport.demo.pkiserver import PkiServer
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -112,3 +116,12 @@ def _written(stream: io.TextIOWrapper) -> bytes:
 def edoc(tmp_path: Path) -> Edoc:
     """The command, run in an empty folder."""
     return Edoc(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def services() -> Iterator[tuple[str, DevPki]]:
+    """An authority with time stamps and status on loopback, and its address."""
+    with PkiServer(clock=lambda: datetime.now(UTC)) as server:
+        pki = DevPki.create(at=datetime.now(UTC) - timedelta(days=30), base_url=server.url)
+        server.use(pki)
+        yield server.url, pki

@@ -1,7 +1,6 @@
 """``edoc extend`` lifts a copy and leaves the input alone (console.md 4.1, R72)."""
 
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
@@ -11,19 +10,9 @@ from signer.devpki import DevPki, Subject, pem
 from signer.xml.sign import sign_xml
 from tests.console.conftest import Edoc
 from tests.console.schema import problems
-from transport.demo.pkiserver import PkiServer
 
 TODAY = datetime.now(UTC)
 DEMO = {"EDOC_DEMO": "true"}
-
-
-@pytest.fixture(scope="module")
-def services() -> Iterator[tuple[str, DevPki]]:
-    """An authority with time stamps and status on loopback."""
-    with PkiServer(clock=lambda: datetime.now(UTC)) as server:
-        pki = DevPki.create(at=TODAY - timedelta(days=30), base_url=server.url)
-        server.use(pki)
-        yield server.url, pki
 
 
 @pytest.fixture

@@ -1,11 +1,16 @@
 """``edoc sign`` beyond one letter: long-term levels, folders, going on, keys on tokens (console.md 4.1)."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from signer.credential import Role
 from signer.devpki import DevPki, Subject, pem
@@ -13,20 +18,10 @@ from tests import softhsm
 from tests.console.conftest import Edoc
 from tests.console.schema import problems
 from tests.signer_pdf.files import simple
-from transport.demo.pkiserver import PkiServer
 
 TODAY = datetime.now(UTC)
 DEMO = {"EDOC_DEMO": "true"}
-SCRIPT = b"%PDF-1.4\nno cross-reference table at all\n%%EOF\n"
-
-
-@pytest.fixture(scope="module")
-def services() -> Iterator[tuple[str, DevPki]]:
-    """An authority with time stamps and status on loopback."""
-    with PkiServer(clock=lambda: datetime.now(UTC)) as server:
-        pki = DevPki.create(at=TODAY - timedelta(days=30), base_url=server.url)
-        server.use(pki)
-        yield server.url, pki
+NO_PDF = b"%PDF-1.4\nno cross-reference table at all\n%%EOF\n"
 
 
 @pytest.fixture
@@ -36,7 +31,6 @@ def desk(edoc: Edoc, services: tuple[str, DevPki]) -> Edoc:
     signer = pki.issue(Role.PERSON, Subject("Nguyễn Văn Mẫu", organization="Sở Mẫu A"))
     for name, data in {"leader.pem": signer.pem, "root.pem": pem(pki.root.certificate)}.items():
         (edoc.folder / name).write_bytes(data)
-    (edoc.folder / "locked.pem").write_bytes(signer.pem)
     (edoc.folder / "van-ban").mkdir()
     for name in ("a.pdf", "b.pdf"):
         (edoc.folder / "van-ban" / name).write_bytes(simple())
@@ -94,11 +88,78 @@ def test_an_output_of_another_input_is_not_taken_for_finished(desk: Edoc, servic
     assert ran.json["files"][0]["status"] in {"refused", "failed"}
 
 
+def test_a_lower_level_is_not_taken_for_finished(desk: Edoc, services: tuple[str, DevPki]) -> None:
+    assert desk(*_line(services, "van-ban/a.pdf", "--level", "t"), env=DEMO).code == 0
+    again = desk(*_line(services, "van-ban/a.pdf", "--level", "lta", "--resume"), env=DEMO)
+    assert (again.code == 0, again.json["files"][0]["status"]) == (False, "failed")
+
+
+def test_a_file_the_same_key_signed_before_is_not_taken_for_finished_by_anothers_signature(
+    desk: Edoc, services: tuple[str, DevPki]
+) -> None:
+    """The input bears our signature already; what stands under the output's name is another person's work over it."""
+    other = services[1].issue(Role.PERSON, Subject("Trần Thị Mẫu", organization="Sở Mẫu A"))
+    (desk.folder / "other.pem").write_bytes(other.pem)
+    assert desk(*_line(services, "van-ban/a.pdf", "-o", "mot.pdf"), env=DEMO).code == 0
+    assert desk(*_line(services, "mot.pdf", key="other.pem"), env=DEMO).code == 0
+    again = desk(*_line(services, "mot.pdf", "--resume"), env=DEMO)
+    assert again.json["files"][0]["status"] == "failed", "mot.signed.pdf is in the way, and not ours"
+
+
+def test_going_on_with_fail_fast_passes_what_is_done(desk: Edoc, services: tuple[str, DevPki]) -> None:
+    assert desk(*_line(services, "van-ban/a.pdf"), env=DEMO).code == 0
+    ran = desk(*_line(services, "van-ban/a.pdf", "van-ban/b.pdf", "--resume", "--fail-fast"), env=DEMO)
+    assert [one["status"] for one in ran.json["files"]] == ["skipped", "signed"]
+
+
+@pytest.mark.parametrize("name", ["a.xml", "van-ban/a.pdf"])
+@pytest.mark.parametrize("format_", ["auto", "cades"])
+def test_an_agencys_key_signs_no_file_of_any_kind_before_the_competent_person(
+    desk: Edoc, services: tuple[str, DevPki], name: str, format_: str
+) -> None:
+    """R28 holds for XML and detached signatures as it does for PDF."""
+    agency = services[1].issue(Role.AGENCY, Subject("Sở Mẫu A", organization="Sở Mẫu A", tax_number="0100000001"))
+    (desk.folder / "agency.pem").write_bytes(agency.pem)
+    before = set(desk.folder.rglob("*"))
+    ran = desk(*_line(services, name, "--as", "agency", "--format", format_, key="agency.pem"), env=DEMO)
+    assert (ran.code, ran.json["files"][0]["error"]["code"]) == (1, "EDOC-PDF-018")
+    assert set(desk.folder.rglob("*")) == before
+
+
+def test_unknown_status_is_overridden_on_a_written_basis_only(desk: Edoc) -> None:
+    """R27: without status the key signs nothing; with a basis it signs, and the answer says what was not known."""
+    today = DevPki.create(at=TODAY - timedelta(days=30), base_url="http://127.0.0.1:9")  # where nobody answers
+    signer = today.issue(Role.PERSON, Subject("Lê Văn Mẫu", organization="Sở Mẫu A"))
+    (desk.folder / "alone.pem").write_bytes(signer.pem)
+    (desk.folder / "alone-root.pem").write_bytes(pem(today.root.certificate))
+    line = ("sign", "van-ban/a.pdf", "--key", "alone.pem", "--trust", "alone-root.pem", "--level", "b", "--json")
+    assert (desk(*line, env=DEMO).code, (desk.folder / "van-ban" / "a.signed.pdf").exists()) == (3, False)
+    assert desk(*line, "--unsafe-unknown-status", env=DEMO).code == 2, "a basis must be named"
+    assert desk(*line, "--basis", "Công văn 1", env=DEMO).code == 2
+    ran = desk(*line, "--unsafe-unknown-status", "--basis", "Công văn 1", env=DEMO)
+    assert (ran.code, ran.json["files"][0]["status"]) == (0, "signed")
+    assert any("Lê Văn Mẫu" in one for one in ran.json["files"][0]["warnings"]), "it is said that the status is unknown"
+
+
+def test_the_pin_is_not_asked_for_if_the_file_cannot_be_signed(desk: Edoc, services: tuple[str, DevPki]) -> None:
+    """K1 comes before the key: there is nobody to ask here, and the answer is about the file all the same."""
+    locked = services[1].issue(Role.PERSON, Subject("Nguyễn Văn Mẫu", organization="Sở Mẫu A"))
+    key = load_pem_private_key(locked.pem, None).private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"mat khau")
+    )
+    (desk.folder / "locked.pem").write_bytes(key + b"".join(map(pem, (locked.certificate, *locked.chain))))
+    (desk.folder / "bad.pdf").write_bytes(NO_PDF)
+    bad = desk(*_line(services, "bad.pdf", key="locked.pem"), env=DEMO)
+    assert (bad.code, bad.json["files"][0]["status"]) == (1, "refused")
+    good = desk(*_line(services, "van-ban/a.pdf", key="locked.pem"), env=DEMO)
+    assert good.json["error"]["code"] == "EDOC-USE-023", "and here the pass phrase is what is missing"
+
+
 def test_two_files_of_one_name_are_not_signed_into_one(desk: Edoc, services: tuple[str, DevPki]) -> None:
     (desk.folder / "khac").mkdir()
     (desk.folder / "khac" / "a.pdf").write_bytes(simple())
     ran = desk(*_line(services, "van-ban/a.pdf", "khac/a.pdf", "--out-dir", "ra"), env=DEMO)
-    assert (ran.code, ran.json["code"] if "code" in ran.json else ran.json["error"]["code"]) == (2, "EDOC-USE-052")
+    assert (ran.code, ran.json["error"]["code"]) == (2, "EDOC-USE-052")
     assert not (desk.folder / "ra").exists()
 
 
@@ -111,7 +172,7 @@ def test_a_folder_is_signed_by_a_key_on_a_token_with_one_pin_and_a_bad_file_stop
     house = softhsm.House.build(tmp_path / "hsm")
     identity = services[1].issue(Role.PERSON, Subject("Trần Thị Mẫu", organization="Sở Mẫu A"), key_type="rsa2048")
     house.store(house.token("van-thu"), identity, chain=True)
-    (desk.folder / "van-ban" / "aa.pdf").write_bytes(SCRIPT)
+    (desk.folder / "van-ban" / "aa.pdf").write_bytes(NO_PDF)
     (desk.folder / "pin").write_text(softhsm.PIN + "\n", "utf-8")
     words = ("van-ban", "-r", "--module", house.module, "--pin-file", "pin")
     line = _line(services, *words, key="pkcs11:token=van-thu")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from edoc.errors import EdocError
 from signer.errors import SignerError
+from signer.report import Integrity
 from transport.desk import checking, keys, trusting
 from transport.desk.checkedkey import CheckedKey, KeyRefused, KeyRules
 from transport.desk.files import beside, check_target, read_input, write_output
@@ -21,7 +22,7 @@ from transport.present.errors import CommandError, Fault, fault
 if TYPE_CHECKING:
     from signer.credential import Credential
     from signer.pdf.options import Visible
-    from signer.report import Reason, Report, Signer
+    from signer.report import Reason, Report, SignatureReport, Signer
     from signer.timestamp import Timestamper
     from signer.trust import Context
     from transport.desk.console import Console
@@ -63,7 +64,7 @@ class Request:
     format: str = "auto"
     level: str | None = None
     profile: str | None = None
-    tsa: tuple[str, ...] = ()
+    tsa: str | None = None
     reason: str | None = None
     look: Look = field(default_factory=Look)
     attachment_of: str | None = None
@@ -280,7 +281,7 @@ def _outcomes(desk: Desk) -> Iterator[Outcome]:
         for name in desk.request.files:
             outcome = _one(desk, name)
             yield outcome
-            if desk.key.lost or (desk.request.fail_fast and outcome.status != "signed"):
+            if desk.key.lost or (desk.request.fail_fast and outcome.fault is not None):
                 return
     except KeyRefused as refused:
         raise refused.error from None
@@ -336,33 +337,51 @@ def _signed(desk: Desk, name: str) -> Outcome:
 
 
 def _finished(desk: Desk, name: str, target: Path) -> Outcome | None:
-    """Return what a former run made of this very input with this very key; ``None`` if it did not, or not whole."""
-    from signer.inspect import inspect_file
-    from signer.report import Integrity
-    from signer.trust import Content
-
+    """Return what a former run made of this very input, with this very key, at the level asked for; else ``None``."""
     data, made = read_input(name, desk.console), read_input(str(target), desk.console)
     detached = desk.request.format == "cades"
-    context = replace(desk.context, contents=(Content("", data),)) if detached else desk.context
-    report = inspect_file(made, context=context)
-    whole = all(item.integrity is Integrity.INTACT for item in report.signatures)
-    ours = [one for one in report.signatures if one.signer.certificate_sha256 == desk.credential.sha256]
-    if not ours or not whole or not (detached or _grown(data, made)):
+    if not detached and not _grown(data, made):
         return None
-    digests = (hashlib.sha256(one).hexdigest() for one in (data, made))
-    last, kind = ours[-1], "CAdES" if detached else _format(desk, name, data)
-    stamps = last.timestamps
+    after = _judged(desk, made, data if detached else None)
+    before = () if detached else _judged(desk, data, None).signatures
+    known = {one.id for one in before}
+    ours = [one for one in after.signatures if one.id not in known and _is_ours(desk, one)]
+    whole = all(one.integrity is Integrity.INTACT for one in after.signatures)
+    if not ours or not whole or not _reaches(ours[-1].level, desk.level):
+        return None
+    kind = _format(desk, name, data)
     return Outcome(
         name,
         "skipped",
         output=str(target),
-        sha256_in=next(digests),
-        sha256_out=next(digests),
+        sha256_in=hashlib.sha256(data).hexdigest(),
+        sha256_out=hashlib.sha256(made).hexdigest(),
         format=kind,
-        level=last.level,
+        level=ours[-1].level,
         visible=_form(desk, kind),
-        stamp=(stamps[0].time, stamps[0].tsa) if stamps else None,
+        stamp=_stamp_of(ours[-1]),
     )
+
+
+def _judged(desk: Desk, data: bytes, content: bytes | None) -> Report:
+    from signer.inspect import inspect_file
+    from signer.trust import Content
+
+    given = desk.context if content is None else replace(desk.context, contents=(Content("", content),))
+    return inspect_file(data, context=given)
+
+
+def _is_ours(desk: Desk, one: SignatureReport) -> bool:
+    return one.signer.certificate_sha256 == desk.credential.sha256
+
+
+def _stamp_of(one: SignatureReport) -> tuple[datetime | None, str | None] | None:
+    return (one.timestamps[0].time, one.timestamps[0].tsa) if one.timestamps else None
+
+
+def _reaches(level: str, wanted: str) -> bool:
+    reached = level.rpartition("-B-")[2].lower()
+    return reached in LEVELS and LEVELS.index(reached) >= LEVELS.index(wanted)
 
 
 def _grown(data: bytes, made: bytes) -> bool:
@@ -464,7 +483,13 @@ def _xml(desk: Desk, data: bytes) -> Made:
     from signer.xml.sign import sign_xml
 
     signed = sign_xml(
-        data, credential=desk.credential, at=desk.request.at, level=_first_level(desk), timestamper=desk.timestamper
+        data,
+        credential=desk.credential,
+        at=desk.request.at,
+        level=_first_level(desk),
+        timestamper=desk.timestamper,
+        precondition=desk.precondition,
+        context=desk.context,
     )
     return Made(signed, "XAdES", f"XAdES-B-{desk.level.upper()}")
 
@@ -506,15 +531,9 @@ def _visible(desk: Desk) -> Visible | None:
 
 def _read_back(desk: Desk, name: str, made: Made, data: bytes) -> tuple[datetime | None, str | None] | None:
     """Judge the finished file and deliver it only if every signature, old and new, is intact (R33)."""
-    from signer.inspect import inspect_file
-    from signer.report import Integrity
-    from signer.trust import Content
-
-    context = replace(desk.context, contents=(Content("", data),)) if made.format == "CAdES" else desk.context
-    report = inspect_file(made.data, context=context)
+    report = _judged(desk, made.data, data if made.format == "CAdES" else None)
     wrong = [item.id for item in report.signatures if item.integrity is not Integrity.INTACT]
     if wrong or not report.signatures:
         raise CommandError("EDOC-USE-041", path=name, signatures=wrong)
-    ours = [item for item in report.signatures if item.signer.certificate_sha256 == desk.credential.sha256]
-    stamps = ours[-1].timestamps if ours else ()
-    return (stamps[0].time, stamps[0].tsa) if stamps else None
+    ours = [item for item in report.signatures if _is_ours(desk, item)]
+    return _stamp_of(ours[-1]) if ours else None
