@@ -1,0 +1,91 @@
+"""Levels of PDF: a copy is lifted from B to T, LT, LTA and renewed; the input stays its prefix (signing.md 3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from signer.devpki import DevPki, DevTimestamper
+from signer.pdf.dss import held_data
+from signer.pdf.extend import extend_pdf
+from signer.pdf.verify import inspect_pdf
+from signer.report import Integrity, LaterChanges, Report, Verdict
+from signer.trust import Context, Limits
+from tests.signer_pdf.files import run
+
+STEPS = ("t", "lt", "lta")
+
+
+def levels(report: Report) -> list[str]:
+    """Return the level of each signature, document time stamps included."""
+    return [one.level for one in report.signatures]
+
+
+@pytest.fixture(scope="module")
+def lifted(small: bytes, context: Context, timestamper: DevTimestamper) -> dict[str, bytes]:
+    """A signed file at level B, and its copies lifted one from another."""
+    found, data = {"b": small}, small
+    for step in STEPS:
+        data = found[step] = extend_pdf(data, to=step, context=context, timestamper=timestamper).data
+    return found
+
+
+class TestFromStepToStep:
+    """Each level, by updates behind the file."""
+
+    def test_every_level_is_reached_and_the_former_file_stays_its_beginning(
+        self, lifted: dict[str, bytes], context: Context
+    ) -> None:
+        order = ("b", *STEPS)
+        for before, after in pairwise(order):
+            assert lifted[after].startswith(lifted[before])
+        wanted = (["PAdES-B-T", "RFC3161"], ["PAdES-B-LT", "RFC3161"], ["PAdES-B-LTA", "RFC3161", "RFC3161"])
+        for step, expected in zip(STEPS, wanted, strict=True):
+            report = inspect_pdf(lifted[step], context=context)
+            assert (levels(report), report.verdict) == (expected, Verdict.VALID)
+            assert all(one.later_changes is not LaterChanges.SUSPECT for one in report.signatures)
+            assert all(one.integrity is Integrity.INTACT for one in report.signatures)
+
+    def test_validation_data_are_the_octets_handed_in_and_no_vri_is_written(
+        self, lifted: dict[str, bytes], context: Context, pki: DevPki
+    ) -> None:
+        held = held_data(lifted["lt"], limits=Limits())
+        assert set(held.crls) <= set(context.trust.crls)
+        assert len(held.crls) == 2
+        assert {pki.issuing.certificate, pki.root.certificate} <= set(held.intermediates)
+        assert b"/VRI" not in lifted["lta"]
+
+    def test_it_is_enough_for_a_check_without_any_answer_given(
+        self, lifted: dict[str, bytes], context: Context
+    ) -> None:
+        bare = replace(context, trust=replace(context.trust, crls=(), ocsps=(), intermediates=()))
+        assert inspect_pdf(lifted["lta"], context=bare).verdict is Verdict.VALID
+
+    def test_asking_again_adds_nothing_but_archive_stamps(
+        self, lifted: dict[str, bytes], context: Context, timestamper: DevTimestamper
+    ) -> None:
+        for step in STEPS[:2]:
+            assert extend_pdf(lifted["lta"], to=step, context=context).data == lifted["lta"]
+        renewed = extend_pdf(lifted["lta"], to="lta", context=context, timestamper=timestamper)
+        assert renewed.data.startswith(lifted["lta"])
+        assert levels(inspect_pdf(renewed.data, context=context)) == ["PAdES-B-LTA", *["RFC3161"] * 3]
+        assert (renewed.before, renewed.after) == (("PAdES-B-LTA",), ("PAdES-B-LTA",))
+
+    def test_one_step_does_what_three_do(self, small: bytes, context: Context, timestamper: DevTimestamper) -> None:
+        made = extend_pdf(small, to="lta", context=context, timestamper=timestamper)
+        assert (made.before, made.after) == (("PAdES-B-B",), ("PAdES-B-LTA",))
+        assert made.data.startswith(small)
+
+    @pytest.mark.tool("pdfsig")
+    @pytest.mark.tool("qpdf")
+    def test_other_programs_accept_every_level(self, lifted: dict[str, bytes], file_of: Callable[[bytes], str]) -> None:
+        for step in STEPS:
+            path = file_of(lifted[step])
+            shown = run("pdfsig", "-nocert", path).stdout.decode()
+            verdicts = [line.partition(": ")[2] for line in shown.splitlines() if "Signature Validation" in line]
+            stamps = ["Signature has not yet been verified."] * (2 if step == "lta" else 1)  # listed there, not checked
+            assert verdicts == ["Signature is Valid.", *stamps]
+            assert run("qpdf", "--check", path).returncode == 0
