@@ -332,6 +332,7 @@ def sign(
     )
     desk, outcomes = signing.sign(console, request)
     done: list[signing.Outcome] = []
+    said: set[str] = set()
     signer = signing.signer_of(desk)
 
     def told() -> dict[str, object]:
@@ -342,6 +343,10 @@ def sign(
     try:
         for outcome in outcomes:
             done.append(outcome)
+            for text in documents.sign_warnings(outcome, console.lang):
+                if text not in said:  # what concerns the key is said once in a run
+                    said.add(text)
+                    console.warn(text)
             if console.json:
                 continue
             if outcome.fault:

@@ -1,6 +1,8 @@
 """``edoc sign`` beyond one letter: long-term levels, folders, going on, keys on tokens (console.md 4.1)."""
 
 import json
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +20,11 @@ from tests import softhsm
 from tests.console.conftest import Edoc
 from tests.console.schema import problems
 from tests.signer_pdf.files import simple
+from transport import settings
+from transport.ledger.keys import LogKey
+from transport.node.opening import LOG_KEY
+from transport.store.log import Log
+from transport.store.store import Store
 
 TODAY = datetime.now(UTC)
 DEMO = {"EDOC_DEMO": "true"}
@@ -139,6 +146,34 @@ def test_unknown_status_is_overridden_on_a_written_basis_only(desk: Edoc) -> Non
     ran = desk(*line, "--unsafe-unknown-status", "--basis", "Công văn 1", env=DEMO)
     assert (ran.code, ran.json["files"][0]["status"]) == (0, "signed")
     assert any("Lê Văn Mẫu" in one for one in ran.json["files"][0]["warnings"]), "it is said that the status is unknown"
+    told = desk(*line[:-1], "--unsafe-unknown-status", "--basis", "Công văn 1", "--force", "--lang", "en", env=DEMO)
+    assert "Lê Văn Mẫu" in told.err, "on a terminal, too"
+
+
+def test_a_node_enters_in_its_ledger_that_unknown_status_was_overridden(desk: Edoc) -> None:
+    log = LogKey.generate("a.example/edoc-ledger/2026")
+    found = settings.load(home=desk.home, config=None, environ={}, overrides={})
+    with Store.create(found, Log(log)) as store:
+        store.do(lambda unit: Log(log).open_first(unit.connection, statement_sha256="0" * 64, at=TODAY))
+    (desk.home / "keys").mkdir(exist_ok=True)
+    (desk.home / "keys" / "ledger-origin.txt").write_text(log.origin, "ascii")
+    (desk.home / "keys" / LOG_KEY.format(shard="2026")).write_bytes(log.to_pem())
+    unanswered = DevPki.create(at=TODAY - timedelta(days=30), base_url="http://127.0.0.1:9")
+    signer = unanswered.issue(Role.PERSON, Subject("Lê Văn Mẫu", organization="Sở Mẫu A"))
+    (desk.folder / "alone.pem").write_bytes(signer.pem)
+    (desk.folder / "alone-root.pem").write_bytes(pem(unanswered.root.certificate))
+    line = ("sign", "van-ban/a.pdf", "--key", "alone.pem", "--trust", "alone-root.pem", "--level", "b", "--json")
+    before = desk("ledger", "head", "--json").json["size"]
+    assert desk(*line, env=DEMO).code == 3
+    assert desk("ledger", "head", "--json").json["size"] == before
+    ran = desk(*line, "--unsafe-unknown-status", "--basis", "Công văn 1", env=DEMO)
+    assert ran.code == 0, ran.out
+    assert desk("ledger", "head", "--json").json["size"] == before + 1
+    with closing(sqlite3.connect(desk.home / "edoc.db")) as connection:
+        said = "\n".join(text for text in connection.iterdump() if "ledger_opening" in text)
+    assert "'note'" in said
+    assert "Công văn 1" in said
+    assert f"'{signer.credential.sha256}'" in said
 
 
 def test_the_pin_is_not_asked_for_if_the_file_cannot_be_signed(desk: Edoc, services: tuple[str, DevPki]) -> None:

@@ -73,9 +73,14 @@ def _signed(file: SignedFile, *, signer: Signer, profile: str, at: datetime, lan
         "timestamp": {"time": json_time(stamp[0]) if stamp[0] else None, "tsa": stamp[1]} if stamp else None,
         "visible": file.visible,
         "page": file.page,
-        "warnings": [catalogue.reason(item.code.value, item.facts, lang) for item in file.warnings],
+        "warnings": sign_warnings(file, lang),
         "error": errors.as_json(file.fault) if file.fault else None,
     }
+
+
+def sign_warnings(file: SignedFile, lang: str) -> list[str]:
+    """Return what is worth a warning about one file, in words."""
+    return [catalogue.reason(item.code.value, item.facts, lang) for item in file.warnings]
 
 
 def sign_line(file: SignedFile, *, signer: Signer, at: datetime, screen: Screen) -> str:
