@@ -21,6 +21,9 @@ from tests.console.conftest import Edoc
 from tests.console.schema import problems
 from tests.signer_pdf.files import simple
 from transport import settings
+from transport.desk.console import Console
+from transport.desk.secrets import Pins
+from transport.desk.signing import Request, sign
 from transport.ledger.keys import LogKey
 from transport.node.opening import LOG_KEY
 from transport.store.log import Log
@@ -215,3 +218,38 @@ def test_a_folder_is_signed_by_a_key_on_a_token_with_one_pin_and_a_bad_file_stop
     assert [one["status"] for one in ran.json["files"]] == ["signed", "refused", "signed"], ran.json
     assert ran.code == 1
     assert softhsm.PIN not in ran.out + ran.err
+
+
+@pytest.mark.tool("softhsm2-util")
+@pytest.mark.skipif(softhsm.missing() is not None, reason=softhsm.missing() or "")
+def test_a_token_pulled_out_ends_the_batch_and_what_is_finished_stays(
+    desk: Edoc, services: tuple[str, DevPki], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOFTHSM2_CONF", "-")
+    monkeypatch.chdir(desk.folder)
+    house = softhsm.House.build(tmp_path / "hsm")
+    identity = services[1].issue(Role.PERSON, Subject("Trần Thị Mẫu", organization="Sở Mẫu A"), key_type="rsa2048")
+    serial = house.token("van-thu")
+    house.store(serial, identity, chain=True)
+    (desk.folder / "pin").write_text(softhsm.PIN, "utf-8")
+    (desk.folder / "van-ban" / "c.pdf").write_bytes(simple())
+    asked = Request(
+        files=("van-ban/a.pdf", "van-ban/b.pdf", "van-ban/c.pdf"),
+        at=datetime.now(UTC),
+        key="pkcs11:token=van-thu",
+        pins=Pins(file="pin"),
+        module=house.module,
+        trust=("root.pem",),
+        level="b",
+    )
+    console = Console(("--json",), DEMO)
+    console.home = desk.home
+    _, outcomes = sign(console, asked)
+    assert next(outcomes).status == "signed"
+    house.pull_out(serial)
+    lost = next(outcomes)
+    assert lost.fault is not None
+    assert (lost.status, int(lost.fault.exit_code)) == ("failed", 5)
+    assert list(outcomes) == [], "nothing more is tried"
+    signed = sorted(path.name for path in (desk.folder / "van-ban").glob("*.signed.pdf"))
+    assert signed == ["a.signed.pdf"]

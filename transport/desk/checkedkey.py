@@ -8,7 +8,7 @@ can be signed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, final
 
 from signer.errors import KeyLost, SignerError, SigningRefused
@@ -60,12 +60,7 @@ class CheckedKey:
         self._rules = rules
         self._warnings: tuple[Reason, ...] | None = None
         self._unlocked = None if held.visible is not None else held.unlock()
-        self.credential = self._lazy(held.visible or held.unlock())
-
-    def _lazy(self, shown: Credential) -> Credential:
-        from signer.credential import Credential
-
-        return Credential(shown.certificate, shown.role, self, shown.chain)
+        self.credential: Credential = replace(held.visible or held.unlock(), port=self)
 
     def sign(self, digests: Sequence[bytes], scheme: Scheme) -> list[bytes]:
         """Check and unlock the key if that was not done yet, and sign; see ``SigningPort``."""
