@@ -278,7 +278,7 @@ def test_parallel_signatures_are_lifted_together(
     person: DevIdentity, agency: DevIdentity, now: datetime, context: Context, timestamper: DevTimestamper
 ) -> None:
     data = sign_xml(DOCUMENT, credential=person.credential, at=now, parallel=True)
-    data = sign_xml(data, credential=agency.credential, at=now)
+    data = sign_xml(data, credential=agency.credential, at=now, precondition=lambda _: None, context=context)
     made = extend_xml(data, to="lta", context=context, timestamper=timestamper)
     assert made.after == ("XAdES-B-LTA", "XAdES-B-LTA")
     assert inspect_xml(made.data, context=context).verdict is Verdict.VALID

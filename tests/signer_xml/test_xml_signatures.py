@@ -23,7 +23,7 @@ from signer.algorithms import Scheme
 from signer.credential import Role
 from signer.devpki import DevIdentity, DevTimestamper, key_pem, pem
 from signer.errors import InputRefused, LevelNotReached, NotVerified, SigningRefused
-from signer.report import Code, Covers, Integrity, Verdict
+from signer.report import Code, Covers, Integrity, Reason, Report, Verdict
 from signer.trust import Context
 from signer.xml.c14n import canonical_document
 from signer.xml.dsig import encode
@@ -117,6 +117,23 @@ def test_a_document_whose_signature_would_break_is_not_signed_again(person: DevI
     with pytest.raises(InputRefused) as caught:
         sign_xml(first, credential=person.credential, at=now)
     assert caught.value.code == "EDOC-XML-005"
+
+
+def test_an_agencys_key_is_used_only_by_its_rule(agency: DevIdentity, context: Context, now: datetime) -> None:
+    """R28: without the rule nothing is signed; the rule sees the report of these bytes, and its word is final."""
+    with pytest.raises(TypeError):
+        sign_xml(DOCUMENTS["plain"], credential=agency.credential, at=now)
+    seen: list[Report] = []
+
+    def rule(report: Report) -> Reason | None:
+        seen.append(report)
+        return None if len(seen) == 1 else Reason(Code.MISSING_PERSON_SIGNATURE)
+
+    signed = sign_xml(DOCUMENTS["plain"], credential=agency.credential, at=now, precondition=rule, context=context)
+    assert inspect_xml(signed, context=context).signatures
+    with pytest.raises(SigningRefused):
+        sign_xml(DOCUMENTS["plain"], credential=agency.credential, at=now, precondition=rule, context=context)
+    assert [one.sha256 for one in seen] == [hashlib.sha256(DOCUMENTS["plain"]).hexdigest()] * 2
 
 
 def test_an_exchange_key_signs_no_documents(exchange_a: DevIdentity, now: datetime) -> None:
