@@ -171,7 +171,7 @@ def _certificates(session: pkcs11.Session) -> tuple[Stored, ...]:
             continue
         label = _attribute(item, Attribute.LABEL)
         found.append(Stored(der, _attribute(item, Attribute.ID) or b"", label if isinstance(label, str) else None))
-    return tuple(found)
+    return tuple(sorted(found, key=lambda one: (one.id or b"", one.label or "", one.der)))  # tokens have no order
 
 
 def _is_certificate(der: bytes) -> bool:
@@ -347,7 +347,7 @@ class Session:
             found = _attempt(self.facts, lambda: [self._key(one) for one in self._alive().get_objects(template)])
         if len(found) != 1:
             code = "EDOC-KEY-023" if found else "EDOC-KEY-024"
-            names = [str(Stored(b"", one.id)) for one in found]
+            names = sorted(str(Stored(b"", one.id)) for one in found)
             raise CredentialError(code, "not one key", wanted=str(Stored(b"", id, label)), found=names)
         if not found[0].always:
             self._forget()
