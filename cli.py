@@ -372,6 +372,7 @@ def extend(
     chain: Annotated[Texts, typer.Option("--chain", metavar="PATH")] = None,
     revocation: RevocationOption = None,
     tsa: Annotated[str | None, typer.Option("--tsa", metavar="URL")] = None,
+    content: Annotated[Texts, typer.Option("--content", metavar="[NAME=]FILE")] = None,
     output: Output = None,
     force: Force = False,
 ) -> int:
@@ -389,6 +390,7 @@ def extend(
         chain=tuple(chain or ()),
         revocation=tuple(revocation or ()),
         tsa=tsa,
+        contents=tuple(content or ()),
         output=output,
         force=force,
     )

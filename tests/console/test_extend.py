@@ -81,3 +81,25 @@ def test_what_cannot_be_extended_is_said_with_its_code(desk: Edoc) -> None:
     away = desk("extend", "a.xml", "--level", "t", "--trust", "root.pem", "--tsa", "http://127.0.0.1:9/", env=DEMO)
     assert away.code == 4
     assert not (desk.folder / "a.extended.xml").exists()
+
+
+def test_a_detached_signature_finds_its_content_beside_it_or_by_option(
+    desk: Edoc, services: tuple[str, DevPki]
+) -> None:
+    from signer.cades.sign import sign_cades
+
+    signer = services[1].issue(Role.PERSON, Subject("Nguyễn Văn Mẫu", organization="Sở Mẫu A"))
+    signature = sign_cades(b"xin", credential=signer.credential, at=TODAY)
+    for name in ("a.txt.p7s", "b.txt.p7s"):
+        (desk.folder / name).write_bytes(signature)
+    (desk.folder / "a.txt").write_bytes(b"xin")
+    line = ("--trust", "root.pem", "--tsa", services[0] + "/tsa", "--json")
+    ran = desk("extend", "a.txt.p7s", "b.txt.p7s", *line, env=DEMO)
+    found, missing = ran.json["files"]
+    assert problems(ran.json) == []
+    assert (found["from"], found["to"], found["output"]) == ("CAdES-B-B", "CAdES-B-LTA", "a.txt.extended.p7s")
+    assert (ran.code, missing["error"]["code"], missing["output"]) == (1, "EDOC-SIG-021", None)
+    named = desk("extend", "b.txt.p7s", "--content", "a.txt", *line, env=DEMO)
+    assert (named.code, named.json["files"][0]["to"]) == (0, "CAdES-B-LTA")
+    checked = desk("verify", "b.txt.extended.p7s", "--content", "a.txt", "--trust", "root.pem", "--json", env=DEMO)
+    assert (checked.code, checked.json["files"][0]["signatures"][0]["level"]) == (0, "CAdES-B-LTA")

@@ -7,7 +7,7 @@ is missing and puts it in.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 from edoc.errors import EdocError
 from signer.errors import SignerError
 from signer.inspect import recognise
+from signer.trust import Content
 from transport.desk import trusting
 from transport.desk.fetching import settings_of
 from transport.desk.files import beside, check_target, read_input, write_output
+from transport.desk.giving import given
 from transport.desk.lifting import fetcher, lifted, timestamper_of
 from transport.errors import TransportError
 from transport.present.errors import CommandError, fault
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from transport.settings import Settings
 
 LEVELS = ("t", "lt", "lta")
+DETACHED = ".p7s"
+"""Ending of a signature that lies beside what it is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class Request:
     chain: tuple[str, ...] = ()
     revocation: tuple[str, ...] = ()
     tsa: str | None = None
+    contents: tuple[str, ...] = ()
     output: str | None = None
     force: bool = False
 
@@ -68,6 +73,7 @@ def extend(console: Console, request: Request) -> list[Lifted]:
     settings = settings_of(console)
     store = trusting.store_of(console, trust=request.trust, chain=request.chain, revocation=request.revocation)
     context = trusting.context_of(store, at=request.at, policy="interop")
+    context = replace(context, contents=given(console, request.contents, ()).contents)
     desk = _Desk(console, request, context, settings, timestamper_of(request.tsa, settings))
     return [_one(desk, name) for name in request.files]
 
@@ -83,7 +89,7 @@ def _lifted(desk: _Desk, name: str) -> Lifted:
     target = _target(desk, name)
     if target is not None:
         check_target(target, force=desk.request.force, inputs=desk.request.files)
-    made = _made(desk, read_input(name, desk.console))
+    made = _made(desk, name, read_input(name, desk.console))
     if target is None:
         desk.console.binary(made.data)
     else:
@@ -91,16 +97,26 @@ def _lifted(desk: _Desk, name: str) -> Lifted:
     return Lifted(name, str(target) if target else "-", _lowest(made.before), _lowest(made.after))
 
 
-def _made(desk: _Desk, data: bytes) -> Extended:
-    request = desk.request
+def _made(desk: _Desk, name: str, data: bytes) -> Extended:
+    kind, context = recognise(data), desk.context
+    if kind == "cms" and not context.contents:
+        context = replace(context, contents=_beside(desk, name))
     return lifted(
         data,
-        recognise(data),
-        to=request.level,
-        context=desk.context,
+        kind,
+        to=desk.request.level,
+        context=context,
         timestamper=desk.timestamper,
         fetch=fetcher(desk.settings),
     )
+
+
+def _beside(desk: _Desk, name: str) -> tuple[Content, ...]:
+    """Return the file that a detached signature lies beside: ``x.pdf`` of ``x.pdf.p7s``."""
+    content = Path(name).with_suffix("")
+    if Path(name).suffix.lower() != DETACHED or not content.is_file():
+        return ()
+    return (Content("", read_input(str(content), desk.console)),)
 
 
 def _target(desk: _Desk, name: str) -> Path | None:
