@@ -59,10 +59,11 @@ def build_asice(
     credential: Credential,
     at: datetime,
     timestamper: Timestamper | None = None,
+    profile: str = "interop",
 ) -> bytes:
     """Return a container of ``members`` (name, bytes, media type) in the given order, under one signature over all.
 
-    Same members, time and signature value give the same bytes.
+    Same members, time and signature value give the same bytes. ``profile`` is ``interop`` or ``strict`` (R34).
 
     Raises:
         ValueError: no member, a name that is not safe or not unique, or a name of the container's own.
@@ -73,7 +74,7 @@ def build_asice(
     if not members or any(name == MIMETYPE or name.upper().startswith("META-INF") for name in names):
         raise ValueError("a container needs members, and names of its own are not theirs")
     try:
-        scheme = scheme_for(credential.key_type, bits=credential.bits, profile="interop")
+        scheme = scheme_for(credential.key_type, bits=credential.bits, profile=profile)
     except ValueError:
         raise SigningRefused("EDOC-SIG-005", "no signature scheme fits the key", key=credential.key_type) from None
     references = tuple(
