@@ -257,16 +257,18 @@ def _moment(text: str | None, console: Console) -> datetime:
 @command("sign", alias="ky")
 def sign(
     ctx: typer.Context,
-    files: Files,
+    files: Annotated[Texts, typer.Argument(metavar="FILE")] = None,
     as_: Annotated[str, typer.Option("--as", metavar="person|agency")] = "person",
     key: Annotated[str | None, typer.Option("--key", metavar="KEY")] = None,
     cert: Annotated[Texts, typer.Option("--cert", metavar="FILE")] = None,
     trust: TrustOption = None,
     revocation: RevocationOption = None,
-    format_: Annotated[str, typer.Option("--format", metavar="auto|pades|xades|cades")] = "auto",
+    format_: Annotated[str, typer.Option("--format", metavar="auto|pades|xades|cades|asic")] = "auto",
     level: Annotated[str | None, typer.Option("--level", metavar="b|t|lt|lta")] = None,
     profile: Annotated[str | None, typer.Option("--profile", metavar="interop|strict")] = None,
-    tsa: Annotated[str | None, typer.Option("--tsa", metavar="URL")] = None,
+    tsa: Annotated[Texts, typer.Option("--tsa", metavar="URL")] = None,
+    capacity: Annotated[str | None, typer.Option("--capacity", metavar="TEXT")] = None,
+    position: Annotated[str | None, typer.Option("--position", metavar="TEXT")] = None,
     reason: Annotated[str | None, typer.Option("--reason", metavar="TEXT")] = None,
     visible: Annotated[str, typer.Option("--visible", metavar="FORM")] = "auto",
     text: Annotated[str | None, typer.Option("--text", metavar="TEXT")] = None,
@@ -276,10 +278,11 @@ def sign(
     field: Annotated[str | None, typer.Option("--field", metavar="NAME")] = None,
     attachment: Annotated[bool, typer.Option("--attachment")] = False,
     of: Annotated[str | None, typer.Option("--of", metavar="FILE")] = None,
+    copy: Annotated[str | None, typer.Option("--copy", metavar="sy|sl|trs")] = None,
     pin_fd: PinFd = None,
     pin_file: PinFile = None,
     pin_keyring: PinKeyring = False,
-    module: Annotated[str | None, typer.Option("--module", metavar="FILE")] = None,
+    module: Module = None,
     unsafe_unknown_status: Annotated[bool, typer.Option("--unsafe-unknown-status")] = False,
     basis: Annotated[str | None, typer.Option("--basis", metavar="TEXT")] = None,
     output: Output = None,
@@ -289,78 +292,49 @@ def sign(
     fail_fast: Annotated[bool, typer.Option("--fail-fast")] = False,
     recursive: Annotated[bool, typer.Option("-r", "--recursive")] = False,
     glob: Annotated[str, typer.Option("--glob", metavar="PATTERN")] = "*",
+    jobs: Annotated[int | None, typer.Option("--jobs", metavar="N")] = None,
     resume: Annotated[bool, typer.Option("--resume")] = False,
     manifest: Annotated[str | None, typer.Option("--manifest", metavar="FILE")] = None,
+    prepare: Annotated[bool, typer.Option("--prepare")] = False,
+    embed: Annotated[str | None, typer.Option("--embed", metavar="P")] = None,
+    value: Annotated[str | None, typer.Option("--value", metavar="SIGNATURE")] = None,
 ) -> int:
-    from transport.desk import signing
-    from transport.desk.gathering import gathered
+    from transport.desk import signcall
     from transport.desk.secrets import Pins
-    from transport.desk.values import box_of, choice, page_of
-    from transport.present import documents
-    from transport.present.exits import worst
+    from transport.desk.signrequest import Delivery, KeyChoice
 
-    console = console_of(ctx)
-    if attachment != (of is not None):
-        raise _bad_value("--attachment", of or "-", "--attachment --of FILE")
-    if unsafe_unknown_status != bool(basis):
-        raise _bad_value("--unsafe-unknown-status", basis or "-", "--unsafe-unknown-status --basis TEXT")
-    look = signing.Look(choice(visible, "--visible", signing.FORMS), text, image, page_of(page), box_of(box), field)
-    request = signing.Request(
-        files=gathered(files, recursive=True, glob=glob, signed=False) if recursive else tuple(files),
-        at=now(),
-        role=choice(as_, "--as", ("person", "agency")),
-        key=key,
-        certs=tuple(cert or ()),
-        pins=Pins(pin_fd, pin_file, pin_keyring),
-        module=module,
-        unknown_status_basis=basis if unsafe_unknown_status else None,
+    given = signcall.Given(
+        files=tuple(files or ()),
+        role=as_,
+        key=KeyChoice(key, tuple(cert or ()), Pins(pin_fd, pin_file, pin_keyring), module),
+        unsafe_unknown_status=unsafe_unknown_status,
+        basis=basis,
         trust=tuple(trust or ()),
         revocation=tuple(revocation or ()),
-        format=choice(format_, "--format", signing.FORMATS),
-        level=choice(level, "--level", signing.LEVELS) if level else None,
-        profile=choice(profile, "--profile", ("interop", "strict")) if profile else None,
-        tsa=tsa,
+        format=format_,
+        level=level,
+        profile=profile,
+        tsa=tuple(tsa or ()),
+        capacity=capacity,
+        position=position,
         reason=reason,
-        look=look,
-        attachment_of=of,
-        output=output,
-        out_dir=out_dir,
-        force=force,
-        dry_run=dry_run,
-        fail_fast=fail_fast,
-        resume=resume,
+        visible=visible,
+        text=text,
+        image=image,
+        page=page,
+        box=box,
+        into=field,
+        attachment=attachment,
+        of=of,
+        copy=copy,
+        delivery=Delivery(output, out_dir, force, dry_run, fail_fast, resume, jobs, manifest),
+        recursive=recursive,
+        glob=glob,
+        prepare=prepare,
+        embed=embed,
+        value=value,
     )
-    desk, outcomes = signing.sign(console, request)
-    done: list[signing.Outcome] = []
-    said: set[str] = set()
-    signer = signing.signer_of(desk)
-
-    def told() -> dict[str, object]:
-        return documents.sign_document(
-            done, signer=signer, profile=desk.profile, at=request.at, dry_run=dry_run, lang=console.lang
-        )
-
-    try:
-        for outcome in outcomes:
-            done.append(outcome)
-            for text in documents.sign_warnings(outcome, console.lang):
-                if text not in said:  # what concerns the key is said once in a run
-                    said.add(text)
-                    console.warn(text)
-            if console.json:
-                continue
-            if outcome.fault:
-                console.fail(outcome.fault)
-            elif outcome.output != "-":
-                console.say(documents.sign_line(outcome, signer=signer, at=request.at, screen=console.screen()))
-    finally:
-        if manifest:
-            signing.write_manifest(manifest, told())
-    if console.json:
-        console.document(told())
-    elif len(request.files) > 1:
-        console.note(documents.sign_summary(done, console.lang))
-    return worst(outcome.fault.exit_code if outcome.fault else Exit.DONE for outcome in done)
+    return signcall.run(console_of(ctx), given, at=now())
 
 
 @command("extend")

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from html import escape
 from types import MappingProxyType
 from urllib.parse import quote
@@ -27,6 +28,7 @@ from signer.containers.reading import read_container as read_container
 from signer.credential import Credential
 from signer.errors import InputRefused, LimitExceeded, NotVerified, SigningRefused
 from signer.judge import FileFacts, report_of
+from signer.precondition import Precondition, ask, require
 from signer.report import Code, Reason, Report, Verdict
 from signer.timestamp import Timestamper
 from signer.trust import Context
@@ -59,21 +61,30 @@ def build_asice(
     credential: Credential,
     at: datetime,
     timestamper: Timestamper | None = None,
+    profile: str = "interop",
+    precondition: Precondition | None = None,
+    context: Context | None = None,
 ) -> bytes:
     """Return a container of ``members`` (name, bytes, media type) in the given order, under one signature over all.
 
-    Same members, time and signature value give the same bytes.
+    Same members, time and signature value give the same bytes. ``profile`` is ``interop`` or ``strict`` (R34).
+    The precondition is asked with the report of each member, judged with ``context``; an ``agency`` credential needs
+    both (R28).
 
     Raises:
+        TypeError: an agency's credential without precondition and context.
         ValueError: no member, a name that is not safe or not unique, or a name of the container's own.
-        SigningRefused: no scheme serves the key.
+        SigningRefused: no scheme serves the key, or the precondition does not hold.
         CredentialError, TimestampError: as ``signer.xml.xades.sign``.
     """
+    require(credential, precondition, context)
     names = [name for name, _, _ in members]
     if not members or any(name == MIMETYPE or name.upper().startswith("META-INF") for name in names):
         raise ValueError("a container needs members, and names of its own are not theirs")
+    for _, data, _ in members:
+        ask(credential, precondition, context, partial(_report, data))
     try:
-        scheme = scheme_for(credential.key_type, bits=credential.bits, profile="interop")
+        scheme = scheme_for(credential.key_type, bits=credential.bits, profile=profile)
     except ValueError:
         raise SigningRefused("EDOC-SIG-005", "no signature scheme fits the key", key=credential.key_type) from None
     references = tuple(
@@ -104,6 +115,12 @@ def build_asice(
             (FIRST_SIGNATURE, signatures.encode("utf-8")),
         ]
     )
+
+
+def _report(data: bytes, context: Context) -> Report:
+    from signer.inspect import inspect_file
+
+    return inspect_file(data, context=context)
 
 
 _HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'

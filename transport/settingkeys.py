@@ -107,6 +107,17 @@ def seconds(low: float, high: float) -> Callable[[object], Value]:
     return read
 
 
+def measure(raw: object) -> Value:
+    """A length in millimetres, or a size of letters in points."""
+    try:
+        value = float(raw) if isinstance(raw, int | float | str) and not isinstance(raw, bool) else -1.0
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 500:
+        raise BadValue("0 … 500")
+    return value
+
+
 def clock(raw: object) -> Value:
     """A time of the day, HH:MM."""
     if isinstance(raw, str) and re.fullmatch(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]", raw, re.ASCII):
@@ -144,6 +155,44 @@ _OID = re.compile(r"[0-2](?:\.(?:0|[1-9][0-9]{0,38})){1,30}", re.ASCII)
 _GIB = 1024 * MIB
 _DAY = 86400
 
+_MEASURE_TEXTS = (
+    ("seal_diameter", 36.0, "đường kính con dấu, mm (R40)", "diameter of the seal, mm (R40)"),
+    ("signature_width", 50.0, "bề rộng hình chữ ký, mm (R39)", "width of the signature, mm (R39)"),
+    ("signature_height", 25.0, "bề cao hình chữ ký, mm", "height of the signature, mm"),
+    ("signature_gap", 2.0, "khoảng từ chữ ký đến họ tên, mm", "between signature and name, mm"),
+    (
+        "line_right",
+        10.0,
+        "dòng T1, T2: cách mép phải, mm (R41, R42)",
+        "lines T1, T2: from the right edge, mm (R41, R42)",
+    ),
+    ("line_baseline", 12.0, "đường chân chữ, cách mép trên, mm", "baseline, from the top, mm"),
+    ("line_height", 5.0, "bề cao khung dòng, mm", "height of the line's box, mm"),
+    ("line_width", 120.0, "bề rộng lớn nhất của dòng, mm", "greatest width of the line, mm"),
+    ("line_step", 4.0, "khoảng cách dòng thứ hai, mm", "distance of a second line, mm"),
+    ("line_size", 10.0, "cỡ chữ của dòng, pt", "size of the line's letters, pt"),
+    ("line_size_least", 8.0, "cỡ chữ nhỏ nhất của dòng, pt", "least size of its letters, pt"),
+    ("value_size", 13.0, "cỡ chữ của số và ngày: 13 hoặc 14 pt (R35)", "size of number and date: 13 or 14 pt (R35)"),
+)
+_MEASURES: tuple[Setting, ...] = (
+    *(Setting(f"geometry.{name}", size, measure, vi, en) for name, size, vi, en in _MEASURE_TEXTS),
+    Setting(
+        "geometry.state_name",
+        "105,15,90,25",
+        text,
+        "vùng Quốc hiệu không đóng dấu lên: X,Y,W,H mm, trang 1",
+        "block of the State's name that no seal touches: X,Y,W,H mm, page 1",
+    ),
+    Setting(
+        "geometry.time_template",
+        "offset",
+        choice("offset", "iso"),
+        "cách viết giờ ở dòng T1, T2",
+        "how lines T1, T2 write the time",
+    ),
+)
+"""Measures of the visible forms, per agency (signing.md 3.3); their bounds are checked where they are used."""
+
 SETTINGS: tuple[Setting, ...] = (
     Setting("lang", "vi", choice("vi", "en"), "ngôn ngữ hiển thị", "language of messages"),
     Setting("demo", False, flag, "cho phép HTTP thường trên máy này (R93)", "allow plain HTTP on loopback (R93)"),
@@ -179,7 +228,30 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("tsa.url", None, web_address, "máy chủ dấu thời gian", "time-stamping service", '"https://tsa.example/"'),
     Setting("tsa.timeout", 180.0, seconds(1, 600), "chờ dấu thời gian tối đa (R32)", "longest wait for it (R32)"),
     Setting("sign.profile", "interop", choice("interop", "strict"), "bộ thuật toán khi ký", "algorithms when signing"),
-    Setting("sign.level", "t", choice("b", "t"), "mức chữ ký; t = có dấu thời gian", "level; t = with timestamp"),
+    Setting(
+        "sign.level",
+        "t",
+        choice("b", "t", "lt", "lta"),
+        "mức chữ ký; t = có dấu thời gian",
+        "level; t = with timestamp",
+    ),
+    Setting(
+        "sign.signature_picture",
+        None,
+        text,
+        "ảnh PNG chữ ký của người ký (R39)",
+        "PNG of the signature of the person (R39)",
+        '"/etc/edoc/chu-ky.png"',
+    ),
+    Setting(
+        "sign.seal_picture",
+        None,
+        text,
+        "ảnh PNG con dấu của cơ quan (R40)",
+        "PNG of the seal of the agency (R40)",
+        '"/etc/edoc/dau.png"',
+    ),
+    *_MEASURES,
     Setting(
         "sign.extended_usages",
         (),

@@ -105,8 +105,19 @@ class Settings:
 
     @property
     def sign_level(self) -> str:
-        """``b`` or ``t``."""
+        """``b``, ``t``, ``lt`` or ``lta``."""
         return self._text("sign.level")
+
+    def picture(self, role: str) -> str | None:
+        """Return the path of the picture drawn for a role: of a person the signature, of the agency the seal."""
+        return self._text_or_none("sign.seal_picture" if role == "agency" else "sign.signature_picture")
+
+    @property
+    def geometry(self) -> dict[str, Value]:
+        """Measures of the visible forms by name, in millimetres and points, that are set otherwise than they ship."""
+        named = [setting for setting in SETTINGS if setting.section == "geometry"]
+        found = {setting.key.partition(".")[2]: self.values[setting.key] for setting in named}
+        return {name: value for name, value in found.items() if self.origins[f"geometry.{name}"] != "built-in"}
 
     @property
     def sign_extended_usages(self) -> tuple[str, ...]:

@@ -41,7 +41,8 @@ def key_of(edoc: Edoc, context: Context, rsa: DevIdentity) -> Callable[..., tupl
         visible = replace(rsa.credential, port=LockedKey(), schemes=shown)
         found = settings.load(home=edoc.home, config=None, environ={}, overrides={})
         rules = KeyRules(Console((), {}), found, context, profile)
-        return CheckedKey(Held("pkcs11:token=van-thu", "token", opening, visible=visible), rules), asked
+        held = Held("pkcs11:token=van-thu", "token", opening, visible=visible)
+        return CheckedKey(held, rules, lambda _: None), asked
 
     return made
 

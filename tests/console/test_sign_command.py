@@ -23,7 +23,8 @@ from tests.signer_pdf.files import simple
 from transport import settings
 from transport.desk.console import Console
 from transport.desk.secrets import Pins
-from transport.desk.signing import Request, sign
+from transport.desk.signing import sign
+from transport.desk.signrequest import KeyChoice, Request
 from transport.ledger.keys import LogKey
 from transport.node.opening import LOG_KEY
 from transport.store.log import Log
@@ -236,9 +237,7 @@ def test_a_token_pulled_out_ends_the_batch_and_what_is_finished_stays(
     asked = Request(
         files=("van-ban/a.pdf", "van-ban/b.pdf", "van-ban/c.pdf"),
         at=datetime.now(UTC),
-        key="pkcs11:token=van-thu",
-        pins=Pins(file="pin"),
-        module=house.module,
+        key=KeyChoice("pkcs11:token=van-thu", pins=Pins(file="pin"), module=house.module),
         trust=("root.pem",),
         level="b",
     )

@@ -11,12 +11,13 @@ import pytest
 from lxml import etree
 
 from signer.algorithms import PolicyName
-from signer.asic import build_asice, read_container
+from signer.asic import read_container
 from signer.devpki import DevIdentity
 from signer.report import SUB_INDICATIONS, Code, Verdict
 from signer.trust import Context, Limits, Purpose, TrustStore, anchors_from, load_status
 from signer.xml.profiles import sign_declaration
 from tests.console.schema import load, problems
+from tests.containers import agency_container
 from transport.judging.files import Judging
 from transport.judging.logkeys import of_statements
 from transport.present.text import VIETNAM
@@ -258,7 +259,7 @@ def test_a_receipt_not_in_its_one_form_is_broken_though_its_signature_holds(
 
 def test_what_a_container_holds_is_judged_one_level_deep(agency: DevIdentity, now: datetime) -> None:
     """A letter inside that is not valid is a warning; the container is judged by its own signature."""
-    data = build_asice(
+    data = agency_container(
         [("letter.pdf", _damaged(files()["letter.signed.pdf"]), "application/pdf")],
         credential=agency.credential,
         at=now,

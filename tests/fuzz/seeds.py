@@ -15,13 +15,13 @@ from signxml.algorithms import SignatureConstructionMethod as Method
 from signxml.signer import XMLSigner
 
 from signer.algorithms import PolicyName
-from signer.asic import build_asice
 from signer.credential import Role
 from signer.devpki import DevIdentity, DevPki, DevTimestamper, Subject, key_pem
 from signer.pdf.sign import PdfOptions, Visible, sign_pdf
 from signer.trust import Content, Context, TrustStore
 from signer.xml.profiles import Slip, seal_xml, sign_declaration
 from signer.xml.sign import sign_xml
+from tests.containers import agency_container
 
 NOW = datetime(2026, 11, 20, 2, 30, tzinfo=UTC)
 PAGE = b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R /Resources << /Font << /F 5 0 R >> >> >>"
@@ -195,7 +195,7 @@ def _token(office: Office, content: bytes) -> bytes:
 def zip_seeds(office: Office) -> Iterator[Seed]:
     """A container of three objects."""
     members = [("a.txt", b"5 trieu dong", "text/plain"), ("b/c.xml", LETTER_XML.encode(), "text/xml")]
-    made = build_asice(members, credential=office.agency.credential, at=NOW, timestamper=office.timestamper)
+    made = agency_container(members, credential=office.agency.credential, at=NOW, timestamper=office.timestamper)
     yield Seed("zip-asice", "zip", made, office.context())
 
 

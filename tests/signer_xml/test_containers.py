@@ -17,7 +17,6 @@ from signer.asic import (
     FIRST_SIGNATURE,
     MANIFEST,
     MEDIA_TYPE,
-    build_asice,
     inspect_asice,
     read_container,
     verify_asice,
@@ -29,6 +28,7 @@ from signer.report import Code, Covers, Integrity, Report, Verdict
 from signer.trust import Context, Limits, Purpose, TrustStore, anchored
 from signer.xml.profiles import sign_declaration
 from signer.zips import write_zip
+from tests.containers import agency_container
 from tests.signer_xml.conftest import RECEIPT
 
 # Certificates with a changed byte make the library remark on them; they are judged, and the remarks are noise.
@@ -47,7 +47,7 @@ MEMBERS = [
 @pytest.fixture(scope="module")
 def container(agency: DevIdentity, now: datetime, timestamper: DevTimestamper) -> bytes:
     """A container of three objects, sealed by the agency, with a time stamp."""
-    return build_asice(MEMBERS, credential=agency.credential, at=now, timestamper=timestamper)
+    return agency_container(MEMBERS, credential=agency.credential, at=now, timestamper=timestamper)
 
 
 def _members(data: bytes) -> list[tuple[str, bytes]]:
@@ -97,7 +97,7 @@ def test_the_same_input_gives_the_same_bytes(agency: DevIdentity, now: datetime)
             return [self.values.setdefault(digest, inner.sign([digest], scheme)[0]) for digest in digests]
 
     remembered = Credential(agency.certificate, agency.role, Remembering(), agency.chain)
-    first, second = (build_asice(MEMBERS, credential=remembered, at=now) for _ in range(2))
+    first, second = (agency_container(MEMBERS, credential=remembered, at=now) for _ in range(2))
     assert first == second
 
 
@@ -116,7 +116,7 @@ def test_names_that_readers_would_refuse_are_not_written(
     members: list[tuple[str, bytes, str]], agency: DevIdentity, now: datetime
 ) -> None:
     with pytest.raises(ValueError):
-        build_asice(members, credential=agency.credential, at=now)
+        agency_container(members, credential=agency.credential, at=now)
 
 
 def test_a_changed_object_is_found_out(container: bytes, context: Context) -> None:
@@ -161,7 +161,7 @@ def test_the_simple_kind_of_container_has_one_object(
     simple: dict[str, bytes | None] = {"mimetype": b"application/vnd.etsi.asic-s+zip"}
     report = inspect_asice(_rewritten(container, simple), context=context)
     assert (report.verdict, _codes(report)) == (Verdict.INVALID, {Code.MANIFEST_MISMATCH, Code.FORMAT_FAILURE})
-    one = build_asice(MEMBERS[:1], credential=agency.credential, at=now)
+    one = agency_container(MEMBERS[:1], credential=agency.credential, at=now)
     assert inspect_asice(_rewritten(one, simple), context=context).format == "ASiC-S"
 
 
@@ -172,10 +172,10 @@ def test_certificates_and_lists_that_are_sealed_objects_build_the_path(
     root = replace(context, trust=anchored([pki.root.certificate], Purpose.SIGNERS))
     alone = load_pem(DevIdentity(agency.certificate, (), agency.key, agency.role).pem, role=agency.role)
     listed = [("a.txt", b"x", "text/plain"), ("trust/certs/ca.cer", pki.issuing.certificate, "application/pkix-cert")]
-    assert _codes(inspect_asice(build_asice(listed[:1], credential=alone, at=now), context=root)) == {
+    assert _codes(inspect_asice(agency_container(listed[:1], credential=alone, at=now), context=root)) == {
         Code.NO_CERTIFICATE_CHAIN_FOUND
     }
-    container = build_asice(listed, credential=alone, at=now)
+    container = agency_container(listed, credential=alone, at=now)
     assert inspect_asice(container, context=root).verdict is Verdict.VALID
     untrusted = inspect_asice(container, context=replace(context, trust=TrustStore()))
     assert _codes(untrusted) == {Code.NO_CERTIFICATE_CHAIN_FOUND}
@@ -202,7 +202,7 @@ def test_a_manifest_that_disagrees_makes_it_invalid(old: bytes, new: bytes, cont
 def test_a_signature_of_another_container_does_not_serve(
     container: bytes, agency: DevIdentity, now: datetime, context: Context
 ) -> None:
-    other = build_asice([("README.txt", b"other", "text/plain")], credential=agency.credential, at=now)
+    other = agency_container([("README.txt", b"other", "text/plain")], credential=agency.credential, at=now)
     foreign = read_container(other).members[FIRST_SIGNATURE]
     report = inspect_asice(_rewritten(container, {FIRST_SIGNATURE: foreign}), context=context)
     assert report.verdict is Verdict.INVALID
@@ -211,8 +211,8 @@ def test_a_signature_of_another_container_does_not_serve(
 def test_objects_shared_out_among_signatures_are_each_partial(
     agency: DevIdentity, person: DevIdentity, now: datetime, context: Context
 ) -> None:
-    first = build_asice(MEMBERS[:1], credential=agency.credential, at=now)
-    second = build_asice(MEMBERS[1:2], credential=person.credential, at=now)
+    first = agency_container(MEMBERS[:1], credential=agency.credential, at=now)
+    second = agency_container(MEMBERS[1:2], credential=person.credential, at=now)
     members = dict(_members(first)) | {MEMBERS[1][0]: MEMBERS[1][1]}
     members["META-INF/signatures002.xml"] = read_container(second).members[FIRST_SIGNATURE]
     del members[MANIFEST]
@@ -266,7 +266,7 @@ def test_signed_objects_are_judged_as_parts_and_only_warn(
     receipt = sign_declaration(etree.fromstring(RECEIPT), credential=exchange_b.credential, at=now)
     for data, warned in ((receipt, False), (receipt.replace(b">42<", b">43<"), True)):
         members = [("receipts/1.xml", data, "application/xml")]
-        report = inspect_asice(build_asice(members, credential=agency.credential, at=now), context=context)
+        report = inspect_asice(agency_container(members, credential=agency.credential, at=now), context=context)
         assert report.verdict is Verdict.VALID
         assert [name for name, _ in report.parts] == ["receipts/1.xml"]
         assert (Code.PART_NOT_VALID in {w.code for w in report.warnings}) == warned
@@ -279,7 +279,7 @@ def test_integrity_does_not_depend_on_trust(container: bytes, context: Context) 
 
 def test_a_hundred_and_more_objects_are_covered(agency: DevIdentity, now: datetime, context: Context) -> None:
     members = [(f"content/{n}.txt", str(n).encode(), "text/plain") for n in range(300)]
-    report = inspect_asice(build_asice(members, credential=agency.credential, at=now), context=context)
+    report = inspect_asice(agency_container(members, credential=agency.credential, at=now), context=context)
     assert report.verdict is Verdict.VALID
 
 
@@ -294,7 +294,7 @@ def test_damage_is_invalid_and_a_foreign_zip_is_unknown(container: bytes, contex
 
 def test_a_reference_that_could_name_two_files_is_broken(agency: DevIdentity, now: datetime, context: Context) -> None:
     """The address is percent-encoded, and a file of the encoded name lies beside the other."""
-    data = build_asice([("a b.txt", b"good", "text/plain")], credential=agency.credential, at=now)
+    data = agency_container([("a b.txt", b"good", "text/plain")], credential=agency.credential, at=now)
     report = inspect_asice(_rewritten(data, {"a%20b.txt": b"good", "a b.txt": b"evil"}), context=context)
     assert report.verdict is Verdict.INVALID
     assert report.signatures[0].integrity is Integrity.BROKEN

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signer.asic import build_asice
 from signer.devpki import DevIdentity
 from signer.inspect import inspect_file, recognise
 from signer.report import Code, Report, Verdict
 from signer.trust import Context, Limits
 from signer.xml.sign import sign_xml
 from signer.zips import write_zip
+from tests.containers import agency_container
 from tests.signer_xml.conftest import EDXML, MESSAGE, RECEIPT
 
 KINDS = {
@@ -55,7 +55,7 @@ def test_each_kind_is_judged_with_what_fits(
     sealed: bytes, declared: bytes, person: DevIdentity, agency: DevIdentity, now: datetime, context: Context
 ) -> None:
     signed = sign_xml(b"<doc/>", credential=person.credential, at=now)
-    container = build_asice([("a.txt", b"x", "text/plain")], credential=agency.credential, at=now)
+    container = agency_container([("a.txt", b"x", "text/plain")], credential=agency.credential, at=now)
     for data, kind in ((sealed, "edxml"), (declared, "receipt"), (signed, "xml"), (container, "asic")):
         report = inspect_file(data, context=context)
         assert (report.kind, report.verdict) == (kind, Verdict.VALID)

@@ -6,16 +6,15 @@ own; the others are judged all the same.
 
 from __future__ import annotations
 
-import copyreg
 import multiprocessing
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from transport.desk import checking
+from transport.desk import parcels as parcels  # facts of reasons travel between the processes
 from transport.present.errors import CommandError, fault
 from transport.present.verify import Checked
 
@@ -24,19 +23,6 @@ if TYPE_CHECKING:
     from transport.judging.files import Judging
 
 _work: tuple[Console, checking.Request, Judging] | None = None  # set in each process before its first file
-
-
-def _facts(values: dict[str, str]) -> MappingProxyType[str, str]:
-    return MappingProxyType(values)
-
-
-def _packed(
-    facts: MappingProxyType[str, str],
-) -> tuple[Callable[..., MappingProxyType[str, str]], tuple[dict[str, str]]]:
-    return _facts, (dict(facts),)
-
-
-copyreg.pickle(MappingProxyType, _packed)  # the facts of reasons travel between processes
 
 
 def in_processes(console: Console, request: checking.Request, judging: Judging) -> list[Checked]:

@@ -7,7 +7,7 @@ can be signed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, final
 
@@ -49,28 +49,64 @@ class KeyRules:
 class CheckedKey:
     """A key that is checked and unlocked when the first value is asked of it."""
 
-    def __init__(self, held: Held, rules: KeyRules) -> None:
-        """Take a key that has been found.
+    def __init__(self, held: Held, rules: KeyRules, fits: Callable[[Credential], None]) -> None:
+        """Take a key that has been found; ``fits`` refuses a certificate that is for another act.
 
         Raises:
-            CommandError, CredentialError, TransportError: it shows no certificate, and the PIN is wrong.
+            CommandError: what the key shows is for another act.
         """
         self.lost = False
         self._held = held
         self._rules = rules
+        self._fits = fits
         self._warnings: tuple[Reason, ...] | None = None
-        self._unlocked = None if held.visible is not None else held.unlock()
-        self.credential: Credential = replace(held.visible or held.unlock(), port=self)
+        self._unlocked: Credential | None = None
+        self.shown: Credential | None = None
+        if held.visible is not None:
+            fits(held.visible)
+            self.shown = self._lazy(held.visible)
 
-    def sign(self, digests: Sequence[bytes], scheme: Scheme) -> list[bytes]:
-        """Check and unlock the key if that was not done yet, and sign; see ``SigningPort``."""
-        self.checked()
+    @property
+    def credential(self) -> Credential:
+        """The key as it signs. One that shows no certificate before its PIN is opened for that.
+
+        Raises:
+            KeyRefused: it cannot be opened, or is for another act.
+        """
+        if self.shown is None:
+            opened = self._opened()
+            try:
+                self._fits(opened)
+            except CommandError as error:
+                raise KeyRefused(error) from None
+            self.shown = self._lazy(opened)
+        return self.shown
+
+    @property
+    def was_checked(self) -> bool:
+        """Whether the checks of the certificate were passed in this run."""
+        return self._warnings is not None
+
+    @property
+    def parallel(self) -> bool:
+        """Whether several processes may use the key now: it lies in memory, open and checked."""
+        return self._held.threads and self._unlocked is not None and self.was_checked
+
+    def _opened(self) -> Credential:
         if self._unlocked is None:
             try:
                 self._unlocked = self._held.unlock()
             except (CommandError, SignerError, TransportError) as error:
                 raise KeyRefused(error) from None
-        return self._unlocked.port.sign(digests, scheme)
+        return self._unlocked
+
+    def _lazy(self, shown: Credential) -> Credential:
+        return replace(shown, port=self)
+
+    def sign(self, digests: Sequence[bytes], scheme: Scheme) -> list[bytes]:
+        """Check and unlock the key if that was not done yet, and sign; see ``SigningPort``."""
+        self.checked()
+        return self._opened().port.sign(digests, scheme)
 
     def checked(self) -> tuple[Reason, ...]:
         """Check the certificate once (K3 to K7) and return what is worth a warning.

@@ -164,6 +164,8 @@ def write_output(target: Path, data: bytes, *, force: bool = False, mode: int = 
 
 
 def _write_whole(target: Path, data: bytes, *, force: bool, mode: int) -> None:
+    if not force and _written_unnamed(target, data, mode):
+        return
     descriptor, name = tempfile.mkstemp(prefix=".edoc-", dir=target.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -177,6 +179,33 @@ def _write_whole(target: Path, data: bytes, *, force: bool, mode: int) -> None:
             _link(name, target)
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def _written_unnamed(target: Path, data: bytes, mode: int) -> bool:
+    """Write a file that has no name until it is whole, where the system can: a process killed meanwhile leaves nothing.
+
+    Raises:
+        FileExistsError: the name is taken.
+        OSError: the disk is full.
+    """
+    unnamed = getattr(os, "O_TMPFILE", None)
+    if unnamed is None or not Path("/proc/self/fd").is_dir():
+        return False
+    try:
+        descriptor = os.open(target.parent, unnamed | os.O_WRONLY, mode)
+    except OSError:  # a file system that has no such files
+        return False
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+        try:  # a folder is named as start, so that the link in /proc is followed
+            os.link(f"/proc/self/fd/{file.fileno()}", target, src_dir_fd=descriptor, follow_symlinks=True)
+        except FileExistsError:
+            raise
+        except OSError:
+            return False
+    return True
 
 
 def _link(name: str, target: Path) -> None:

@@ -12,8 +12,8 @@ OUTPUTS = (".edoc-*", "*.verify.json", "*.verify.html", "*.verify.pdf", "*.verif
 """What edoc itself leaves in a folder of files to check; temporary files and reports are no input."""
 
 
-SIGNED = ("*.signed.pdf", "*.signed.xml", "*.p7s")
-"""What signing leaves in a folder of files to sign; it is not signed again."""
+SIGNED = ("*.signed.*", "*.p7s", "*.asice", "*.prepared")
+"""What signing leaves in a folder of files to sign; it is not signed again, unless the pattern asks for it by name."""
 
 
 def gathered(
@@ -42,7 +42,7 @@ def gathered(
             raise CommandError("EDOC-USE-046", path=name)
         else:
             found = _inside(Path(name), glob, skipped)
-            kept.update(dict.fromkeys(one for one in found if signed or not _by_signing(one)))
+            kept.update(dict.fromkeys(one for one in found if signed or not _by_signing(one, glob)))
     if not kept:
         raise CommandError("EDOC-USE-050", path=", ".join(names), glob=glob)
     return tuple(kept)
@@ -59,8 +59,10 @@ def _inside(folder: Path, glob: str, skipped: set[Path]) -> list[str]:
     return sorted(found)
 
 
-def _by_signing(name: str) -> bool:
-    return any(fnmatchcase(Path(name).name, pattern) for pattern in SIGNED)
+def _by_signing(name: str, glob: str) -> bool:
+    """Say whether signing left this file; a pattern such as ``*.signed.pdf`` means signed files, for the next hand."""
+    patterns = [pattern for pattern in SIGNED if pattern.strip("*") not in glob]
+    return any(fnmatchcase(Path(name).name, pattern) for pattern in patterns)
 
 
 def _wanted(name: str, inner: str, glob: str) -> bool:

@@ -133,6 +133,25 @@ def open_key(
         raise
 
 
+def elsewhere(console: Console, *, role: str, certs: Sequence[str]) -> Held:
+    """Return what is known of a key that is elsewhere: its certificate, found among those given; it opens nothing.
+
+    Raises:
+        CommandError: a file cannot be read, or none of the certificates is a signer's.
+    """
+    from signer.credential import Credential, LockedKey, Role, ordered
+    from signer.tokenobjects import leaf_of
+    from signer.trust import load_certificates
+
+    groups = trusting.load_each(certs, trusting.PATTERNS, load_certificates, console)
+    found = tuple(dict.fromkeys(der for ders in groups for der in ders))
+    leaf = leaf_of(found)
+    if leaf is None:
+        raise CommandError("EDOC-USE-037", path=", ".join(certs), patterns=" ".join(trusting.PATTERNS))
+    shown = Credential(leaf, Role(role), LockedKey(), ordered(leaf, [der for der in found if der != leaf]))
+    return Held(", ".join(certs), "elsewhere", lambda: shown, visible=shown)
+
+
 def load(
     console: Console,
     name: str,

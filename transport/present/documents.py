@@ -42,6 +42,25 @@ class SignedFile(Protocol):
     def stamp(self) -> tuple[datetime | None, str | None] | None: ...
     @property
     def warnings(self) -> tuple[Reason, ...]: ...
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+    @property
+    def signed_at(self) -> datetime | None: ...
+    @property
+    def prepared(self) -> ToSign | None: ...
+
+
+class ToSign(Protocol):
+    """What is to be signed elsewhere."""
+
+    @property
+    def digest(self) -> str: ...
+    @property
+    def scheme(self) -> str: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def field(self) -> str: ...
 
 
 def sign_document(
@@ -69,37 +88,58 @@ def _signed(file: SignedFile, *, signer: Signer, profile: str, at: datetime, lan
         "level": file.level,
         "profile": profile,
         "signer": {"name": signer.name, "serial": signer.serial, "agency": agency},
-        "signing_time": json_time(at) if file.sha256_out else None,
+        "signing_time": json_time(file.signed_at or at),
         "timestamp": {"time": json_time(stamp[0]) if stamp[0] else None, "tsa": stamp[1]} if stamp else None,
         "visible": file.visible,
         "page": file.page,
         "warnings": sign_warnings(file, lang),
         "error": errors.as_json(file.fault) if file.fault else None,
+        **({"prepared": _to_sign(file.prepared)} if file.prepared else {}),
+    }
+
+
+def _to_sign(prepared: ToSign) -> dict[str, str]:
+    return {
+        "digest": prepared.digest,
+        "scheme": prepared.scheme,
+        "sha256": prepared.sha256,
+        "field": prepared.field,
     }
 
 
 def sign_warnings(file: SignedFile, lang: str) -> list[str]:
     """Return what is worth a warning about one file, in words."""
-    return [catalogue.reason(item.code.value, item.facts, lang) for item in file.warnings]
+    return [*(catalogue.reason(item.code.value, item.facts, lang) for item in file.warnings), *file.notes]
 
 
-def sign_line(file: SignedFile, *, signer: Signer, at: datetime, screen: Screen) -> str:
+def prepared_line(file: SignedFile, screen: Screen) -> str:
+    """Return the line about a prepared file, the digest to be signed first; in a pipe a record."""
+    assert file.prepared is not None
+    parts = (file.prepared.digest, file.prepared.scheme, sanitise(file.path), sanitise(file.output or "-"))
+    if not screen.terminal:
+        return "\t".join(parts)
+    return f"{screen.paint(screen.sign('good'), 'good')} {parts[2]} → {parts[3]} · {parts[1]}\n  {parts[0]}"
+
+
+def sign_line(file: SignedFile, *, signer: Signer, screen: Screen) -> str:
     """Return the line about one signed file, or one that would be signed; in a pipe a record."""
     skipped = "sign.kept" if file.sha256_out else "sign.would"
     word = catalogue.word(skipped if file.status == "skipped" else "sign.done", screen.lang)
-    name = sanitise(signer.name or signer.organization or "-")
+    name = sanitise((signer.organization if signer.agency else None) or signer.name or signer.organization or "-")
     source, target, level = sanitise(file.path), sanitise(file.output or "-"), file.level or "-"
+    at = file.signed_at
     if not screen.terminal:
-        return "\t".join((word, source, target, name, level, person_time(at)))
-    ending = clock(at) if file.status == "signed" else word
+        return "\t".join((word, source, target, name, level, person_time(at) if at else "-"))
+    ending = clock(at) if at and file.status == "signed" else word
     return f"{screen.paint(screen.sign('good'), 'good')} {source} → {target} · {name} · {level} · {ending}"
 
 
-def sign_summary(files: Sequence[SignedFile], lang: str) -> str:
-    """Return the count at the end of a batch."""
+def sign_summary(files: Sequence[SignedFile], lang: str, *, asked: int) -> str:
+    """Return the count at the end of a batch of ``asked`` files; one that was not come to was not signed either."""
     done = sum(file.status == "signed" for file in files)
-    bad = sum(file.status in {"refused", "failed"} for file in files)
-    return catalogue.word("sign.count", lang, signed=done, files=len(files), failed=bad)
+    kept = sum(file.status == "skipped" for file in files)
+    text = catalogue.word("sign.count", lang, signed=done, files=asked, failed=asked - done - kept)
+    return text if not kept else text + catalogue.word("sign.count.kept", lang, kept=kept)
 
 
 def file_entry(*, name: str, size: int, sha256: str, content_type: str, path: str | None = None) -> dict[str, object]:

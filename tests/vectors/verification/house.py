@@ -12,13 +12,13 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from signer.algorithms import PolicyName, Scheme
-from signer.asic import build_asice
 from signer.credential import Role
 from signer.devpki import DevIdentity, DevPki, DevTimestamper, Subject
 from signer.pdf.sign import PdfOptions, Visible, sign_pdf
 from signer.report import Code, Report, SignatureReport
 from signer.trust import Content, Context, TrustStore
 from signer.xml.sign import sign_xml
+from tests.containers import agency_container
 from tests.signer_pdf.attackforge import Forge, Ink, Paper
 from tests.signer_pdf.files import simple
 from transport.judging.files import Judging
@@ -128,7 +128,7 @@ class House:
     def asic(self, *members: tuple[str, bytes, str]) -> bytes:
         """Return a container, by default with one object."""
         given = members or (("a.txt", b"content", "text/plain"),)
-        return build_asice(given, credential=self.person.credential, at=self.now)
+        return agency_container(given, credential=self.person.credential, at=self.now)
 
     # --- contexts ---
 

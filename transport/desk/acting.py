@@ -1,0 +1,111 @@
+"""What the act needs beside the key: the rule R28, the form of a copy, what is stated of the signer (R26, R28, R47).
+
+``edoc`` supplies the rules; here they are put before the key is used. Without an authority table nothing is confirmed
+and nothing denied about capacities: that is said with the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from transport.desk.files import read_input
+from transport.present.errors import CommandError
+
+if TYPE_CHECKING:
+    from signer.report import Reason, Report
+    from transport.desk.signdesk import Desk
+
+COPY_WORDS = {"sy": "SAO Y", "sl": "SAO LỤC", "trs": "TRÍCH SAO"}
+"""How the line T2 begins, by form of copy (R42, R47)."""
+
+_FROM_PAPER_ONLY = ("sy", "sl")
+"""Forms of copy that lead from paper to a file, never from file to file (R47)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What an act brings to every file.
+
+    ``precondition`` is asked about exactly the bytes about to be signed, ``attachment`` about separate appendices in
+    its place; ``text`` stands in the line of a copy, ``roles`` in XAdES; ``notes`` are remarks in words.
+    """
+
+    precondition: Callable[[Report], Reason | None] | None = None
+    attachment: Callable[[Report], Reason | None] | None = None
+    text: str | None = None
+    roles: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def ready_for(desk: Desk) -> Ready:
+    """Settle what the act needs, before any file is touched.
+
+    Raises:
+        CommandError, EdocError: the act is not allowed.
+    """
+    act = desk.request.act
+    roles = tuple(part for part in (act.capacity, act.position) if part)
+    notes = (_unchecked(desk),) if act.capacity else ()
+    if act.role != "agency":
+        return Ready(roles=roles, notes=notes)
+    if act.copy:
+        return Ready(_allowed, text=_copy_line(desk), roles=roles, notes=notes)
+    rule = _rule(desk)
+    return Ready(rule, _by_main(desk, rule) if act.attachment_of else None, roles=roles, notes=notes)
+
+
+def _unchecked(desk: Desk) -> str:
+    from transport.present import catalogue
+
+    return catalogue.word("sign.authority", desk.console.lang)
+
+
+def _allowed(report: Report) -> Reason | None:
+    """A copy is the agency's own act (R28)."""
+    return None
+
+
+def _rule(desk: Desk) -> Callable[[Report], Reason | None]:
+    from edoc.agencies import Directory
+    from edoc.seal import agency_precondition
+
+    return agency_precondition(desk.directory or Directory(()), desk.request.at.date())
+
+
+def _by_main(desk: Desk, rule: Callable[[Report], Reason | None]) -> Callable[[Report], Reason | None]:
+    """Return the rule for a separate appendix: its main document decides (R28, R41)."""
+    from transport.desk.signdesk import authorised
+
+    main = desk.request.act.attachment_of
+    assert main is not None
+    answer = rule(authorised(desk, read_input(main, desk.console)))
+    return lambda _: answer
+
+
+def _copy_line(desk: Desk) -> str:
+    """Return what the line T2 says before date and time: ``SAO Y; Sở Mẫu A``."""
+    form = COPY_WORDS[desk.request.act.copy or ""]
+    shown = desk.key.shown
+    name = desk.settings.agency_name
+    if name is None and shown is not None:
+        from signer.chain import common_name
+
+        name = common_name(shown.x509.subject)
+    return f"{form}; {name}" if name else form
+
+
+def refuse_copy(desk: Desk, name: str, data: bytes) -> None:
+    """Refuse a copy in a direction that does not exist: no «sao y», no «sao lục» from file to file (R47).
+
+    Raises:
+        CommandError: the file carries signatures, so it is an electronic document and is sent as it is.
+    """
+    form = desk.request.act.copy
+    if form not in _FROM_PAPER_ONLY:
+        return
+    from signer.inspect import inspect_file
+
+    if inspect_file(data, context=desk.context).signatures:
+        raise CommandError("EDOC-USE-054", path=name, form=COPY_WORDS[form])
