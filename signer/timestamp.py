@@ -133,6 +133,13 @@ def _misfit(opened: Token | None, nonce: int | None) -> str | None:
     return next((name for name, wrong in faults if wrong), None)
 
 
+def told(error: TimestampError) -> str:
+    """Return in a few words, the same in every language, why there is no time stamp: ``timeout, EDOC-PKI-001``."""
+    facts = error.facts
+    said = [facts.get("status"), facts.get("tsa"), facts.get("reason"), None if "status" in facts else error.code]
+    return ", ".join(str(one) for one in said if one)
+
+
 def _refuse_untrusted(opened: Token, context: Context) -> None:
     assert opened.check.certificate is not None
     path = _judge_path(opened, opened.check.certificate, context, Beside())

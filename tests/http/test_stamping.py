@@ -147,7 +147,7 @@ def test_all_that_were_tried_are_named_with_why(house: House) -> None:
         pytest.raises(TimestampError) as caught,
     ):
         obtain(chosen, DIGEST)
-    told = str(caught.value.facts["tried"])
+    told = str(caught.value.facts["url"])
     assert caught.value.code == "EDOC-PKI-007"
     parts = (
         "/late (timeout, EDOC-PKI-001)",
@@ -164,7 +164,7 @@ def test_one_that_let_everybody_wait_is_remembered(house: House) -> None:
         for number in range(5):
             with pytest.raises(TimestampError) as caught:
                 obtain(chosen, bytes([number]) * 32)
-            told.append(caught.value.facts["tried"])
+            told.append(caught.value.facts["url"])
         assert house.asked.count("/late") == 1
         assert house.asked.count("/garbage") == 5  # it answers at once, so it may yet answer well
         assert set(told) == {f"{house.base}/late (timeout, EDOC-PKI-001); {house.base}/garbage (DER, EDOC-PKI-002)"}

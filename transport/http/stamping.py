@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from signer.errors import TimestampError
-from signer.timestamp import check_answer
+from signer.timestamp import check_answer, told
 from transport.http.fetch import Session
 from transport.http.pki import STAMP_TIME, HttpTimestamper, reach_of
 
@@ -84,7 +84,7 @@ class Authorities:
         """Return the first token (ContentInfo, DER) that holds as an answer to a TimeStampReq (DER).
 
         Raises:
-            TimestampError: there is none; of several authorities ``tried`` names each, and why.
+            TimestampError: there is none; of several authorities ``url`` names each, and why.
         """
         return self._first_good(request, context or self._context)[1]
 
@@ -139,11 +139,5 @@ class Authorities:
 
 
 def _none(failed: Sequence[TimestampError]) -> TimestampError:
-    return TimestampError("EDOC-PKI-007", "no authority gave a time stamp", tried="; ".join(map(_told, failed)))
-
-
-def _told(error: TimestampError) -> str:
-    """Return an address with what went wrong there."""
-    facts = error.facts
-    said = [facts.get("status"), facts.get("tsa"), facts.get("reason"), None if "status" in facts else error.code]
-    return f"{facts['url']} ({', '.join(str(one) for one in said if one)})"
+    tried = "; ".join(f"{error.facts['url']} ({told(error)})" for error in failed)
+    return TimestampError("EDOC-PKI-007", "no authority gave a time stamp", url=tried)
