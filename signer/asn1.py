@@ -90,6 +90,21 @@ def timestamp_request(digest: bytes, *, algorithm: str, nonce: int) -> bytes:
     return bytes(request.dump())
 
 
+def read_timestamp_request(data: bytes) -> tuple[str, bytes, int | None]:
+    """Return hash name, digest and nonce of a TimeStampReq.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    try:
+        request = tsp.TimeStampReq.load(data, strict=True)
+        imprint = request["message_imprint"]
+        name, digest = str(imprint["hash_algorithm"]["algorithm"].native), bytes(imprint["hashed_message"].native)
+        return name, digest, request["nonce"].native
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"damaged TimeStampReq: {type(error).__name__}") from None
+
+
 def read_timestamp_response(data: bytes) -> tuple[str, bytes | None]:
     """Return the status word and the token (DER) of a TimeStampResp.
 

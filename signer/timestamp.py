@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from signer import asn1
 from signer.algorithms import judge
@@ -45,6 +45,19 @@ class Timestamper(Protocol):
         ...
 
 
+@runtime_checkable
+class CheckingTimestamper(Protocol):
+    """Asks several authorities in turn, and so must know itself which answer holds."""
+
+    def token(self, request: bytes, *, context: Context | None) -> bytes:
+        """Send a TimeStampReq (DER) and return the first token that ``check_answer`` lets through.
+
+        Raises:
+            TimestampError: there is none.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Token:
     """A token taken apart, with what the mathematics says about it.
@@ -74,23 +87,57 @@ def obtain(
         TimestampError: refused, unreadable, over something else, not verifying, or of an authority not trusted.
     """
     nonce = secrets.randbits(126) | 1 << 126  # of fixed length, so that tokens of one authority are of one size
-    answer = timestamper.stamp(asn1.timestamp_request(digest, algorithm=algorithm, nonce=nonce))
+    request = asn1.timestamp_request(digest, algorithm=algorithm, nonce=nonce)
+    if isinstance(timestamper, CheckingTimestamper):
+        return timestamper.token(request, context=context)
+    return check_answer(request, timestamper.stamp(request), context=context)
+
+
+def check_answer(request: bytes, answer: bytes, *, context: Context | None = None) -> bytes:
+    """Return the token of an answer (TimeStampResp, DER) if it is what the request (TimeStampReq, DER) asked for.
+
+    Raises:
+        TimestampError: as ``obtain``.
+        ValueError: the request is none.
+    """
+    algorithm, digest, nonce = asn1.read_timestamp_request(request)
     if len(answer) > TOKEN_MAX_BYTES:
-        raise TimestampError("EDOC-PKI-002", "the time-stamping authority's answer is too large")
+        raise TimestampError("EDOC-PKI-002", "the time-stamping authority's answer is too large", reason="size")
     try:
         status, token = asn1.read_timestamp_response(answer)
     except ValueError:
-        raise TimestampError("EDOC-PKI-002", "the time-stamping authority's answer cannot be read") from None
+        raise TimestampError(
+            "EDOC-PKI-002", "the time-stamping authority's answer cannot be read", reason="DER"
+        ) from None
     if status not in {"granted", "granted_with_mods"} or token is None:
         raise TimestampError("EDOC-PKI-003", "the time-stamping authority refused", status=status)
     opened = open_token(token, digest=digest, algorithm=algorithm)
-    if opened is None or not opened.fits or opened.info.nonce != nonce or opened.check.crypto is not Crypto.OK:
-        raise TimestampError("EDOC-PKI-004", "the time stamp does not fit the request")
-    if opened.check.reasons or not opened.check.has_ess:
-        raise TimestampError("EDOC-PKI-004", "the time stamp does not name its certificate")
+    wrong = _misfit(opened, nonce)
+    if opened is None or wrong is not None:
+        raise TimestampError("EDOC-PKI-004", "the time stamp does not fit the request", reason=wrong)
     if context is not None:
         _refuse_untrusted(opened, context)
     return token
+
+
+def _misfit(opened: Token | None, nonce: int | None) -> str | None:
+    """Return what of a token is not as asked for, ``None`` if all is: the words stand in messages."""
+    if opened is None:
+        return "TSTInfo"
+    faults = (
+        ("imprint", not opened.fits),
+        ("nonce", opened.info.nonce != nonce),
+        ("signature", opened.check.crypto is not Crypto.OK),
+        ("signing-certificate", bool(opened.check.reasons) or not opened.check.has_ess),
+    )
+    return next((name for name, wrong in faults if wrong), None)
+
+
+def told(error: TimestampError) -> str:
+    """Return in a few words, the same in every language, why there is no time stamp: ``timeout, EDOC-PKI-001``."""
+    facts = error.facts
+    said = [facts.get("status"), facts.get("tsa"), facts.get("reason"), None if "status" in facts else error.code]
+    return ", ".join(str(one) for one in said if one)
 
 
 def _refuse_untrusted(opened: Token, context: Context) -> None:

@@ -132,6 +132,15 @@ def web_address(raw: object) -> Value:
     raise BadValue("http://… , https://…")
 
 
+def web_addresses(raw: object) -> Value:
+    """One address, or a list of them in the order in which they are tried; in one line separated by spaces."""
+    items = raw.split() if isinstance(raw, str) else raw
+    if not isinstance(items, list) or len(items) > 20:
+        raise BadValue("http://… , https://…")
+    found = tuple(str(web_address(item)) for item in items)
+    return found[0] if len(found) == 1 else found or None
+
+
 def networks(raw: object) -> Value:
     """A list of address ranges in CIDR form; in options and environment separated by commas."""
     items = raw.split(",") if isinstance(raw, str) else raw
@@ -225,7 +234,7 @@ SETTINGS: tuple[Setting, ...] = (
         "PKCS#11 library of the token (needs the extra hsm)",
         '"/usr/lib/libeps2003csp11.so"',
     ),
-    Setting("tsa.url", None, web_address, "máy chủ dấu thời gian", "time-stamping service", '"https://tsa.example/"'),
+    Setting("tsa.url", None, web_addresses, "máy chủ dấu thời gian", "time-stamping service", '"https://tsa.example/"'),
     Setting("tsa.timeout", 180.0, seconds(1, 600), "chờ dấu thời gian tối đa (R32)", "longest wait for it (R32)"),
     Setting("sign.profile", "interop", choice("interop", "strict"), "bộ thuật toán khi ký", "algorithms when signing"),
     Setting(

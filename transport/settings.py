@@ -90,8 +90,14 @@ class Settings:
 
     @property
     def tsa_url(self) -> str | None:
-        """Address of the time-stamping service."""
-        return self._text_or_none("tsa.url")
+        """Address of the time-stamping service, the first one."""
+        return next(iter(self.tsa_urls), None)
+
+    @property
+    def tsa_urls(self) -> tuple[str, ...]:
+        """Addresses of the time-stamping services, in the order in which they are tried."""
+        value = self.values["tsa.url"]
+        return value if isinstance(value, tuple) else (str(value),) if value else ()
 
     @property
     def tsa_timeout(self) -> float:

@@ -15,7 +15,7 @@ from signer.pdf.options import PdfOptions
 from signer.pdf.reserved import Reserved
 from signer.pdf.verify import inspect_pdf
 from signer.report import Code, Integrity, Reason, Report
-from signer.timestamp import Timestamper, claimed_time, obtain
+from signer.timestamp import Timestamper, claimed_time, obtain, told
 from signer.trust import Context, Limits, TrustStore
 
 RESERVE_WITH_STAMP = 16 * 1024
@@ -75,10 +75,8 @@ def stamped(timestamper: Timestamper, value: bytes) -> bytes:
     try:
         return obtain(timestamper, hashlib.sha256(value).digest())
     except TimestampError as error:
-        facts = {key: fact for key, fact in error.facts.items() if key not in ("level", "missing")}
-        raise LevelNotReached(
-            "EDOC-PDF-022", f"no time stamp: {error}", level="PAdES-B-T", missing=error.code, **facts
-        ) from error
+        facts = {"missing": told(error), "url": error.facts.get("url", "-")}
+        raise LevelNotReached("EDOC-PDF-022", f"no time stamp: {error}", level="PAdES-B-T", **facts) from error
 
 
 def disagreement(token: bytes | None, at: datetime) -> tuple[Reason, ...]:

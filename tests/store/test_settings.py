@@ -42,6 +42,17 @@ def test_the_first_source_that_names_a_setting_wins(tmp_path: Path) -> None:
     assert (found.verify_policy, found.origin_of("verify.policy")) == ("interop", "built-in")
 
 
+def test_several_time_stamping_services_keep_their_order(tmp_path: Path) -> None:
+    (tmp_path / "edoc.toml").write_text('[tsa]\nurl = ["https://b.example/", "https://a.example/"]\n')
+    found = read(tmp_path)
+    assert (found.tsa_urls, found.tsa_url) == (("https://b.example/", "https://a.example/"), "https://b.example/")
+    assert read(tmp_path, environ={"EDOC_TSA__URL": "https://c.example/ https://d.example/"}).tsa_urls == (
+        "https://c.example/",
+        "https://d.example/",
+    )
+    assert (read(tmp_path / "other").tsa_urls, read(tmp_path / "other").tsa_url) == ((), None)
+
+
 def test_pages_are_compared_as_pictures_only_where_that_is_asked_for(tmp_path: Path) -> None:
     assert not read(tmp_path).verify_pictures
     assert read(tmp_path, environ={"EDOC_VERIFY__PICTURES": "true"}).verify_pictures
@@ -101,6 +112,7 @@ def test_a_wrong_name_is_an_error_even_where_a_stronger_source_speaks(tmp_path: 
         ("tsa.timeout", "long"),
         ("tsa.url", "ftp://tsa.example/"),
         ("tsa.url", "https://user:planted-marker@tsa.example/"),
+        ("tsa.url", "https://tsa.example/ ftp://tsa.example/"),
         ("network.private", "10.0.0.0/33"),
         ("limits.message_max_bytes", "3 GiB"),
         ("limits.message_max_bytes", "0"),

@@ -20,7 +20,7 @@ from signer.report import Need
 from signer.trust import TrustStore, load_status
 from transport.errors import Refused, TransportError, TryLater
 from transport.http.addresses import Reach
-from transport.http.fetch import Ask, Fetched, fetch
+from transport.http.fetch import Ask, Fetched, Session, fetch
 
 STAMP_TIME = 180.0
 """Seconds a time stamp is waited for at least, retries included (R32)."""
@@ -51,6 +51,7 @@ class HttpTimestamper:
     attempts: int = 3
     reach: Reach | None = None
     pause: Callable[[float], None] = field(default=time.sleep, repr=False)
+    session: Session | None = field(default=None, repr=False)
 
     def stamp(self, request: bytes) -> bytes:
         """Send a TimeStampReq (DER), return the TimeStampResp (DER). Raises ``TimestampError``.
@@ -60,21 +61,27 @@ class HttpTimestamper:
         deadline = time.monotonic() + self.timeout
         headers = {"Content-Type": "application/timestamp-query", "Accept": "application/timestamp-reply"}
         ask = Ask("POST", self.url, headers, request)
-        for attempt in range(1, self.attempts + 1):
+        last: TryLater | None = None
+        for attempt in range(self.attempts):
             left = deadline - time.monotonic()
+            if last is not None:
+                self.pause(min(2.0 ** (attempt - 1), max(0.0, left)))
+                left = deadline - time.monotonic()
+            if left <= 0:
+                break
             try:
                 return self._answer(self._fetch(ask, within=left))
             except TryLater as error:
-                if attempt == self.attempts or left <= 0:
-                    raise TimestampError("EDOC-PKI-001", "the TSA did not answer", url=self.url) from error
+                last = error
             except Refused as error:
                 raise TimestampError("EDOC-PKI-003", "the TSA refused", url=self.url, status=_said(error)) from error
-            self.pause(min(2.0**attempt / 2, max(0.0, deadline - time.monotonic())))
-        raise TimestampError("EDOC-PKI-001", "the TSA did not answer", url=self.url)
+        raise TimestampError("EDOC-PKI-001", "the TSA did not answer", url=self.url, reason=_why(last)) from last
 
     def _fetch(self, ask: Ask, *, within: float) -> Fetched:
+        if self.session is not None:
+            return self.session.fetch(ask, most=STAMP_MAX_BYTES, timeout=within)
         reach = reach_of(self.reach, allow_private=self.allow_private)
-        return fetch(ask, reach=reach, most=STAMP_MAX_BYTES, timeout=max(1.0, within))
+        return fetch(ask, reach=reach, most=STAMP_MAX_BYTES, timeout=within)
 
     def _answer(self, got: Fetched) -> bytes:
         if got.status in (408, 429) or got.status >= 500:
@@ -82,6 +89,14 @@ class HttpTimestamper:
         if got.status != 200 or got.content_type != "application/timestamp-reply":
             raise Refused("EDOC-EXC-026", "the TSA answered something else", status=got.status)
         return got.body
+
+
+def _why(error: TryLater | None) -> str:
+    """Return in a word why there is no answer: the HTTP status, what the network did, or the time that was up."""
+    if error is None:
+        return "timeout"
+    status = error.facts.get("status")
+    return f"HTTP {status}" if status else str(error.facts.get("cause") or error.code)
 
 
 def _said(error: Refused) -> str:
