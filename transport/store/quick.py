@@ -13,11 +13,15 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edoc.agencies import Agency, AgencyCertificate, Directory
 from transport.errors import StoreError
 from transport.store.times import day_or_none, moment, moment_or_none
 from transport.store.values import KeyEntry
+
+if TYPE_CHECKING:
+    from edoc.authorities import AuthorityTable
 
 DATABASE = "edoc.db"
 
@@ -111,6 +115,22 @@ def keys(home: Path) -> list[KeyEntry]:
         )
         for row in rows
     ]
+
+
+def authority_table(home: Path) -> AuthorityTable:
+    """Return the authority table of the node; empty without a node, or one from before there was a table."""
+    from edoc.authorities import AuthorityTable
+    from transport.store import people_rows
+
+    with _reading(home) as connection:
+        if connection is None or not _has(connection, "authority"):
+            return AuthorityTable()
+        return people_rows.authority_table(lambda sql: connection.execute(sql).fetchall())
+
+
+def _has(connection: sqlite3.Connection, table: str) -> bool:
+    found = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,))
+    return found.fetchone() is not None
 
 
 def head(home: Path) -> QuickHead | None:

@@ -33,6 +33,15 @@ from transport.store.ledger_tables import (
     LedgerOpening,
     LedgerTile,
 )
+from transport.store.people_tables import (
+    Account,
+    AccountCertificate,
+    AccountHistory,
+    AccountRole,
+    Authority,
+    Conversion,
+    KeyRight,
+)
 
 UNDELIVERED = "state IN ('queued', 'unknown', 'carrying')"
 """States of a dispatch that the courier still works on."""
@@ -389,7 +398,15 @@ class RegisterNumber(SQLModel, table=True):
     at: int = Field(sa_type=BigInteger)
 
 
-STARRED: tuple[str, ...] = ("ledger_leaf", "ledger_entry", "ledger_tile", "receipt", "agency_history")
+STARRED: tuple[str, ...] = (
+    "ledger_leaf",
+    "ledger_entry",
+    "ledger_tile",
+    "receipt",
+    "agency_history",
+    "account_history",
+    "conversion",
+)
 """Tables whose rows are never changed and never removed; triggers refuse both."""
 
 
@@ -419,3 +436,10 @@ ledger_anchor = table_of(LedgerAnchor)
 ledger_event = table_of(LedgerEvent)
 ledger_opening = table_of(LedgerOpening)
 ledger_keys = table_of(LedgerKeys)
+account = table_of(Account)
+account_role = table_of(AccountRole)
+account_certificate = table_of(AccountCertificate)
+account_history = table_of(AccountHistory)
+authority = table_of(Authority)
+key_right = table_of(KeyRight)
+conversion = table_of(Conversion)
