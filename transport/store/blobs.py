@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from sqlalchemy import Connection
 
@@ -103,6 +104,23 @@ class Blobs:
             raise from_disk(error, "reading a stored file", path) from error
         return _checked(data, digest, path)
 
+    @contextmanager
+    def opened(self, digest: str) -> Iterator[BinaryIO]:
+        """Open a blob's file for reading in pieces; it is not hashed here.
+
+        Raises:
+            StoreError: missing (EDOC-STO-008) or unreadable.
+        """
+        path = self.path(digest)
+        try:
+            file = path.open("rb")
+        except FileNotFoundError as error:
+            raise _missing(digest) from error
+        except OSError as error:
+            raise from_disk(error, "reading a stored file", path) from error
+        with file:
+            yield file
+
     def sweep(self) -> int:
         """Remove what earlier processes left half-written; only the one server of a home may call it."""
         left = list(self._spool.glob("*")) if self._spool.is_dir() else []
@@ -160,6 +178,12 @@ def read(connection: Connection, blobs: Blobs, digest: str) -> bytes:
     if row is None or row[0] is None:
         return blobs.get(digest)
     return _checked(bytes(row[0]), digest, "database")
+
+
+def in_row(connection: Connection, digest: str) -> bytes | None:
+    """Return a blob's bytes if they live in the row, ``None`` if they are a file or unknown; not hashed here."""
+    row = connection.exec_driver_sql("SELECT data FROM blob WHERE digest = ?", (digest,)).one_or_none()
+    return None if row is None or row[0] is None else bytes(row[0])
 
 
 def _checked(data: bytes, digest: str, where: object) -> bytes:

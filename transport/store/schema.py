@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from transport.errors import SettingsError
 from transport.store.engine import revision_of
 
-REVISION = "0002"
+REVISION = "0003"
 """The revision this program works with."""
 
 

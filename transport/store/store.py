@@ -11,10 +11,12 @@ connection.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import BinaryIO, Protocol, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.engine import URL
@@ -138,6 +140,29 @@ class Store:
             StoreError: the disk is full or failed; nothing was stored.
         """
         return blobs.stage(self.blobs, data)
+
+    def stage_file(self, path: Path, sha256: str, size: int) -> Staged:
+        """Make a file of the spool durable under its digest, for ``unit.keep``; the file is moved, not copied.
+
+        Raises:
+            StoreError: the bytes have another digest, or the disk is full or failed; nothing was stored.
+        """
+        self.blobs.put_file(path, sha256)
+        return Staged(sha256, size, None)
+
+    @contextmanager
+    def reading(self, digest: str) -> Iterator[BinaryIO]:
+        """Open the bytes of a digest for reading in pieces; whoever reads them hashes them.
+
+        Raises:
+            StoreError: missing (EDOC-STO-008) or unreadable.
+        """
+        data = self.read(lambda connection: blobs.in_row(connection, digest))
+        if data is not None:
+            yield BytesIO(data)
+            return
+        with self.blobs.opened(digest) as file:
+            yield file
 
     def fetch(self, digest: str) -> bytes:
         """Return the bytes of a digest from row or file, hashed again.

@@ -42,6 +42,7 @@ from transport.store.people_tables import (
     Conversion,
     KeyRight,
 )
+from transport.store.wire_tables import PartnerMetadata, PartnerSeen, PeerHead, TakeBack
 
 UNDELIVERED = "state IN ('queued', 'unknown', 'carrying')"
 """States of a dispatch that the courier still works on."""
@@ -443,3 +444,7 @@ account_history = table_of(AccountHistory)
 authority = table_of(Authority)
 key_right = table_of(KeyRight)
 conversion = table_of(Conversion)
+take_back = table_of(TakeBack)
+partner_metadata = table_of(PartnerMetadata)
+partner_seen = table_of(PartnerSeen)
+peer_head = table_of(PeerHead)
