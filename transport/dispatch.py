@@ -92,7 +92,7 @@ TRANSITIONS: tuple[Move, ...] = (
     Move("T9", Event.GONE, _OPEN, State.RECALLED, recalling=True),
     Move("T10", Event.REQUEUE, _from(State.EXPIRED), State.QUEUED),
     Move("T10", Event.REQUEUE, _from(State.REFUSED), State.QUEUED, by_problem=True),
-    Move("T11", Event.HAND_OUT, _from(State.QUEUED), State.UNKNOWN),
+    Move("T11", Event.HAND_OUT, _WAITING, State.UNKNOWN),
 )
 """The whole life of a dispatch; what is not here is not allowed."""
 
@@ -185,6 +185,8 @@ GRACE = timedelta(seconds=30)
 ALARM = {Lane.FLASH: timedelta(minutes=2), Lane.URGENT: timedelta(minutes=15), Lane.ORDINARY: timedelta(hours=4)}
 LEASE = timedelta(seconds=30)
 RENEW_EVERY = timedelta(seconds=10)
+TAKE_BACK_APART = timedelta(minutes=10)
+"""Least time between the two answers "not known" that end a take-back: request signatures are dead by then (T9)."""
 CIRCUIT_FAILURES = 5
 CIRCUIT_FIRST = timedelta(seconds=30)
 CIRCUIT_CAP = timedelta(minutes=10)
@@ -364,5 +366,7 @@ def _is_slow(ended: Ended) -> bool:
 def _pause(ended: Ended, rng: Callable[[float, float], float], *, slow: bool) -> timedelta:
     if ended.answer is Answer.PENDING and ended.failures <= PENDING_SOON:
         return timedelta(seconds=max(1.0, ended.retry_after or 0.0))
+    if ended.answer is Answer.ABSENT:
+        return max(TAKE_BACK_APART, timedelta(seconds=ended.retry_after or 0.0))
     pause = backoff(ended.lane, ended.failures, rng, ended.retry_after)
     return max(pause, SLOWLY) if slow else pause

@@ -51,8 +51,8 @@ def circuit(connection: Connection, agency: str) -> Circuit:
 
 
 def circuits(connection: Connection) -> list[Circuit]:
-    """Return all partners' circuits, the one served longest ago first."""
-    rows = connection.exec_driver_sql(_CIRCUIT + "ORDER BY served_at, agency")
+    """Return the circuits of all partners we connect to, the one served longest ago first; some fetch by themselves."""
+    rows = connection.exec_driver_sql(_CIRCUIT + "WHERE delivery <> 'pull' ORDER BY served_at, agency")
     return [_circuit(row) for row in rows]
 
 

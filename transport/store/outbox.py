@@ -311,7 +311,8 @@ def expire_due(unit: Unit, *, now: datetime) -> list[Key]:
         "SELECT d.id, m.sender, d.recipient, m.message_id FROM dispatch d JOIN message m ON m.id = d.message "
         "LEFT JOIN partner p ON p.agency = d.recipient "
         "WHERE d.state IN ('queued', 'unknown') AND d.deadline <= :now "
-        "AND (d.final_try OR (p.open_until > :now AND d.deadline <= :grace)) ORDER BY d.deadline LIMIT :limit",
+        "AND (d.final_try OR p.delivery = 'pull' OR (p.open_until > :now AND d.deadline <= :grace)) "
+        "ORDER BY d.deadline LIMIT :limit",
         {"now": millis(now), "grace": millis(now - GRACE), "limit": EXPIRE_AT_ONCE},
     ).all()
     expired = []
