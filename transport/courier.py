@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal, Protocol
 
@@ -43,6 +43,7 @@ class Parcel:
     ledger: LedgerRef | None = None
     expect: bool = False
     trace: str = ""
+    signed_at: Callable[[], datetime] | None = None  # for request signatures: when the lease was last known to be ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +177,9 @@ class Courier:
             )
 
     async def _exchange(self, claim: Claim, parcel: Parcel) -> Reply:
-        keeping = asyncio.create_task(self._keep(claim))
+        leash = _Leash(self._clock())
+        parcel = replace(parcel, signed_at=leash.moment)
+        keeping = asyncio.create_task(self._keep(claim, leash))
         try:
             if claim.recall_requested:  # T9: no body leaves any more
                 return await self._carrier.ask(parcel)
@@ -186,9 +189,26 @@ class Courier:
             with suppress(asyncio.CancelledError):
                 await keeping
 
-    async def _keep(self, claim: Claim) -> None:
+    async def _keep(self, claim: Claim, leash: _Leash) -> None:
         """Renew the lease every ten seconds for as long as the exchange takes."""
         while True:
             await asyncio.sleep(RENEW_EVERY.total_seconds())
+            now = self._clock()
             with suppress(Exception):  # a lease that could not be renewed lapses, which is safe
-                await asyncio.to_thread(self._outgoing.renew, claim, self._clock())
+                if await asyncio.to_thread(self._outgoing.renew, claim, now):
+                    leash.at = now
+
+
+@dataclass(slots=True)
+class _Leash:
+    """When a worker last knew its lease to be its own.
+
+    Requests are signed as of then, so whatever a worker sends that was stopped and goes on later is dead within five
+    minutes of its lease: a take-back can rely on it (T9).
+    """
+
+    at: datetime
+
+    def moment(self) -> datetime:
+        """Return that time."""
+        return self.at

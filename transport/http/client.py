@@ -186,7 +186,8 @@ class HttpCarrier:
     async def ask(self, parcel: Parcel) -> Reply:
         """Ask for the receipt (E3); 404 ``unknown-message`` means that nothing is known."""
         progress = _Progress(self._limits, expect=False)
-        return await self._attempt("GET", parcel.endpoint, path_of(parcel.key, "/receipt"), progress=progress)
+        at = parcel.signed_at
+        return await self._attempt("GET", parcel.endpoint, path_of(parcel.key, "/receipt"), progress=progress, at=at)
 
     async def ping(self, endpoint: str) -> dict[str, object]:
         """Ask whether the node is there and knows us (E7). Raises ``TryLater``, ``Refused``."""
@@ -221,6 +222,7 @@ class HttpCarrier:
             progress=progress,
             fields=tuple(fields),
             body=_Body(parcel.data, progress),
+            at=parcel.signed_at,
         )
         return reply, expect and progress.head_sent and reply.status is None and not progress.exposed
 
@@ -233,12 +235,12 @@ class HttpCarrier:
         progress: _Progress,
         fields: tuple[tuple[str, str], ...] = (),
         body: _Body | None = None,
+        at: Callable[[], datetime] | None = None,
     ) -> Reply:
         try:
             url = self._url(endpoint, path)
-            found = await self._request(
-                method, url, progress=progress, fields=self._signed(method, url, fields), body=body
-            )
+            signed = self._signed(method, url, fields, at=at)
+            found = await self._request(method, url, progress=progress, fields=signed, body=body)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError, TransportError):
             return _made("nothing" if progress.exposed else "unreachable", exposed=progress.exposed)
         return _reply(found, exposed=progress.exposed, limits=self._limits)
@@ -268,8 +270,15 @@ class HttpCarrier:
         self._reach.check_url(base)
         return base + path
 
-    def _signed(self, method: str, url: str, fields: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-        made = sign_request(RequestView(method, url, fields), key=self._key, created=self._clock())
+    def _signed(
+        self,
+        method: str,
+        url: str,
+        fields: tuple[tuple[str, str], ...],
+        *,
+        at: Callable[[], datetime] | None = None,
+    ) -> tuple[tuple[str, str], ...]:
+        made = sign_request(RequestView(method, url, fields), key=self._key, created=(at or self._clock)())
         return fields + tuple(made.items())
 
     async def _request(

@@ -16,6 +16,7 @@ from transport.anchoruses import anchors_for
 from transport.dispatch import Key
 from transport.errors import SettingsError
 from transport.ledger import event
+from transport.meter import SILENT, Meter
 from transport.store import directory as directories
 from transport.store.values import LedgerRef, Ticket
 
@@ -49,6 +50,7 @@ class Office:
     timestamper: Timestamper | None = None
     fetch_status: StatusFetcher | None = None
     node_name: str = "nut-1"
+    meter: Meter = SILENT
     on_work: Callable[[], None] = field(default=lambda: None)  # something is due: wake the courier
 
     def exchange_key(self, now: datetime | None = None) -> Credential:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from edoc.agencies import Directory
@@ -19,6 +19,7 @@ from transport import points, receipts
 from transport.courier import EXPECT_ABOVE_BYTES, Parcel, Reply
 from transport.dispatch import (
     ASK_FIRST_BYTES,
+    FINAL,
     Answer,
     Ended,
     Event,
@@ -34,10 +35,12 @@ from transport.errors import ReceiptInvalid, StoreError
 from transport.intake import vietnam_day
 from transport.ledger import event
 from transport.ledger.schema import REFUSALS
+from transport.node.handling import taken_back_leaf
 from transport.node.office import Office, milliseconds, peer_field, record
 from transport.receipts import Expected, VerifiedReceipt
+from transport.store import circuit as circuits
 from transport.store import directory as directories
-from transport.store import outbox
+from transport.store import outbox, takeback
 from transport.store.store import Unit
 from transport.store.values import AttemptEnd, Claim, LedgerRef, NewReceipt
 
@@ -53,21 +56,30 @@ class _AlreadySettled(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """The office's side of the courier."""
+    """The office's side of the courier; ``began`` remembers when this worker claimed what it still carries."""
 
     office: Office
+    began: dict[tuple[int, int], datetime] = field(default_factory=dict)
 
     def claim(self, now: datetime, owner: str, limit: int) -> list[Claim]:
         """End what has passed its deadline, then lease what is due (T6, T2)."""
 
-        def work(unit: Unit) -> list[Claim]:
-            self._expire(unit, now)
-            return outbox.claim_due(unit, now=now, owner=owner, limit=limit)
+        def work(unit: Unit) -> tuple[list[Key], list[Claim]]:
+            expired = self._expire(unit, now)
+            return expired, outbox.claim_due(unit, now=now, owner=owner, limit=limit)
 
-        return self.office.store.do(work)
+        expired, claims = self.office.store.do(work)
+        meter = self.office.meter
+        for key in expired:
+            meter.event(logging.ERROR, "dispatch.settled", k=shown(key), problem="no-answer")
+        for claim in claims:
+            self.began[claim.dispatch_id, claim.attempt] = now
+            meter.event(logging.INFO, "dispatch.claimed", **_facts(claim))
+        return claims
 
-    def _expire(self, unit: Unit, now: datetime) -> None:
-        for key in outbox.expire_due(unit, now=now):
+    def _expire(self, unit: Unit, now: datetime) -> list[Key]:
+        keys = outbox.expire_due(unit, now=now)
+        for key in keys:
             found = outbox.find(unit.connection, f"msg:{key.message_id}")
             evidence = record("RelayFailure", msg=key.message_id, sender=key.sender, recipient=key.recipient)
             fields: dict[str, event.Value] = {"env": found.sha256, "reason": "no-answer", "due": milliseconds(now)}
@@ -81,7 +93,7 @@ class Outgoing:
                 side="s",
                 fields=fields,
             )
-            log.warning("dispatch.expired", extra={"k": _shown(key)})
+        return keys
 
     def parcel(self, claim: Claim, now: datetime) -> Parcel | None:
         """Load the frozen bytes, hashed again; a damaged blob is never sent (F17)."""
@@ -92,7 +104,7 @@ class Outgoing:
         try:
             data = self.office.store.fetch(claim.sha256)
         except StoreError as error:
-            log.error("blob.mismatch", extra={"k": _shown(claim.key), "digest": claim.sha256, "error": error.code})
+            self.office.meter.event(logging.ERROR, "blob.mismatch", **_facts(claim, error.code))
             self.settle(claim, Reply("unreachable"), now)
             return None
         unknown = claim.exposed or claim.came_from is State.UNKNOWN
@@ -118,13 +130,15 @@ class Outgoing:
             try:
                 verified = self.verify(claim.key, reply.body, size=claim.size, sha256=claim.sha256, now=now)
             except (ReceiptInvalid, SignerError) as error:
-                if isinstance(error, ReceiptInvalid) and _needs_of(error):
+                if isinstance(error, ReceiptInvalid) and needs_of(error):
                     self._undecided(claim, reply, now)
                 else:
                     self._receipt_invalid(claim, reply, now, error)
                 return
             points.reached("settle.verified")
             self.apply_receipt(claim.key, reply.body, verified, peer=reply.ledger, now=now, status=reply.status)
+            accepted = verified.receipt.event == receipts.ACCEPTANCE
+            self._ended(claim, "delivered" if accepted else "refused", now)
             return
         self._without_receipt(claim, reply, now)
 
@@ -139,7 +153,7 @@ class Outgoing:
         try:
             return receipts.verify(data, context=context, expected=expected)
         except ReceiptInvalid as error:
-            needs = _needs_of(error)
+            needs = needs_of(error)
             richer = self.office.with_status(context, needs, now) if needs else None
             if richer is None:
                 raise
@@ -157,11 +171,19 @@ class Outgoing:
     ) -> bool:
         """T7: receipt, final state and leaf in one transaction; false if this receipt had settled it before."""
         try:
-            self.office.store.do(lambda unit: self._settle_unit(unit, key, data, verified, peer, now, status))
+            before = self.office.store.do(lambda unit: self._settle_unit(unit, key, data, verified, peer, now, status))
         except _AlreadySettled:
             return False
         points.reached("settle.committed")
-        log.info("dispatch.settled", extra={"k": _shown(key)})
+        meter = self.office.meter
+        meter.event(logging.INFO, "dispatch.settled", k=shown(key), digest=verified.receipt.sha256)
+        if before.late:
+            meter.count("late_receipts", key.recipient)
+            meter.event(logging.ERROR, "receipt.late", k=shown(key), digest=verified.receipt.sha256)
+        if before.circuit_was_open:
+            meter.event(logging.INFO, "circuit.closed", k=key.recipient)
+        if verified.receipt.event == receipts.ACCEPTANCE:
+            meter.observe("delivery_seconds", (now - before.submitted_at).total_seconds(), str(before.lane))
         self.office.on_work()
         return True
 
@@ -174,7 +196,7 @@ class Outgoing:
         peer: LedgerRef | None,
         now: datetime,
         status: int | None,
-    ) -> None:
+    ) -> _Before:
         receipt = verified.receipt
         accepted = receipt.event == receipts.ACCEPTANCE
         situation = outbox.situation(unit.connection, key)
@@ -190,7 +212,8 @@ class Outgoing:
             received_at=receipt.received_at,
             issued_at=receipt.issued_at,
         )
-        if situation.state in (State.EXPIRED, State.RECALLED, State.REFUSED):
+        before = _before(unit, key, late=situation.state in FINAL)
+        if before.late:
             fields: dict[str, event.Value] = {"env": receipt.sha256}
             self.office.append(
                 unit,
@@ -202,7 +225,6 @@ class Outgoing:
                 side="s",
                 fields=fields,
             )
-            log.warning("receipt.late", extra={"k": _shown(key)})
         leaf: dict[str, event.Value] = {"env": receipt.sha256, **(peer_field(peer) or {})}
         note = ""
         if not accepted:
@@ -230,6 +252,7 @@ class Outgoing:
             end=AttemptEnd("delivered" if accepted else "refused", status=status),
         )
         points.reached("settle.in-transaction")
+        return before
 
     def _without_receipt(self, claim: Claim, reply: Reply, now: datetime) -> None:
         answer = _answer_of(reply, recalling=claim.recall_requested)
@@ -247,16 +270,48 @@ class Outgoing:
         end = AttemptEnd(
             _outcome_word(transition, reply), reply.status, reply.problem, reply.body[:LIMIT_KEPT_BYTES], None
         )
-        applied = self.office.store.do(lambda unit: self._outcome_unit(unit, claim, transition, now, end))
-        name = "dispatch.settled" if applied else "dispatch.lease_lost"
-        log.info(name, extra={"k": _shown(claim.key), "attempt": claim.attempt, "problem": reply.problem})
+        self._outcome(claim, transition, now, end)
+
+    def _outcome(self, claim: Claim, transition: Transition, now: datetime, end: AttemptEnd) -> bool:
+        """Apply what follows from an attempt without receipt, and tell it; false if the claim had been replaced."""
+
+        def work(unit: Unit) -> tuple[bool, bool, bool]:
+            before = circuits.circuit(unit.connection, claim.key.recipient).closed
+            applied = self._outcome_unit(unit, claim, transition, now, end)
+            return applied, before, circuits.circuit(unit.connection, claim.key.recipient).closed
+
+        applied, before, after = self.office.store.do(work)
+        meter = self.office.meter
+        self._ended(claim, end.outcome if applied else "lease-lost", now)
+        if not applied:
+            meter.count("lease_lost")
+            meter.event(logging.WARNING, "dispatch.lease_lost", **_facts(claim, end.problem))
+        elif transition.to in FINAL:
+            meter.event(logging.WARNING, "dispatch.settled", **_facts(claim, end.problem))
+        if before is not after:
+            meter.event(logging.WARNING, "circuit.closed" if after else "circuit.opened", k=claim.key.recipient)
+        return applied
+
+    def _ended(self, claim: Claim, outcome: str, now: datetime) -> None:
+        """Count an attempt that ended, by its outcome."""
+        began = self.began.pop((claim.dispatch_id, claim.attempt), now)
+        self.office.meter.count("attempts", claim.key.recipient, outcome)
+        self.office.meter.observe("attempt_seconds", max(0.0, (now - began).total_seconds()), outcome)
 
     def _outcome_unit(self, unit: Unit, claim: Claim, transition: Transition, now: datetime, end: AttemptEnd) -> bool:
         if not outbox.outcome(unit, claim, transition, now=now, end=end):
             return False
         if transition.event is Event.FINAL_PROBLEM:
             self._final_problem(unit, claim, transition.problem or "", now)
+        if end.problem == "unknown-message" and claim.recall_requested:
+            self._absent(unit, claim, now)
         return True
+
+    def _absent(self, unit: Unit, claim: Claim, now: datetime) -> None:
+        """T9: the recipient knows nothing of it; the second time, ten minutes later, it is recalled."""
+        act = takeback.absent(unit, claim, now=now)
+        if act is not None:
+            taken_back_leaf(self.office, unit, claim.key, claim.sha256, act=act, now=now)
 
     def _final_problem(self, unit: Unit, claim: Claim, problem: str, now: datetime) -> None:
         """T5: the leaf with the problem's name as its reason; an id that is taken gets a leaf of its own too."""
@@ -270,7 +325,7 @@ class Outgoing:
 
     def _undecided(self, claim: Claim, reply: Reply, now: datetime) -> None:
         """T4 for a receipt whose certificate's status is not at hand: nothing is judged blindly, it is asked again."""
-        log.warning("receipt.undecided", extra={"k": _shown(claim.key), "attempt": claim.attempt})
+        log.warning("receipt.undecided", extra={"k": shown(claim.key), "attempt": claim.attempt})
         self._without_receipt(claim, Reply("nothing", reply.status, reply.body, exposed=True), now)
 
     def _receipt_invalid(self, claim: Claim, reply: Reply, now: datetime, error: ReceiptInvalid | SignerError) -> None:
@@ -296,7 +351,31 @@ class Outgoing:
                 )
 
         self.office.store.do(work)
-        log.error("receipt.invalid", extra={"k": _shown(claim.key), "problem": reason})
+        self._ended(claim, "no-proof", now)
+        self.office.meter.count("receipt_invalid", claim.key.recipient)
+        self.office.meter.event(logging.ERROR, "receipt.invalid", **_facts(claim, reason))
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """What stood before a receipt settled a dispatch: for what is counted and told."""
+
+    late: bool
+    circuit_was_open: bool
+    lane: int
+    submitted_at: datetime
+
+
+def _before(unit: Unit, key: Key, *, late: bool) -> _Before:
+    lane, submitted_at = takeback.timing(unit.connection, key)
+    was_open = not circuits.circuit(unit.connection, key.recipient).closed
+    return _Before(late, was_open, lane, submitted_at)
+
+
+def _facts(claim: Claim, problem: str | None = None) -> dict[str, object]:
+    """Return what a log line about an attempt names (exchange.md 13)."""
+    facts = {"k": shown(claim.key), "digest": claim.sha256, "attempt": claim.attempt, "trace_id": claim.trace}
+    return facts if problem is None else {**facts, "problem": problem}
 
 
 def _settles(situation: Situation, *, accepted: bool) -> bool:
@@ -330,12 +409,12 @@ def _exchange_certificates(directory: Directory, code: str, now: datetime) -> tu
     return tuple(one.sha256 for one in directory.certificates(code, "exchange", vietnam_day(now)))
 
 
-def _needs_of(error: ReceiptInvalid) -> tuple[Need, ...]:
+def needs_of(error: ReceiptInvalid) -> tuple[Need, ...]:
     """Return the status answers that were missing when a receipt's signature could not be judged."""
     cause = error.__cause__
     return cause.report.needs if isinstance(cause, NotVerified) else ()
 
 
-def _shown(key: Key) -> str:
+def shown(key: Key) -> str:
     """K as logs write it."""
     return f"to/{key.recipient}/from/{key.sender}/{key.message_id}"

@@ -28,7 +28,7 @@ from transport.store.times import millis, moment
 from transport.store.values import Claim
 from transport.store.writer import Unit
 
-__all__ = ["Act", "Found", "absent", "ask", "found", "hand_out", "pending", "requeue", "retry"]
+__all__ = ["Act", "Found", "absent", "ask", "found", "hand_out", "pending", "requeue", "retry", "timing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,23 @@ def found(connection: Connection, key: Key) -> Found:
         raise TransportError("EDOC-STO-013", "there is no such dispatch", ref=f"msg:{key.message_id}")
     situation = Situation(State(text(row[1])), bool(row[2]), bool(row[3]), bool(row[4]))
     return Found(number(row[0]), situation, text(row[5]), number(row[6]), text(row[7]))
+
+
+def timing(connection: Connection, key: Key) -> tuple[int, datetime]:
+    """Return lane and time of submit of a dispatch.
+
+    Raises:
+        TransportError: EDOC-STO-013, there is none.
+    """
+    row = connection.execute(
+        select(dispatch.c.lane, dispatch.c.submitted_at)
+        .join(message, message.c.id == dispatch.c.message)
+        .where(message.c.sender == key.sender, message.c.message_id == key.message_id)
+        .where(dispatch.c.recipient == key.recipient)
+    ).one_or_none()
+    if row is None:
+        raise TransportError("EDOC-STO-013", "there is no such dispatch", ref=f"msg:{key.message_id}")
+    return number(row[0]), moment(number(row[1]))
 
 
 def ask(unit: Unit, key: Key, act: Act, *, now: datetime) -> Found:
