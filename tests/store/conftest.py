@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 
+from tests.postgres import Server
 from transport.dispatch import Key, deadline_for
 from transport.settings import Settings, load
 from transport.store.store import Store, Ticket
@@ -44,6 +45,30 @@ def open_log(store: Store) -> None:
     )
 
 
+SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+"""For what is told of a file or of the one writer; everything else of a store holds on both databases."""
+POSTGRESQL = pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+
+
+@cache
+def _template(server: Server) -> str:
+    """Name of a fresh database with an open log, of which each test gets a copy."""
+    name = server.create()
+    with tempfile.TemporaryDirectory() as folder:
+        settings = settings_of(Path(folder) / "home", server.url(name))
+        with Store.create(settings, PlainLog()) as made:
+            open_log(made)
+    return name
+
+
+def settings_of(home: Path, url: str | None = None) -> Settings:
+    """Settings of a home; with the address of a database they stand in the home's file, for other processes."""
+    if url is not None:
+        home.mkdir(mode=0o700, exist_ok=True)
+        (home / "edoc.toml").write_text(f'[database]\nurl = "{url}"\n', "utf-8")
+    return load(home=home, config=None, environ={}, overrides={})
+
+
 @cache
 def _made_once() -> bytes:
     """Bytes of a fresh database with an open log, so that the steps of the schema run once per process."""
@@ -54,26 +79,41 @@ def _made_once() -> bytes:
         return (home / "edoc.db").read_bytes()
 
 
-def fresh(home: Path) -> Store:
-    """Open a store in a home that does not exist yet."""
+def fresh(home: Path, server: Server | None = None) -> Store:
+    """Open a store in a home that does not exist yet: SQLite, or a new database of a server."""
     home.mkdir(mode=0o700)
+    if server is not None:
+        return Store.open(settings_of(home, server.url(server.create(_template(server)))), log=PlainLog())
     (home / "edoc.db").write_bytes(_made_once())
     (home / "edoc.db").chmod(0o600)
-    return Store.open(load(home=home, config=None, environ={}, overrides={}), log=PlainLog())
+    return Store.open(settings_of(home), log=PlainLog())
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> Server | None:
+    """Which database a test runs on: ``None`` is SQLite, else a server."""
+    return request.getfixturevalue("postgres") if request.param == "postgresql" else None
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    """Settings of a home that does not exist yet."""
-    return load(home=tmp_path / "home", config=None, environ={}, overrides={})
+def settings(tmp_path: Path, database: Server | None) -> Iterator[Settings]:
+    """Settings of a home without a node, and of an empty database."""
+    if database is None:
+        yield settings_of(tmp_path / "home")
+        return
+    name = database.create()
+    yield settings_of(tmp_path / "home", database.url(name))
+    database.drop(name)
 
 
 @pytest.fixture
-def store(settings: Settings) -> Iterator[Store]:
+def store(tmp_path: Path, database: Server | None) -> Iterator[Store]:
     """A fresh store with an open log."""
-    made = fresh(settings.home)
+    made = fresh(tmp_path / "store", database)
     yield made
     made.close()
+    if database is not None:
+        database.drop(str(made.url.database))
 
 
 @pytest.fixture

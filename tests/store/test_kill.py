@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.conftest import PlainLog, count
+from tests.store.conftest import PlainLog, count, settings_of
 from transport.settings import Settings, load
 from transport.store.store import Store
 
@@ -91,9 +91,8 @@ def check(settings: Settings, said: list[str]) -> None:
 
 @pytest.mark.process
 @pytest.mark.parametrize("where", POINTS)
-def test_killed_between_two_steps_the_store_is_as_before_or_as_after(
-    store: Store, settings: Settings, where: str
-) -> None:
+def test_killed_between_two_steps_the_store_is_as_before_or_as_after(store: Store, where: str) -> None:
+    settings = settings_of(store.home)
     store.close()
     worker = start(settings.home, where)
     assert worker.stdout is not None
@@ -105,7 +104,8 @@ def test_killed_between_two_steps_the_store_is_as_before_or_as_after(
 
 
 @pytest.mark.process
-def test_killed_at_random_again_and_again_no_acknowledged_message_is_lost(store: Store, settings: Settings) -> None:
+def test_killed_at_random_again_and_again_no_acknowledged_message_is_lost(store: Store) -> None:
+    settings = settings_of(store.home)
     store.close()
     rng = random.Random(20261120)
     said: list[str] = []

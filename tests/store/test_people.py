@@ -16,7 +16,7 @@ from alembic.config import Config
 from edoc.authorities import AuthorityTable, KeyRight, Question
 from edoc.capacities import Authority, Capacity
 from transport.errors import SettingsError
-from transport.settings import Settings, load
+from transport.settings import Settings
 from transport.store import people, quick, schema
 from transport.store.engine import revision_of, writer_engine
 from transport.store.people import Change, OwnCertificate
@@ -110,13 +110,12 @@ def test_copies_share_one_series_whatever_their_form(store: Store) -> None:
 
 
 @pytest.fixture
-def older(tmp_path: Path) -> Settings:
+def older(settings: Settings) -> Settings:
     """A home whose database was made by the program before."""
-    settings = load(home=tmp_path / "older", config=None, environ={}, overrides={})
-    settings.home.mkdir(mode=0o700)
+    settings.home.mkdir(mode=0o700, exist_ok=True)
     config = Config()
     config.set_main_option("script_location", str(Path(schema.__file__).with_name("migrations")))
-    engine = writer_engine(database_url(None, settings.home))
+    engine = writer_engine(database_url(settings.database_url, settings.home))
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from transport.dispatch import CIRCUIT_FAILURES, PARTNER_CAP, Lane, circuit_pause
+from transport.store.dialect import is_postgres
 from transport.store.records import Record, number, number_or_none, text
 from transport.store.times import millis, moment_or_none
 
@@ -50,10 +51,42 @@ def circuit(connection: Connection, agency: str) -> Circuit:
     return _circuit(row) if row is not None else Circuit(agency, PARTNER_CAP, 0, None, timedelta(0))
 
 
-def circuits(connection: Connection) -> list[Circuit]:
-    """Return the circuits of all partners we connect to, the one served longest ago first; some fetch by themselves."""
-    rows = connection.exec_driver_sql(_CIRCUIT + "WHERE delivery <> 'pull' ORDER BY served_at, agency")
+_WAITED_FOR = f"""{_CIRCUIT}
+    WHERE delivery <> 'pull' AND (
+        EXISTS (SELECT 1 FROM dispatch d WHERE d.recipient = partner.agency AND d.state IN ('queued', 'unknown')
+            AND d.next_at <= :now)
+        OR EXISTS (SELECT 1 FROM dispatch d WHERE d.recipient = partner.agency AND d.state = 'carrying'
+            AND d.lease_until <= :now))
+    ORDER BY served_at, agency
+"""  # noqa: S608 - made of constants
+
+
+def waited_for(connection: Connection, now: datetime) -> list[Circuit]:
+    """Return the circuits of partners to whom something is due, the one served longest ago first.
+
+    Partners that fetch by themselves are none of them: nobody connects to those.
+    """
+    rows = connection.exec_driver_sql(_WAITED_FOR, {"now": millis(now)})
     return [_circuit(row) for row in rows]
+
+
+def held(connection: Connection, partner: Circuit) -> Circuit | None:
+    """Return a partner's circuit as it is now, nobody else changing it until the transaction ends.
+
+    None when another process is claiming for this partner right now: then the next one is looked at.
+    """
+    if not is_postgres(connection):
+        return partner
+    row = connection.exec_driver_sql(
+        _CIRCUIT + "WHERE agency = ? FOR UPDATE SKIP LOCKED", (partner.agency,)
+    ).one_or_none()
+    return None if row is None else _circuit(row)
+
+
+def _changing(connection: Connection, agency: str) -> Circuit:
+    """Return a partner's circuit for a change that rests on it."""
+    row = connection.exec_driver_sql(_CIRCUIT + "WHERE agency = ? /*pg FOR UPDATE*/", (agency,)).one_or_none()
+    return _circuit(row) if row is not None else Circuit(agency, PARTNER_CAP, 0, None, timedelta(0))
 
 
 def _circuit(row: Record) -> Circuit:
@@ -82,13 +115,15 @@ def free_lanes(connection: Connection, partner: Circuit, now: datetime) -> Lane 
 def note_served(connection: Connection, agency: str, now: datetime) -> None:
     """Put a partner behind the others, because it has just been served."""
     connection.exec_driver_sql(
-        "UPDATE partner SET served_at = max(served_at + 1, ?) WHERE agency = ?", (millis(now), agency)
+        "UPDATE partner SET served_at = CASE WHEN served_at < :now THEN :now ELSE served_at + 1 END "
+        "WHERE agency = :agency",
+        {"now": millis(now), "agency": agency},
     )
 
 
 def note_failure(connection: Connection, agency: str, now: datetime) -> None:
     """Count a transport failure; the fifth in a row, or one in half-open, opens the circuit."""
-    state = circuit(connection, agency)
+    state = _changing(connection, agency)
     connection.exec_driver_sql("UPDATE partner SET failures = failures + 1 WHERE agency = ?", (agency,))
     if state.failures + 1 >= CIRCUIT_FAILURES or not state.closed:
         open_circuit(connection, agency, now)
@@ -96,7 +131,7 @@ def note_failure(connection: Connection, agency: str, now: datetime) -> None:
 
 def open_circuit(connection: Connection, agency: str, now: datetime, at_least: timedelta = timedelta(0)) -> None:
     """Open a circuit, for longer than the last time."""
-    state = circuit(connection, agency)
+    state = _changing(connection, agency)
     flash = connection.exec_driver_sql(
         "SELECT 1 FROM dispatch WHERE recipient = ? AND lane = 1 AND state IN ('queued', 'unknown') LIMIT 1", (agency,)
     ).first()

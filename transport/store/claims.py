@@ -42,7 +42,8 @@ def _heal_clock(connection: Connection, now: datetime) -> None:
     """Make due what was last touched in the future: the clock was set back, and waiting for it could take for ever."""
     at = millis(now)
     connection.exec_driver_sql(
-        "UPDATE dispatch SET next_at = min(next_at, :at), lease_until = min(lease_until, :at), last_at = :at "
+        "UPDATE dispatch SET next_at = CASE WHEN next_at > :at THEN :at ELSE next_at END, "
+        "lease_until = CASE WHEN lease_until > :at THEN :at ELSE lease_until END, last_at = :at "
         "WHERE state IN ('queued', 'unknown', 'carrying') AND last_at > :ahead",
         {"at": at, "ahead": at + _AHEAD_MS},
     )
@@ -53,8 +54,9 @@ _AHEAD_MS = 60_000
 
 
 def _claim_one(connection: Connection, now: datetime, owner: str) -> Claim | None:
-    for partner in circuits.circuits(connection):
-        if not partner.lets(now):
+    for known in circuits.waited_for(connection, now):
+        partner = circuits.held(connection, known) if known.lets(now) else None
+        if partner is None or not partner.lets(now):
             continue
         lowest = circuits.free_lanes(connection, partner, now)
         if lowest is None:
@@ -79,14 +81,20 @@ _DUE = {
         "next_at",
     ),
 }
-_FIND = "SELECT id, state, attempt, lane, next_at FROM dispatch WHERE recipient = :agency AND {due}"
-_NOT_SPENT = " AND NOT (final_try AND deadline <= :now AND state IN ('queued', 'unknown')) ORDER BY {order} LIMIT 1"
-_SMALLEST = """
+_PLACED = "/*pg AND NOT EXISTS (SELECT 1 FROM ledger_pending q WHERE q.ticket = {row}sent_ticket)*/"
+"""Nothing leaves before its leaf has its place: with a frozen log nothing is sent (ledger.md 6)."""
+_FIND = "SELECT id, state, attempt, lane, next_at FROM dispatch WHERE recipient = :agency AND {due} "
+_NOT_SPENT = (
+    "AND NOT (final_try AND deadline <= :now AND state IN ('queued', 'unknown')) "
+    + _PLACED.format(row="")
+    + " ORDER BY {order} LIMIT 1 /*pg FOR UPDATE SKIP LOCKED*/"
+)
+_SMALLEST = f"""
     SELECT d.id, d.state, d.attempt, d.lane, d.next_at FROM dispatch d JOIN message m ON m.id = d.message
     WHERE d.recipient = :agency AND d.state IN ('queued', 'unknown') AND d.lane = :lane AND d.next_at <= :now
-        AND NOT (d.final_try AND d.deadline <= :now)
-    ORDER BY m.size LIMIT 1
-"""
+        AND NOT (d.final_try AND d.deadline <= :now) {_PLACED.format(row="d.")}
+    ORDER BY m.size LIMIT 1 /*pg FOR UPDATE OF d SKIP LOCKED*/
+"""  # noqa: S608 - made of constants
 
 
 def _best(connection: Connection, partner: circuits.Circuit, *, lowest: Lane, now: datetime) -> Record | None:

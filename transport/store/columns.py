@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Integer, Table
+from typing import TypedDict
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Integer, Table, TextClause, text
 from sqlmodel import SQLModel
 
 Identity = BigInteger().with_variant(Integer, "sqlite")
 """Row numbers: SQLite numbers rows by itself only in a column called INTEGER."""
+
+
+class Condition(TypedDict):
+    """The condition of a partial index, for both databases."""
+
+    sqlite_where: TextClause
+    postgresql_where: TextClause
+
+
+def partial(condition: str) -> Condition:
+    """Return the condition of a partial index: ``Index(…, **partial("state = 'open'"))``."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
 
 
 def identity() -> Column[int]:

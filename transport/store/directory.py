@@ -110,7 +110,7 @@ _PUT_CERTIFICATE = """
 _PUT_PARTNER = """
     INSERT INTO partner (agency, url, delivery, auth, cap, served_at, failures, open_for, updated_at)
     VALUES (:code, :url, :delivery, 'signature', 4, 0, 0, 0, :now)
-    ON CONFLICT (agency) DO UPDATE SET url = coalesce(:url, url), delivery = :delivery, updated_at = :now
+    ON CONFLICT (agency) DO UPDATE SET url = coalesce(:url, partner.url), delivery = :delivery, updated_at = :now
 """
 
 

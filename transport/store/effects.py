@@ -52,7 +52,8 @@ def claim(unit: Unit, *, now: datetime, owner: str) -> EffectClaim | None:
     )
     row = connection.exec_driver_sql(
         "UPDATE effect SET state = 'running', owner = :owner, lease_until = :lease, starts = starts + 1 WHERE id = "
-        "(SELECT id FROM effect WHERE state = 'waiting' AND next_at <= :now ORDER BY next_at, id LIMIT 1) "
+        "(SELECT id FROM effect WHERE state = 'waiting' AND next_at <= :now ORDER BY next_at, id LIMIT 1 "
+        "/*pg FOR UPDATE SKIP LOCKED*/) "
         "RETURNING id, cause, kind, facts, starts",
         values,
     ).one_or_none()

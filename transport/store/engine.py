@@ -1,23 +1,28 @@
-"""The two engines of a SQLite store (exchange.md 9; dependencies.md 1, SQLAlchemy).
+"""The two engines of a store, and those of SQLite (exchange.md 9; dependencies.md 1, SQLAlchemy).
 
-The writer's engine sends ``BEGIN IMMEDIATE`` itself, because with the driver's own transaction control a savepoint
-opens no transaction and outlives the outer rollback. Readers are a second engine that cannot write and does not wait
-for the writer. Both work on the same file in WAL mode with ``synchronous=FULL``: a commit that returned is on the disk.
+Those of PostgreSQL are in ``postgres``. On SQLite the writer's engine sends ``BEGIN IMMEDIATE`` itself, because with
+the driver's own transaction control a savepoint opens no transaction and outlives the outer rollback. Readers are a
+second engine that cannot write and does not wait for the writer. Both work on the same file in WAL mode with
+``synchronous=FULL``: a commit that returned is on the disk.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import unicodedata
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, QueuePool
 
 from transport.errors import SettingsError, StoreError
+from transport.store import postgres
+from transport.store.dialect import is_postgres
 from transport.store.faults import FAILED
+from transport.store.times import moment
 
 BUSY_SECONDS = 5.0
 """How long a statement waits for another process's transaction before it gives up (exchange.md 9)."""
@@ -40,15 +45,19 @@ def database_url(url: str | None, home: Path) -> URL:
         parsed = make_url(url)
     except ArgumentError as error:
         raise SettingsError("EDOC-CFG-006", "database.url is not a URL", key="database.url") from error
+    if parsed.get_backend_name() == "postgresql" and parsed.database:
+        return postgres.complete(parsed)
     if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
         raise SettingsError(
-            "EDOC-CFG-006", "only SQLite files are kept by this version", key="database.url", kind=parsed.drivername
+            "EDOC-CFG-006", "only SQLite files and PostgreSQL are kept", key="database.url", kind=parsed.drivername
         )
     return parsed.set(drivername="sqlite+pysqlite")
 
 
 def writer_engine(url: URL) -> Engine:
-    """Return the engine of the one writer: every transaction takes the write lock at its beginning."""
+    """Return the engine that writes: on SQLite every transaction takes the write lock at its beginning."""
+    if url.get_backend_name() == "postgresql":
+        return postgres.writer_engine(url)
     _check_version()
     engine = create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine, "connect", _prepare_writer)
@@ -59,6 +68,8 @@ def writer_engine(url: URL) -> Engine:
 
 def reader_engine(url: URL) -> Engine:
     """Return the engine of readers: snapshots, and no statement of it can change anything."""
+    if url.get_backend_name() == "postgresql":
+        return postgres.reader_engine(url)
     _check_version()
     engine = create_engine(
         url,
@@ -73,6 +84,17 @@ def reader_engine(url: URL) -> Engine:
     return engine
 
 
+def is_file(url: URL) -> bool:
+    """Say whether the database is a file of this machine."""
+    return url.get_backend_name() == "sqlite"
+
+
+def now_of(connection: Connection) -> datetime:
+    """Return the clock of a database server."""
+    found = connection.exec_driver_sql("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint").scalar_one()
+    return moment(int(found))
+
+
 def in_transaction(connection: Connection) -> bool:
     """Say whether the database still has our transaction: disk full and I/O errors take it away as a whole."""
     driver = connection.connection.driver_connection
@@ -81,12 +103,13 @@ def in_transaction(connection: Connection) -> bool:
 
 def revision_of(connection: Connection) -> str | None:
     """Return the revision the database is at, None if it has never been made."""
-    try:
-        return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one_or_none()
-    except DBAPIError as error:
-        if "no such table" in str(error.orig):
-            return None
-        raise
+    if is_postgres(connection):
+        there = "SELECT to_regclass('alembic_version') IS NOT NULL"
+    else:
+        there = "SELECT count(*) FROM sqlite_master WHERE name = 'alembic_version'"
+    if not connection.exec_driver_sql(there).scalar_one():
+        return None
+    return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one_or_none()
 
 
 def _check_version() -> None:

@@ -12,13 +12,21 @@ import sqlite3
 from sqlalchemy.exc import DBAPIError
 
 from transport.errors import StoreError
+from transport.store import pgfaults
+from transport.store.refusals import BUSY, DAMAGED_DATABASE, FAILED, FULL, READ_ONLY, UNREADABLE, Conflict
 
-FULL = "EDOC-STO-002"
-BUSY = "EDOC-STO-003"
-FAILED = "EDOC-STO-004"
-READ_ONLY = "EDOC-STO-005"
-DAMAGED_DATABASE = "EDOC-STO-007"
-UNREADABLE = "EDOC-STO-001"
+__all__ = [
+    "BUSY",
+    "DAMAGED_DATABASE",
+    "FAILED",
+    "FULL",
+    "READ_ONLY",
+    "UNREADABLE",
+    "Conflict",
+    "from_disk",
+    "primary_code",
+    "translated",
+]
 
 _CODES = {
     sqlite3.SQLITE_FULL: FULL,
@@ -37,21 +45,10 @@ _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
-class Conflict(StoreError):
-    """A unique key is taken: somebody stored the same thing first. ``columns`` are those of the violated key."""
-
-    def __init__(self, columns: tuple[str, ...]) -> None:
-        super().__init__("EDOC-STO-010", f"already stored: {', '.join(columns)}", columns=columns)
-        self.columns = columns
-
-    @property
-    def table(self) -> str:
-        """Name of the table whose key is taken."""
-        return self.columns[0].partition(".")[0] if self.columns else ""
-
-
 def translated(error: DBAPIError, doing: str) -> StoreError:
     """Return the error of ours for one of the database; ``doing`` says what was attempted."""
+    if not isinstance(error.orig, sqlite3.Error) and hasattr(error.orig, "sqlstate"):
+        return pgfaults.translated(error.orig, doing)
     origin = error.orig
     text = str(origin)
     if isinstance(origin, sqlite3.IntegrityError) and text.startswith("UNIQUE constraint failed: "):

@@ -22,7 +22,7 @@ _IN = "SELECT state, count(*) FROM inbox WHERE kind = 'edoc' GROUP BY state"
 _OUT = f"""
     SELECT rank, count(*) FROM (
         SELECT min({_RANK}) AS rank FROM dispatch d JOIN message m ON m.id = d.message
-        WHERE m.kind = 'edoc' GROUP BY d.message)
+        WHERE m.kind = 'edoc' GROUP BY d.message) AS worst
     GROUP BY rank
 """  # noqa: S608 - made of constants
 _OVERDUE = """

@@ -126,7 +126,7 @@ def accept(unit: Unit, key: Key, arrival: NewArrival, receipt: NewReceipt, ticke
         "sender_name": arrival.sender_name,
         "receipt": receipt_row,
     }
-    return int(connection.exec_driver_sql(_INSERT, values).lastrowid)
+    return int(connection.exec_driver_sql(_INSERT, values).scalar_one())
 
 
 _INSERT = """
@@ -136,6 +136,7 @@ _INSERT = """
     VALUES (:sender, :recipient, :message_id, :kind, :sha256, :size, 'arrived', :received_at, :arrived_at, :lane,
         :document_id, :number, :notation, :date, :type, :subject, :priority, :attachments, :due, :status_code,
         :sender_name, :receipt)
+    RETURNING id
 """
 
 
@@ -205,7 +206,9 @@ def set_state(
         Refused: EDOC-STO-015, the table of S1 has no such move.
     """
     connection = unit.connection
-    row = connection.exec_driver_sql("SELECT state, earlier_state FROM inbox WHERE id = ?", (inbox_id,)).one()
+    row = connection.exec_driver_sql(
+        "SELECT state, earlier_state FROM inbox WHERE id = ? /*pg FOR UPDATE*/", (inbox_id,)
+    ).one()
     before = text(row[0])
     back = before == "recall-asked" and state not in ("recalled", row[1])
     if state not in MOVES[before] or back:

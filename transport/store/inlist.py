@@ -88,12 +88,13 @@ def find(connection: Connection, ref: str, *, year: int | None = None) -> Arriva
     where, values = {
         "message": ("i.message_id >= ? AND i.message_id < ? || '~'", (parsed.value, parsed.value)),
         "arrival": (
-            "i.arrival_number = ? AND (? IS NULL OR i.arrival_year = ?)",
+            "i.arrival_number = ? AND (CAST(? AS INTEGER) IS NULL OR i.arrival_year = ?)",
             (_digits(parsed.value), parsed.year, parsed.year),
         ),
         "document": ("i.document_id = ? AND i.kind = 'edoc'", (parsed.value,)),
         "symbol": (
-            "i.number = ? AND i.notation = ? AND i.kind = 'edoc' AND (? IS NULL OR substr(i.date, 1, 4) = ?)",
+            "i.number = ? AND i.notation = ? AND i.kind = 'edoc' "
+            "AND (CAST(? AS TEXT) IS NULL OR substr(i.date, 1, 4) = ?)",
             (parsed.value, parsed.notation, asked_year, asked_year),
         ),
     }[parsed.kind]
@@ -143,9 +144,9 @@ def _conditions(asked: RowFilter) -> tuple[list[str], dict[str, object]]:
             values[name] = millis(at)
     if asked.search:
         where.append(
-            "(instr(folded(i.subject), folded(:search)) OR instr(folded(i.document_id), folded(:search)) "
-            "OR instr(folded(i.number || '/' || i.notation), folded(:search)) "
-            "OR instr(folded(i.sender_name), folded(:search)))"
+            "(instr(folded(i.subject), folded(:search)) > 0 OR instr(folded(i.document_id), folded(:search)) > 0 "
+            "OR instr(folded(i.number || '/' || i.notation), folded(:search)) > 0 "
+            "OR instr(folded(i.sender_name), folded(:search)) > 0)"
         )
         values["search"] = asked.search
     if asked.overdue:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, LargeBinary, text
+from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, LargeBinary
 from sqlmodel import Field, SQLModel
 
-from transport.store.columns import Identity, identity
+from transport.store.columns import Identity, identity, partial
 
 
 class LedgerLog(SQLModel, table=True):
@@ -14,7 +14,7 @@ class LedgerLog(SQLModel, table=True):
     __tablename__ = "ledger_log"
     __table_args__ = (
         CheckConstraint("state IN ('open', 'frozen', 'closed')", name="ledger_log_state"),
-        Index("ledger_log_open", "state", unique=True, sqlite_where=text("state = 'open'")),
+        Index("ledger_log_open", "state", unique=True, **partial("state = 'open'")),
     )
 
     id: int | None = Field(default=None, primary_key=True)
@@ -85,7 +85,7 @@ class LedgerAnchor(SQLModel, table=True):
     """A checkpoint with its time token and cosignatures (ledger.md 7)."""
 
     __tablename__ = "ledger_anchor"
-    __table_args__ = (Index("ledger_anchor_wanted", "log", "size", sqlite_where=text("state <> 'complete'")),)
+    __table_args__ = (Index("ledger_anchor_wanted", "log", "size", **partial("state <> 'complete'")),)
 
     log: int = Field(primary_key=True, foreign_key="ledger_log.id")
     size: int = Field(primary_key=True, sa_type=BigInteger)
@@ -107,7 +107,7 @@ class LedgerEvent(SQLModel, table=True):
         Index("ledger_event_kind", "kind", "at"),
         Index("ledger_event_from", "from_org", "at"),
         Index("ledger_event_to", "to_org", "at"),
-        Index("ledger_event_due", "due", sqlite_where=text("due IS NOT NULL")),
+        Index("ledger_event_due", "due", **partial("due IS NOT NULL")),
     )
 
     log: int = Field(primary_key=True, foreign_key="ledger_log.id")

@@ -24,6 +24,7 @@ from transport.ledger.extract import LogExtract, ProvedLeaf
 from transport.ledger.merkle import EMPTY_ROOT, Edge, leaf_hash, root_of
 from transport.ledger.note import LogSigner, NoteInvalid, read_vkey
 from transport.store import log_events, log_verify
+from transport.store.dialect import insert_rows
 from transport.store.log_events import EventFilter, LoggedEvent
 from transport.store.log_rows import OpenLog, leaf_at, open_log, read_tile
 from transport.store.log_tiles import Problem
@@ -77,19 +78,21 @@ class Log:
         shard, when = checkpoint.shard_of(signer.origin), millis(at)
         row = connection.exec_driver_sql(
             "INSERT INTO ledger_log (origin, shard, vkey, state, reason, min_index, opened_at)"
-            " VALUES (?, ?, ?, 'open', 'first', 0, ?)",
+            " VALUES (?, ?, ?, 'open', 'first', 0, ?) RETURNING id",
             (signer.origin, shard, signer.vkey, when),
-        )
+        ).scalar_one()
         note = signer.sign_note(checkpoint.format(checkpoint.Checkpoint(signer.origin, 0, EMPTY_ROOT)))
         connection.exec_driver_sql(
             "INSERT INTO ledger_head (log, size, root, edge, at, note) VALUES (?, 0, ?, ?, ?, ?)",
-            (row.lastrowid, EMPTY_ROOT, b"", when, note),
+            (row, EMPTY_ROOT, b"", when, note),
         )
         fields: dict[str, event.Value] = {"at": at, "auto": True, "reason": "first"}
         data = event.build("log-opened", {**fields, "receipt": statement_sha256, "rtype": "statement"})
         digest = leaf_hash(data)
-        ticket = connection.exec_driver_sql("INSERT INTO ledger_leaf (leaf, data) VALUES (?, ?)", (digest, data))
-        return self.place(connection, [Ticket(int(ticket.lastrowid), digest, data)])
+        ticket = connection.exec_driver_sql(
+            "INSERT INTO ledger_leaf (leaf, data) VALUES (?, ?) RETURNING ticket", (digest, data)
+        ).scalar_one()
+        return self.place(connection, [Ticket(int(ticket), digest, data)])
 
     def place(self, connection: Connection, tickets: Sequence[Ticket]) -> Head:
         """Give each ticket its index, in the transaction that wrote the leaves, and sign the new head.
@@ -108,7 +111,7 @@ class Log:
             rows.append((log.id, edge.size, ticket.id))
             newest = max(newest, _at_of(ticket.data))
             edge.append(ticket.leaf)
-        connection.exec_driver_sql("INSERT INTO ledger_entry (log, idx, ticket) VALUES (?, ?, ?)", rows)
+        insert_rows(connection, "ledger_entry", ("log", "idx", "ticket"), rows)
         self._keep_tiles(connection, log, edge.size)
         root = edge.root()
         note = signer.sign_note(checkpoint.format(checkpoint.Checkpoint(log.origin, edge.size, root)))

@@ -17,6 +17,7 @@ from transport.ledger import event
 from transport.ledger.canonical import Json
 from transport.ledger.event import Leaf, leaf_hash
 from transport.store import tables
+from transport.store.dialect import LOCKS, hold, is_postgres
 from transport.store.log_rows import OpenLog, as_bytes, open_log
 from transport.store.times import millis
 
@@ -84,6 +85,8 @@ def query(connection: Connection, log: OpenLog, wanted: EventFilter) -> tuple[Lo
 
 def derive(connection: Connection, log: OpenLog, *, limit: int) -> int:
     """Add up to ``limit`` leaves that are not yet in the query table; return how many."""
+    if not _alone(connection):
+        return 0
     start = _derived_to(connection, log)
     waiting = _tail(connection, log, start, limit=limit)
     rows = [row_of(log.id, index, leaf_hash(data), json.loads(data)) for index, data in waiting]
@@ -93,7 +96,13 @@ def derive(connection: Connection, log: OpenLog, *, limit: int) -> int:
 
 
 def last_of(connection: Connection, chain: tuple[str, str, str, str]) -> str | None:
-    """Return the hash of the newest leaf of a dispatch and side, unplaced leaves of this transaction included."""
+    """Return the hash of the newest leaf of a dispatch and side, unplaced leaves of this transaction included.
+
+    On PostgreSQL the chain is this transaction's until it ends, so that tickets of one dispatch are in order.
+    """
+    if is_postgres(connection):
+        hold(connection, "chain " + " ".join(chain))
+        return _newest_waiting(connection, chain) or _last_derived(connection, chain)
     ticket = _last_derived_ticket(connection)
     waiting = connection.exec_driver_sql("SELECT count(*) FROM ledger_leaf WHERE ticket > ?", (ticket,)).scalar_one()
     if waiting > TAIL:
@@ -108,6 +117,38 @@ def last_of(connection: Connection, chain: tuple[str, str, str, str]) -> str | N
         if leaf.chain == chain:
             return leaf.sha256
     return _last_derived(connection, chain)
+
+
+_WAITING = """
+    SELECT f.data FROM ledger_leaf f WHERE instr(f.data, :message) > 0 AND f.ticket IN (
+        SELECT ticket FROM ledger_pending
+        UNION ALL SELECT e.ticket FROM ledger_entry e WHERE e.log = :log AND e.idx >= :derived)
+    ORDER BY f.ticket DESC
+"""
+"""Leaves that are not yet in the query table: a ticket's place may come after that of a later ticket."""
+
+
+def _newest_waiting(connection: Connection, chain: tuple[str, str, str, str]) -> str | None:
+    log = open_log(connection)
+    if log is None:
+        return None
+    derived = _derived_to(connection, log)
+    if log.size - derived > TAIL:
+        _catch_up(connection)
+        derived = _derived_to(connection, log)
+    values = {"message": json.dumps(chain[2]).encode("ascii"), "log": log.id, "derived": derived}
+    for (data,) in connection.exec_driver_sql(_WAITING, values):
+        leaf = event.parse(as_bytes(data))
+        if leaf.chain == chain:
+            return leaf.sha256
+    return None
+
+
+def _alone(connection: Connection) -> bool:
+    """Take the right to fill the query table until the transaction ends; false when another process has it."""
+    if not is_postgres(connection):
+        return True
+    return bool(connection.exec_driver_sql("SELECT pg_try_advisory_xact_lock(?, 2)", (LOCKS,)).scalar_one())
 
 
 def row_of(log: int, index: int, digest: bytes, fields: Mapping[str, Json]) -> dict[str, object]:
@@ -187,7 +228,7 @@ def _tail(connection: Connection, log: OpenLog, start: int, *, limit: int | None
     rows = connection.exec_driver_sql(
         "SELECT e.idx, f.data FROM ledger_entry e JOIN ledger_leaf f ON f.ticket = e.ticket"
         " WHERE e.log = ? AND e.idx >= ? AND f.data IS NOT NULL ORDER BY e.idx LIMIT ?",
-        (log.id, start, -1 if limit is None else limit),
+        (log.id, start, 2**62 if limit is None else limit),
     )
     return ((int(index), as_bytes(data)) for index, data in rows)
 

@@ -29,8 +29,10 @@ from transport.dispatch import (
 from transport.errors import TransportError
 from transport.store import circuit as circuits
 from transport.store.claims import claim_due, end_attempt
+from transport.store.dialect import is_reading
 from transport.store.outlist import about, attempts, by_source, dispatches, find, rows, view_of
 from transport.store.records import Record, text
+from transport.store.refusals import Conflict
 from transport.store.times import day_text, millis
 from transport.store.values import (
     AttemptEnd,
@@ -70,14 +72,18 @@ def submit(
     ``tickets`` are the leaves ``sent``, one per recipient in the same order; a claim then carries the leaf's place.
 
     Raises:
-        Conflict: this message id has been submitted before.
+        Conflict: this message id, or the packed file it was made from, has been submitted before.
     """
     connection = unit.connection
+    if message.source_sha256 is not None:  # the same file sent twice at once is one message
+        unit.hold(f"source {message.source_sha256}")
+        if by_source(connection, message.source_sha256) is not None:
+            raise Conflict(("message.source_sha256",))
     connection.exec_driver_sql(
         "INSERT INTO blob (digest, size, place) VALUES (?, ?, 'file') ON CONFLICT (digest) DO NOTHING",
         (message.sha256, message.size),
     )
-    message_row = connection.exec_driver_sql(_INSERT_MESSAGE, _message_row(message)).lastrowid
+    message_row = connection.exec_driver_sql(_INSERT_MESSAGE, _message_row(message)).scalar_one()
     trace = secrets.token_hex(16)
     made = []
     for position, recipient in enumerate(recipients):
@@ -98,7 +104,7 @@ def submit(
                     "ticket": tickets[position].id if tickets else None,
                     "trace": trace,
                 },
-            ).lastrowid
+            ).scalar_one()
         )
     return tuple(made)
 
@@ -109,11 +115,14 @@ _INSERT_MESSAGE = """
     VALUES (:sender, :message_id, :kind, :sha256, :size, :lane, :submitted_at, :deadline, :document_id, :number,
         :notation, :date, :type, :subject, :priority, :attachments, :due, :legal_class, :status_code, :cause,
         :source_sha256)
+    RETURNING id
 """
 _INSERT_DISPATCH = """
     INSERT INTO dispatch (message, recipient, state, lane, exposed, recall_requested, attempt, failures, final_try,
         next_at, deadline, submitted_at, by_receipt, sent_ticket, trace)
-    VALUES (:message, :recipient, 'queued', :lane, 0, 0, 0, 0, 0, :at, :deadline, :at, 0, :ticket, :trace)
+    VALUES (:message, :recipient, 'queued', :lane, FALSE, FALSE, 0, 0, FALSE, :at, :deadline, :at, FALSE, :ticket,
+        :trace)
+    RETURNING id
 """
 
 
@@ -147,9 +156,15 @@ def renew(unit: Unit, claim: Claim, *, now: datetime) -> bool:
     """Prolong a lease by 30 seconds; false when the claim has been replaced, and its worker should stop."""
     return (
         unit.connection.exec_driver_sql(
-            "UPDATE dispatch SET lease_until = max(lease_until, ?), last_at = ? "
-            "WHERE id = ? AND state = 'carrying' AND owner = ? AND attempt = ?",
-            (millis(now + LEASE), millis(now), claim.dispatch_id, claim.owner, claim.attempt),
+            "UPDATE dispatch SET lease_until = CASE WHEN lease_until > :lease THEN lease_until ELSE :lease END, "
+            "last_at = :now WHERE id = :id AND state = 'carrying' AND owner = :owner AND attempt = :attempt",
+            {
+                "lease": millis(now + LEASE),
+                "now": millis(now),
+                "id": claim.dispatch_id,
+                "owner": claim.owner,
+                "attempt": claim.attempt,
+            },
         ).rowcount
         == 1
     )
@@ -169,7 +184,8 @@ def outcome(unit: Unit, claim: Claim, transition: Transition, *, now: datetime, 
     at = millis(now)
     changed = connection.exec_driver_sql(
         "UPDATE dispatch SET state = :state, owner = NULL, lease_until = NULL, exposed = exposed OR :exposed, "
-        "next_at = CASE WHEN :final THEN NULL ELSE max(:now, min(:next, deadline)) END, last_at = :now, "
+        "next_at = CASE WHEN :final THEN NULL WHEN deadline < :now THEN :now WHEN :next < :now THEN :now "
+        "WHEN :next > deadline THEN deadline ELSE :next END, last_at = :now, "
         "problem = :problem, problem_status = :status, settled_at = CASE WHEN :final THEN :now END "
         "WHERE id = :id AND state = 'carrying' AND owner = :owner AND attempt = :attempt",
         {
@@ -206,11 +222,16 @@ _SITUATION = """
     FROM dispatch d JOIN message m ON m.id = d.message
     WHERE m.sender = ? AND m.message_id = ? AND d.recipient = ?
 """
+_SITUATION_TO_CHANGE = _SITUATION + " /*pg FOR UPDATE OF d*/"
 
 
 def situation(connection: Connection, key: Key) -> Situation | None:
-    """Return what the table of transitions looks at, None when there is no such dispatch."""
-    row = connection.exec_driver_sql(_SITUATION, (key.sender, key.message_id, key.recipient)).one_or_none()
+    """Return what the table of transitions looks at, None when there is no such dispatch.
+
+    In a unit the dispatch is the unit's until it ends: whoever decides on it sees what holds then.
+    """
+    question = _SITUATION if is_reading(connection) else _SITUATION_TO_CHANGE
+    row = connection.exec_driver_sql(question, (key.sender, key.message_id, key.recipient)).one_or_none()
     return None if row is None else _situation(row)
 
 
@@ -237,7 +258,7 @@ def settle(
         TransportError: EDOC-STO-013, there is no such dispatch.
     """
     connection = unit.connection
-    row = connection.exec_driver_sql(_SITUATION, (key.sender, key.message_id, key.recipient)).one_or_none()
+    row = connection.exec_driver_sql(_SITUATION_TO_CHANGE, (key.sender, key.message_id, key.recipient)).one_or_none()
     if row is None:
         raise TransportError("EDOC-STO-013", "there is no such dispatch", ref=f"msg:{key.message_id}")
     before = _situation(row)
@@ -282,7 +303,7 @@ def insert_receipt(
         connection.exec_driver_sql(
             "INSERT INTO receipt (direction, sender, recipient, message_id, receipt_id, event, sha256, data, "
             "message_sha256, message_size, received_at, issued_at, reason, ticket) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
             (
                 receipt.direction,
                 key.sender,
@@ -298,7 +319,7 @@ def insert_receipt(
                 reason,
                 ticket.id,
             ),
-        ).lastrowid
+        ).scalar_one()
     )
 
 

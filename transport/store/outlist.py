@@ -28,7 +28,7 @@ _RANK = "CASE d.state " + " ".join(f"WHEN '{state}' THEN {n}" for n, state in en
 _COUNTS = f"""
     SELECT rank, count(*) FROM (
         SELECT min({_RANK}) AS rank FROM dispatch d JOIN message m ON m.id = d.message
-        WHERE m.kind = 'edoc' GROUP BY d.message)
+        WHERE m.kind = 'edoc' GROUP BY d.message) AS worst
     GROUP BY rank
 """  # noqa: S608 - made of constants
 _STATES_OF = f"""
@@ -153,10 +153,11 @@ def find(connection: Connection, ref: str, *, year: int | None = None) -> SentMe
     parsed = parse_ref(ref, year=year)
     where, values = {
         "message": ("m.message_id >= ? AND m.message_id < ? || '~'", (parsed.value, parsed.value)),
-        "arrival": ("0", ()),
+        "arrival": ("1 = 0", ()),
         "document": ("m.document_id = ? AND m.kind = 'edoc'", (parsed.value,)),
         "symbol": (
-            "m.number = ? AND m.notation = ? AND m.kind = 'edoc' AND (? IS NULL OR substr(m.date, 1, 4) = ?)",
+            "m.number = ? AND m.notation = ? AND m.kind = 'edoc' "
+            "AND (CAST(? AS TEXT) IS NULL OR substr(m.date, 1, 4) = ?)",
             (parsed.value, parsed.notation, parsed.year and str(parsed.year), parsed.year and str(parsed.year)),
         ),
     }[parsed.kind]
@@ -239,8 +240,8 @@ def _conditions(asked: RowFilter) -> tuple[list[str], dict[str, object]]:
             values[name] = millis(moment_)
     if asked.search:
         where.append(
-            "(instr(folded(m.subject), folded(:search)) OR instr(folded(m.document_id), folded(:search)) "
-            "OR instr(folded(m.number || '/' || m.notation), folded(:search)))"
+            "(instr(folded(m.subject), folded(:search)) > 0 OR instr(folded(m.document_id), folded(:search)) > 0 "
+            "OR instr(folded(m.number || '/' || m.notation), folded(:search)) > 0)"
         )
         values["search"] = asked.search
     if asked.overdue:

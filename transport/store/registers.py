@@ -23,7 +23,7 @@ def take(unit: Unit, agency: str, series: str, year: int) -> int:
     return whole(
         unit.connection.exec_driver_sql(
             "INSERT INTO register_series (agency, series, year, last) VALUES (?, ?, ?, 1) "
-            "ON CONFLICT (agency, series, year) DO UPDATE SET last = last + 1 RETURNING last",
+            "ON CONFLICT (agency, series, year) DO UPDATE SET last = register_series.last + 1 RETURNING last",
             (agency, series, year),
         ).scalar_one()
     )

@@ -62,7 +62,7 @@ def record(unit: Unit, key: Key, status: NewStatus, *, now: datetime, applied: b
 def statuses(connection: Connection, message_id: str, recipient: str | None = None) -> tuple[StatusView, ...]:
     """Return the statuses of a document, of one recipient or of all, in the order they were recorded."""
     found = connection.exec_driver_sql(
-        _SELECT + "WHERE message_id = ? AND (? IS NULL OR recipient = ?) ORDER BY id",
+        _SELECT + "WHERE message_id = ? AND (CAST(? AS TEXT) IS NULL OR recipient = ?) ORDER BY id",
         (message_id, recipient, recipient),
     )
     return tuple(_view(row) for row in found)

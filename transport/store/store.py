@@ -1,11 +1,11 @@
-"""The store of a node: one writer, many readers, and the blob folder (exchange.md 9; architecture.md, rule 7).
+"""The store of a node: writing, reading, and blobs (exchange.md 9; architecture.md, rule 7).
 
     store.do(lambda unit: outbox.submit(unit, message, recipients))     # answers after the commit
     store.read(lambda connection: outbox.dispatches(connection, message_id))
 
-Several processes may have the same store open; each has its own writer, and SQLite lets one transaction through at a
-time. The functions of ``outbox``, ``inbox``, ``statuses``, ``directory`` and ``registers`` take the unit or the
-connection.
+Several processes may have the same store open. On SQLite each has its own writer, and one transaction goes through at
+a time; on PostgreSQL units run in parallel, in every process. The functions of ``outbox``, ``inbox``, ``statuses``,
+``directory`` and ``registers`` take the unit or the connection.
 """
 
 from __future__ import annotations
@@ -25,12 +25,16 @@ from sqlalchemy.exc import DBAPIError
 from transport.errors import SettingsError
 from transport.store import blobs
 from transport.store.blobs import Blobs, Staged
-from transport.store.engine import database_url, reader_engine, revision_of, writer_engine
+from transport.store.clock import Clock, never_back, of_database
+from transport.store.engine import database_url, is_file, now_of, reader_engine, revision_of, writer_engine
 from transport.store.faults import Conflict, from_disk, translated
+from transport.store.hints import Hints
 from transport.store.lock import ServerLock
-from transport.store.schema import check_revision, upgrade
+from transport.store.pgwriter import PgWriter
+from transport.store.schema import Steps, check_revision, steps, upgrade
+from transport.store.sequencer import Sequencer
 from transport.store.values import Ticket
-from transport.store.writer import Unit, Writer
+from transport.store.writer import Place, Unit, Writer
 
 __all__ = ["Conflict", "ServerLock", "Staged", "Store", "Ticket", "Unit"]
 
@@ -58,9 +62,26 @@ class Store:
     def __init__(self, home: Path, url: URL, *, log: Placing | None, read_only: bool) -> None:
         self.home = home
         self.blobs = Blobs(home / "blobs")
+        self.url = url
         self._readers = reader_engine(url)
         self._writing = None if read_only else writer_engine(url)
-        self._writer = None if self._writing is None else Writer(self._writing, None if log is None else log.place)
+        self._hints: Hints | None = None
+        self._sequencer: Sequencer | None = None
+        self._writer = self._start(None if log is None else log.place)
+
+    def _start(self, place: Place | None) -> Writer | PgWriter | None:
+        if self._writing is None:
+            return None
+        if not self.shared:
+            return Writer(self._writing, place)
+        if place is not None:
+            self._sequencer = Sequencer(self._writing, place)
+        return PgWriter(self._writing, self._sequencer)
+
+    @property
+    def shared(self) -> bool:
+        """Whether the database is one that several servers may work on at once: PostgreSQL."""
+        return self.url.get_backend_name() == "postgresql"
 
     @classmethod
     def create(cls, settings: Home, log: Placing | None = None) -> Store:
@@ -74,7 +95,8 @@ class Store:
         try:
             settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
             (settings.home / "blobs").mkdir(mode=0o700, exist_ok=True)
-            _touch_private(Path(str(url.database)))
+            if is_file(url):
+                _touch_private(Path(str(url.database)))
         except OSError as error:
             raise from_disk(error, "making the home", settings.home) from error
         _make_tables(url)
@@ -89,8 +111,7 @@ class Store:
             StoreError: the database cannot be read.
         """
         url = database_url(settings.database_url, settings.home)
-        if not Path(str(url.database)).is_file():
-            raise SettingsError("EDOC-CFG-005", "there is no node in this home", home=str(settings.home))
+        _need_database(url, settings.home)
         store = cls(settings.home, url, log=log, read_only=read_only)
         try:
             store.read(check_revision)
@@ -133,6 +154,20 @@ class Store:
         except DBAPIError as error:
             raise translated(error, "reading the database") from error
 
+    def clock(self, wall: Clock) -> Clock:
+        """Return the time that leases and due dates go by: the database's if several nodes share it (exchange.md 6)."""
+        return of_database(lambda: self.read(now_of)) if self.shared else never_back(wall)
+
+    def listen(self, heard: Callable[[], None]) -> None:
+        """Call ``heard`` when another process may have made work; a hint, and only where processes share a database."""
+        if self.shared and self._writing is not None and self._hints is None:
+            self._hints = Hints(self._writing, lambda: self._heard(heard))
+
+    def _heard(self, heard: Callable[[], None]) -> None:
+        if self._sequencer is not None:
+            self._sequencer.hint()
+        heard()
+
     def stage(self, data: bytes) -> Staged:
         """Get bytes ready for ``unit.keep``: large ones are durable in the blob folder when this returns.
 
@@ -174,6 +209,8 @@ class Store:
 
     def close(self) -> None:
         """Write what waits and let go of the database; may be called twice."""
+        if self._hints is not None:
+            self._hints.close()
         if self._writer is not None:
             self._writer.close()
         if self._writing is not None:
@@ -195,15 +232,38 @@ def migrate(settings: Home) -> None:
         StoreError: the database cannot be written.
     """
     url = database_url(settings.database_url, settings.home)
-    if not Path(str(url.database)).is_file():
-        raise SettingsError("EDOC-CFG-005", "there is no node in this home", home=str(settings.home))
+    _need_database(url, settings.home)
     _run_schema(url, upgrade)
+
+
+def missing_steps(settings: Home) -> Steps:
+    """Return where an existing database is and which steps of the schema it lacks.
+
+    Raises:
+        SettingsError: there is no database, or it comes from a newer program.
+        StoreError: the database cannot be read.
+    """
+    url = database_url(settings.database_url, settings.home)
+    _need_database(url, settings.home)
+    engine = reader_engine(url)
+    try:
+        with engine.connect() as connection:
+            return steps(connection)
+    except DBAPIError as error:
+        raise translated(error, "reading the database") from None
+    finally:
+        engine.dispose()
+
+
+def _need_database(url: URL, home: Path) -> None:
+    if is_file(url) and not Path(str(url.database)).is_file():
+        raise SettingsError("EDOC-CFG-005", "there is no node in this home", home=str(home))
 
 
 def _make_tables(url: URL) -> None:
     def make(connection: Connection) -> None:
         if revision_of(connection) is not None:
-            raise SettingsError("EDOC-CFG-011", "there is a database already", path=str(url.database))
+            raise SettingsError("EDOC-CFG-011", "there is a database already", path=url.render_as_string())
         upgrade(connection)
 
     _run_schema(url, make)

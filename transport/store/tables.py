@@ -16,11 +16,10 @@ from sqlalchemy import (
     Index,
     LargeBinary,
     UniqueConstraint,
-    text,
 )
 from sqlmodel import Field, SQLModel
 
-from transport.store.columns import Identity, identity, table_of
+from transport.store.columns import Identity, identity, partial, table_of
 from transport.store.columns import ticket as ticket_column
 from transport.store.ledger_tables import (
     LedgerAnchor,
@@ -46,6 +45,15 @@ from transport.store.wire_tables import PartnerMetadata, PartnerSeen, PeerHead, 
 
 UNDELIVERED = "state IN ('queued', 'unknown', 'carrying')"
 """States of a dispatch that the courier still works on."""
+
+
+class SchemaStep(SQLModel, table=True):
+    """A step of the schema and the oldest program's step that may work after it (exchange.md 9: N beside N−1)."""
+
+    __tablename__ = "schema_step"
+
+    revision: str = Field(primary_key=True)
+    oldest: str
 
 
 class Blob(SQLModel, table=True):
@@ -104,10 +112,10 @@ class Dispatch(SQLModel, table=True):
             "state IN ('queued', 'carrying', 'unknown', 'delivered', 'refused', 'expired', 'recalled')",
             name="dispatch_state",
         ),
-        Index("dispatch_due", "recipient", "lane", "next_at", sqlite_where=text("state IN ('queued', 'unknown')")),
-        Index("dispatch_leased", "recipient", "lease_until", sqlite_where=text("state = 'carrying'")),
-        Index("dispatch_ahead", "last_at", sqlite_where=text(UNDELIVERED)),
-        Index("dispatch_deadline", "deadline", sqlite_where=text("state IN ('queued', 'unknown')")),
+        Index("dispatch_due", "recipient", "lane", "next_at", **partial("state IN ('queued', 'unknown')")),
+        Index("dispatch_leased", "recipient", "lease_until", **partial("state = 'carrying'")),
+        Index("dispatch_ahead", "last_at", **partial(UNDELIVERED)),
+        Index("dispatch_deadline", "deadline", **partial("state IN ('queued', 'unknown')")),
     )
 
     id: int | None = Field(default=None, sa_column=identity())
@@ -292,8 +300,8 @@ class Effect(SQLModel, table=True):
 
     __table_args__ = (
         UniqueConstraint("cause", "kind", name="effect_key"),
-        Index("effect_due", "next_at", sqlite_where=text("state = 'waiting'")),
-        Index("effect_leased", "lease_until", sqlite_where=text("state = 'running'")),
+        Index("effect_due", "next_at", **partial("state = 'waiting'")),
+        Index("effect_leased", "lease_until", **partial("state = 'running'")),
     )
 
     id: int | None = Field(default=None, sa_column=identity())
@@ -411,6 +419,7 @@ STARRED: tuple[str, ...] = (
 """Tables whose rows are never changed and never removed; triggers refuse both."""
 
 
+schema_step = table_of(SchemaStep)
 blob = table_of(Blob)
 message = table_of(Message)
 dispatch = table_of(Dispatch)

@@ -1,4 +1,4 @@
-"""The one writer of a process (exchange.md 9): what waits when a commit returns is the next batch.
+"""The one writer of a process on SQLite (exchange.md 9): what waits when a commit returns is the next batch.
 
 Each unit has its own savepoint; one that fails rolls back alone. At the end of a batch the leaves of its units get
 their places in the log, in the same transaction (ledger.md 5). A future is answered only after the commit. There is no
@@ -11,22 +11,24 @@ each in a transaction of its own. For that reason a unit must do nothing but sta
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Generic, Protocol, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from transport.errors import StoreError
-from transport.store import blobs
 from transport.store.engine import in_transaction
 from transport.store.faults import primary_code, translated
+from transport.store.jobs import Job, Waiting
+from transport.store.unit import Unit
 from transport.store.values import Ticket
+
+__all__ = ["Place", "Unit", "Writer"]
 
 T = TypeVar("T")
 
@@ -43,76 +45,6 @@ Place = Callable[[Connection, Sequence[Ticket]], object]
 """What gives leaves their places in the log at the end of a batch: ``Log.place``."""
 
 
-class Unit:
-    """One act of the store: statements that are committed together or not at all."""
-
-    __slots__ = ("_appends", "bytes", "connection", "tickets")
-
-    def __init__(self, connection: Connection, *, appends: bool) -> None:
-        self.connection = connection
-        self.tickets: list[Ticket] = []
-        self.bytes = 0
-        self._appends = appends
-
-    def append(self, leaf: bytes) -> Ticket:
-        """Add a leaf (its canonical bytes, at most 4096) to the log; its index is known when the future answers.
-
-        Raises:
-            RuntimeError: the store was opened without a log.
-        """
-        if not self._appends:
-            raise RuntimeError("this store was opened without a log")
-        digest = hashlib.sha256(b"\x00" + leaf).digest()  # leaf hash of RFC 6962 2.1
-        result = self.connection.exec_driver_sql("INSERT INTO ledger_leaf (leaf, data) VALUES (?, ?)", (digest, leaf))
-        ticket = Ticket(int(result.lastrowid), digest, leaf)
-        self.tickets.append(ticket)
-        return ticket
-
-    def keep(self, blob: blobs.Staged | bytes) -> str:
-        """Record a blob and return its digest; bytes are put into the row, so they must be small or staged before.
-
-        Raises:
-            ValueError: bare bytes above 64 KiB.
-        """
-        if isinstance(blob, bytes):
-            if len(blob) > blobs.ROW_MAX:
-                raise ValueError("bytes above 64 KiB are staged before the transaction")
-            blob = blobs.Staged(hashlib.sha256(blob).hexdigest(), len(blob), blob)
-        self.bytes += blob.size if blob.data is not None else 0
-        return blobs.keep(self.connection, blob)
-
-
-class _Waiting(Protocol):
-    """A unit that waits, whatever its function returns."""
-
-    def take(self) -> bool: ...
-    def run(self, unit: Unit) -> None: ...
-    def answer(self) -> None: ...
-    def fail(self, error: BaseException) -> None: ...
-
-
-class _Job(Generic[T]):
-    __slots__ = ("_function", "_values", "future")
-
-    def __init__(self, function: Callable[[Unit], T]) -> None:
-        self._function = function
-        self._values: list[T] = []
-        self.future: Future[T] = Future()
-
-    def take(self) -> bool:
-        """Begin; false when the caller has given up before."""
-        return self.future.set_running_or_notify_cancel()
-
-    def run(self, unit: Unit) -> None:
-        self._values = [self._function(unit)]
-
-    def answer(self) -> None:
-        self.future.set_result(self._values[0])
-
-    def fail(self, error: BaseException) -> None:
-        self.future.set_exception(error)
-
-
 class _Gone(Exception):
     """The batch's transaction is gone and nothing of it stored; ``error`` is what a unit run alone would answer."""
 
@@ -127,7 +59,7 @@ class Writer:
     def __init__(self, engine: Engine, place: Place | None) -> None:
         self._engine = engine
         self._place = place
-        self._queue: deque[_Waiting] = deque()
+        self._queue: deque[Waiting] = deque()
         self._wake = threading.Condition()
         self._closing = False
         self._connection: Connection | None = None
@@ -143,7 +75,7 @@ class Writer:
         """
         if threading.current_thread() is self._thread:
             raise RuntimeError("a unit cannot wait for another unit")
-        job = _Job(function)
+        job = Job(function)
         with self._wake:
             if self._closing:
                 raise StoreError("EDOC-STO-011", "the store is closing")
@@ -165,14 +97,14 @@ class Writer:
                 taken = self._serve(taken)
         self._drop_connection()
 
-    def _next(self) -> list[_Waiting]:
+    def _next(self) -> list[Waiting]:
         """Wait for work and take all of it, up to the limit; empty when closing and nothing waits."""
         with self._wake:
             while not self._queue and not self._closing:
                 self._wake.wait()
             return [self._queue.popleft() for _ in range(min(len(self._queue), BATCH_UNITS))]
 
-    def _serve(self, jobs: list[_Waiting]) -> list[_Waiting]:
+    def _serve(self, jobs: list[Waiting]) -> list[Waiting]:
         """Commit one batch and answer its units; return those that did not fit into it."""
         try:
             count, failed = self._batch(jobs)
@@ -192,7 +124,7 @@ class Writer:
                 job.answer()
         return jobs[count:]
 
-    def _alone(self, jobs: list[_Waiting], error: BaseException) -> None:
+    def _alone(self, jobs: list[Waiting], error: BaseException) -> None:
         """Answer a unit whose own transaction failed; run the units of a larger batch again, one by one."""
         if len(jobs) == 1:
             jobs[0].fail(error)
@@ -200,7 +132,7 @@ class Writer:
         for job in jobs:
             self._serve([job])
 
-    def _batch(self, jobs: list[_Waiting]) -> tuple[int, dict[int, BaseException]]:
+    def _batch(self, jobs: list[Waiting]) -> tuple[int, dict[int, BaseException]]:
         """Run units in one transaction and commit; return how many were run, and the errors of those that failed."""
         connection = self._connected()
         failed: dict[int, BaseException] = {}
@@ -271,7 +203,7 @@ class _begun:  # noqa: N801 - reads as a phrase: with _begun(connection)
                 self._connection.invalidate()  # closing it rolls back as well; what failed first is what is told
 
 
-def _run(job: _Waiting, unit: Unit) -> BaseException | None:
+def _run(job: Waiting, unit: Unit) -> BaseException | None:
     """Run one unit in its savepoint; return what made it fail, after taking back what it had done."""
     connection = unit.connection
     connection.exec_driver_sql("SAVEPOINT unit")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -18,11 +20,39 @@ PRUNED = """
 """The one change a leaf may see: its bytes go when its shard has been pruned by decision (ledger.md 13)."""
 
 
+class _Where(TypedDict):
+    sqlite_where: sa.TextClause
+    postgresql_where: sa.TextClause
+
+
+def _where(condition: str) -> _Where:
+    """The condition of a partial index, for both databases."""
+    return {"sqlite_where": sa.text(condition), "postgresql_where": sa.text(condition)}
+
+
 def _refuse(table: str, act: str, unless: str = "") -> None:
     condition = f" WHEN NOT ({unless})" if unless else ""
+    if op.get_bind().dialect.name == "postgresql":
+        # here a condition of a trigger cannot ask other tables: the function asks
+        function = "edoc_only_pruned" if unless else "edoc_append_only"
+        op.execute(
+            f"CREATE TRIGGER {table}_no_{act.lower()} BEFORE {act} ON {table} "
+            f"FOR EACH ROW EXECUTE FUNCTION {function}()"
+        )
+        return
     op.execute(
         f"CREATE TRIGGER {table}_no_{act.lower()} BEFORE {act} ON {table}{condition} "
         f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+    )
+
+
+def _functions() -> None:
+    """What the triggers call on PostgreSQL."""
+    refusal = "RAISE EXCEPTION '% is append-only', TG_TABLE_NAME"
+    op.execute(f"CREATE FUNCTION edoc_append_only() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {refusal}; END $$")
+    op.execute(
+        f"CREATE FUNCTION edoc_only_pruned() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        f"IF {PRUNED} THEN RETURN NEW; END IF; {refusal}; END $$"
     )
 
 
@@ -106,8 +136,8 @@ def _effect() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("cause", "kind", name="effect_key"),
     )
-    op.create_index("effect_due", "effect", ["next_at"], unique=False, sqlite_where=sa.text("state = 'waiting'"))
-    op.create_index("effect_leased", "effect", ["lease_until"], unique=False, sqlite_where=sa.text("state = 'running'"))
+    op.create_index("effect_due", "effect", ["next_at"], unique=False, **_where("state = 'waiting'"))
+    op.create_index("effect_leased", "effect", ["lease_until"], unique=False, **_where("state = 'running'"))
 
 
 def _key() -> None:
@@ -168,7 +198,7 @@ def _ledger_log() -> None:
         sa.UniqueConstraint("origin"),
         sa.UniqueConstraint("shard"),
     )
-    op.create_index("ledger_log_open", "ledger_log", ["state"], unique=True, sqlite_where=sa.text("state = 'open'"))
+    op.create_index("ledger_log_open", "ledger_log", ["state"], unique=True, **_where("state = 'open'"))
 
 
 def _ledger_opening() -> None:
@@ -303,7 +333,7 @@ def _ledger_anchor() -> None:
         "ledger_anchor",
         ["log", "size"],
         unique=False,
-        sqlite_where=sa.text("state <> 'complete'"),
+        **_where("state <> 'complete'"),
     )
 
 
@@ -377,7 +407,7 @@ def _ledger_event() -> None:
     op.create_index(op.f("ix_ledger_event_leaf"), "ledger_event", ["leaf"], unique=False)
     op.create_index(op.f("ix_ledger_event_msg"), "ledger_event", ["msg"], unique=False)
     op.create_index(op.f("ix_ledger_event_receipt"), "ledger_event", ["receipt"], unique=False)
-    op.create_index("ledger_event_due", "ledger_event", ["due"], unique=False, sqlite_where=sa.text("due IS NOT NULL"))
+    op.create_index("ledger_event_due", "ledger_event", ["due"], unique=False, **_where("due IS NOT NULL"))
     op.create_index("ledger_event_from", "ledger_event", ["from_org", "at"], unique=False)
     op.create_index("ledger_event_kind", "ledger_event", ["kind", "at"], unique=False)
     op.create_index("ledger_event_to", "ledger_event", ["to_org", "at"], unique=False)
@@ -542,28 +572,28 @@ def _dispatch() -> None:
         "dispatch",
         ["last_at"],
         unique=False,
-        sqlite_where=sa.text("state IN ('queued', 'unknown', 'carrying')"),
+        **_where("state IN ('queued', 'unknown', 'carrying')"),
     )
     op.create_index(
         "dispatch_deadline",
         "dispatch",
         ["deadline"],
         unique=False,
-        sqlite_where=sa.text("state IN ('queued', 'unknown')"),
+        **_where("state IN ('queued', 'unknown')"),
     )
     op.create_index(
         "dispatch_due",
         "dispatch",
         ["recipient", "lane", "next_at"],
         unique=False,
-        sqlite_where=sa.text("state IN ('queued', 'unknown')"),
+        **_where("state IN ('queued', 'unknown')"),
     )
     op.create_index(
         "dispatch_leased",
         "dispatch",
         ["recipient", "lease_until"],
         unique=False,
-        sqlite_where=sa.text("state = 'carrying'"),
+        **_where("state = 'carrying'"),
     )
 
 
@@ -675,6 +705,8 @@ def upgrade() -> None:
     _dispatch()
     _inbox()
     _attempt()
+    if op.get_bind().dialect.name == "postgresql":
+        _functions()
     for table in STARRED:
         _refuse(table, "UPDATE")
         _refuse(table, "DELETE")

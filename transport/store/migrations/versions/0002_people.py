@@ -112,6 +112,13 @@ def _conversion() -> None:
     )
 
 
+def _refuse(table: str, act: str) -> None:
+    done = "FOR EACH ROW EXECUTE FUNCTION edoc_append_only()"
+    if op.get_bind().dialect.name != "postgresql":
+        done = f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+    op.execute(f"CREATE TRIGGER {table}_no_{act.lower()} BEFORE {act} ON {table} {done}")
+
+
 def upgrade() -> None:
     """Make the tables in the order of their references, then the triggers."""
     _account()
@@ -123,7 +130,4 @@ def upgrade() -> None:
         op.create_index(op.f(f"ix_conversion_{column}"), "conversion", [column], unique=False)
     for table in STARRED:
         for act in ("UPDATE", "DELETE"):
-            op.execute(
-                f"CREATE TRIGGER {table}_no_{act.lower()} BEFORE {act} ON {table} "
-                f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-            )
+            _refuse(table, act)
