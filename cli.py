@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from typer._click import Context, Parameter
     from typer.core import TyperOption as Option
 
+    from transport.desk.dispatching import Listing as DispatchListing
+    from transport.desk.dispatching import Wanted as DispatchAct
     from transport.desk.nodes import Listing
     from transport.present.help import Parameter as Shown
     from transport.present.office import KeyRow
@@ -1010,6 +1012,158 @@ def ledger_prove(
     else:
         console.say(output if output and output != "-" else text.rstrip("\n"))
     return Exit.DONE
+
+
+# --- dispatches ------------------------------------------------------------------------------------------------------
+
+dispatch_ = typer.Typer(cls=EdocGroup, rich_markup_mode=None)
+app.add_typer(dispatch_, name="dispatch")
+ToOption = Annotated[str | None, typer.Option("--to", metavar="AGENCY")]
+ReasonOption = Annotated[str, typer.Option("--reason", metavar="CODE")]
+NoteOption = Annotated[str, typer.Option("--note", metavar="TEXT")]
+
+
+def _dispatches(console: Console, listing: "DispatchListing") -> int:
+    """Print a page of dispatches."""
+    from transport.desk import dispatching, nodes
+    from transport.present import dispatches
+
+    with nodes.reading(console) as office:
+        names, page = nodes.names(office), dispatching.listed(office, listing, now=now())
+    if console.json:
+        console.document(dispatches.document(page.items, names, console.lang, following=page.next))
+    else:
+        console.say(dispatches.lines(page.items, names, console.screen()))
+    return Exit.DONE
+
+
+@command("list", group=dispatch_)
+def dispatch_list(
+    ctx: typer.Context,
+    state: StateOption = None,
+    to: ToOption = None,
+    lane: Annotated[int | None, typer.Option("--lane", metavar="N")] = None,
+    limit: LimitOption = 50,
+    after: AfterOption = None,
+) -> int:
+    from transport.desk.dispatching import Listing as Wanted
+
+    return _dispatches(console_of(ctx), Wanted(state, to, lane, limit, after))
+
+
+@command("dead", group=dispatch_)
+def dispatch_dead(ctx: typer.Context, to: ToOption = None, limit: LimitOption = 50, after: AfterOption = None) -> int:
+    from transport.desk.dispatching import Listing as Wanted
+
+    return _dispatches(console_of(ctx), Wanted(None, to, None, limit, after, dead=True))
+
+
+@command("why", group=dispatch_)
+def dispatch_why(ctx: typer.Context, ref: Ref, to: ToOption = None) -> int:
+    from transport.desk import dispatching, nodes
+    from transport.present import dispatches
+
+    console = console_of(ctx)
+    with nodes.reading(console) as office:
+        names, items = nodes.names(office), dispatching.explained(office, ref, to, now=now())
+    if console.json:
+        console.document(dispatches.document(items, names, console.lang))
+    else:
+        console.say(dispatches.why_lines(items, names, console.screen()))
+    return Exit.DONE
+
+
+def _act_on_dispatches(console: Console, wanted: "DispatchAct", *, yes: bool) -> int:
+    """Ask where the act leaves the office or cannot be undone, do it, print what it left."""
+    from transport.desk import dispatching
+    from transport.present import dispatches, exchange
+
+    if wanted.act != "retry":
+        question = exchange.question(f"dispatch.{wanted.act}", wanted.ref, console.lang)
+        if not console.confirmed(question, yes=yes):
+            return Exit.REFUSED
+    items, names = dispatching.act(console, wanted, now=now())
+    if console.json:
+        console.document(dispatches.document(items, names, console.lang))
+    else:
+        console.say(dispatches.why_lines(items, names, console.screen()))
+    return Exit.DONE
+
+
+@command("retry", group=dispatch_)
+def dispatch_retry(
+    ctx: typer.Context, ref: Ref, to: ToOption = None, reason: ReasonOption = "request", note: NoteOption = ""
+) -> int:
+    from transport.desk.dispatching import Wanted
+
+    return _act_on_dispatches(console_of(ctx), Wanted("retry", ref, to, reason, note), yes=True)
+
+
+@command("take-back", group=dispatch_)
+def dispatch_take_back(
+    ctx: typer.Context, ref: Ref, reason: ReasonOption, to: ToOption = None, note: NoteOption = "", yes: Yes = False
+) -> int:
+    from transport.desk.dispatching import Wanted
+
+    return _act_on_dispatches(console_of(ctx), Wanted("take-back", ref, to, reason, note), yes=yes)
+
+
+@command("requeue", group=dispatch_)
+def dispatch_requeue(
+    ctx: typer.Context, ref: Ref, reason: ReasonOption, to: ToOption = None, note: NoteOption = "", yes: Yes = False
+) -> int:
+    from transport.desk.dispatching import Wanted
+
+    return _act_on_dispatches(console_of(ctx), Wanted("requeue", ref, to, reason, note), yes=yes)
+
+
+@command("export", group=dispatch_)
+def dispatch_export(
+    ctx: typer.Context,
+    ref: Ref,
+    to: ToOption = None,
+    output: Output = None,
+    force: Force = False,
+    yes: Yes = False,
+) -> int:
+    from transport.desk import dispatching
+    from transport.present import dispatches, exchange
+
+    console = console_of(ctx)
+    if not console.confirmed(exchange.question("dispatch.export", ref, console.lang), yes=yes):
+        return Exit.REFUSED
+    done = dispatching.export(console, ref, to, output=output, force=force, now=now())
+    if console.json:
+        console.document(
+            dispatches.document(done.items, done.names, console.lang, path=done.path, receipt=done.receipt)
+        )
+    else:
+        console.say(done.path)
+    return Exit.DONE
+
+
+@command("import", group=dispatch_)
+def dispatch_import(
+    ctx: typer.Context,
+    file: Annotated[str, typer.Argument(metavar="FILE")],
+    output: Output = None,
+    force: Force = False,
+    pin_fd: PinFd = None,
+    pin_file: PinFile = None,
+) -> int:
+    from transport.desk import dispatching, nodes
+    from transport.present import dispatches
+
+    console = console_of(ctx)
+    pins = nodes.Pins(pin_fd, pin_file)
+    done = dispatching.bring(console, pins, file, output=output, force=force, now=now())
+    if console.json:
+        console.document(
+            dispatches.document(done.items, done.names, console.lang, path=done.path, receipt=done.receipt)
+        )
+    else:
+        console.say(dispatches.brought_line(done.result.kind, done.result.state, done.path, console.screen()))
+    return Exit.REFUSED if done.result.kind == "message" and done.result.state == "refused" else Exit.DONE
 
 
 # --- tables of the node ----------------------------------------------------------------------------------------------

@@ -163,6 +163,42 @@ def write_output(target: Path, data: bytes, *, force: bool = False, mode: int = 
         raise _not_written(target, error) from error
 
 
+def write_from(target: Path, source: BinaryIO, *, digest: str, force: bool = False) -> None:
+    """Write a file piece by piece from an open one whose SHA-256 is known, flushed and renamed; else nothing remains.
+
+    Raises:
+        CommandError: the folder cannot be written, the disk is full, or the file exists and ``force`` is false.
+        StoreError: the bytes have another digest (EDOC-STO-006).
+    """
+    import hashlib
+
+    from transport.errors import StoreError
+
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=".edoc-", dir=target.parent)
+        try:
+            hashed = hashlib.sha256()
+            with os.fdopen(descriptor, "wb") as file:
+                while piece := source.read(256 * 1024):
+                    hashed.update(piece)
+                    file.write(piece)
+                if hashed.hexdigest() != digest:
+                    raise StoreError("EDOC-STO-006", "stored bytes were changed", digest=digest, path=str(target))
+                file.flush()
+                os.fsync(file.fileno())
+                os.fchmod(file.fileno(), 0o644 & ~_umask())
+            if force:
+                os.replace(name, target)
+            else:
+                _link(name, target)
+        finally:
+            Path(name).unlink(missing_ok=True)
+    except FileExistsError as error:
+        raise CommandError("EDOC-USE-009", path=target) from error
+    except OSError as error:
+        raise _not_written(target, error) from error
+
+
 def _write_whole(target: Path, data: bytes, *, force: bool, mode: int) -> None:
     if not force and _written_unnamed(target, data, mode):
         return

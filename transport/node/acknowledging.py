@@ -16,6 +16,7 @@ from transport.errors import Problem, ReceiptInvalid
 from transport.node.office import Office
 from transport.node.outgoing import Outgoing, needs_of, shown
 from transport.store import outbox, outlist
+from transport.store.log import EventFilter
 from transport.store.values import LedgerRef, ReceiptView
 
 
@@ -66,7 +67,8 @@ def _enter_invalid(office: Office, key: Key, data: bytes, error: ReceiptInvalid,
     digest = hashlib.sha256(data).hexdigest()
     office.meter.count("receipt_invalid", key.recipient)
     office.meter.event(logging.ERROR, "receipt.invalid", k=shown(key), problem=error.reason)
-    if office.store.read(lambda connection: office.log.find(connection, receipt=digest)):
+    known = office.store.read(lambda connection: office.log.events(connection, EventFilter(msg=key.message_id)))
+    if any(one.leaf.kind == "receipt-invalid" and one.leaf.text("receipt") == digest for one in known):
         return
     staged = office.store.stage(data)
     office.store.do(

@@ -107,6 +107,7 @@ def bring_message(office: Office, data: bytes, *, now: datetime) -> Imported:
             state = "accepted" if answer.status in (200, 201) else "refused"
             return Imported("message", key, answer.receipt, answer.ledger, state, repeated=False)
     if known.sha256 != digest:
+        receiving.enter_conflict(office, known.key, sha256=digest, now=now)
         raise Refused("EDOC-EXC-064", "the message id is taken by other bytes", msg=key.message_id)
     return Imported("message", known.key, known.receipt.data, known.receipt.ledger, known.state, repeated=True)
 
@@ -195,6 +196,18 @@ def receipt_file(office: Office, ref: str, *, now: datetime) -> tuple[bytes, Rec
     return copy_of(office, found), found
 
 
+def given(office: Office, key: Key) -> ReceiptView:
+    """Return the receipt we gave for K.
+
+    Raises:
+        RefError: there is none.
+    """
+    found = office.store.read(lambda connection: outlist.receipt_for(connection, "out", key))
+    if found is None:
+        raise RefError("EDOC-STO-013", "there is no such receipt", ref=f"msg:{key.message_id}")
+    return found
+
+
 def copy_of(office: Office, receipt: ReceiptView) -> bytes:
     """Return the ``EvidenceCopy`` of a receipt, with the proof of our leaf where it is placed."""
     place = receipt.ledger
@@ -209,11 +222,8 @@ def _given_receipt(office: Office, ref: str, now: datetime) -> ReceiptView:
     parsed = parse_ref(ref, year=year)
     if parsed.kind == "message":  # also of what was refused: it has a receipt and no row
         about = office.store.read(lambda connection: outlist.receipts_of(connection, parsed.value))
-        given = [one for one in about if one.direction == "out"]
-        if len(given) == 1:
-            return given[0]
+        ours = [one for one in about if one.direction == "out"]
+        if len(ours) == 1:
+            return ours[0]
     arrival = office.store.read(lambda connection: inlist.find(connection, ref, year=year))
-    found = office.store.read(lambda connection: outlist.receipt_for(connection, "out", arrival.key))
-    if found is None:
-        raise RefError("EDOC-STO-013", "there is no such receipt", ref=ref)
-    return found
+    return given(office, arrival.key)

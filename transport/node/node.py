@@ -7,7 +7,6 @@ are synchronous but the two loops at the end, which run beside the server.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import secrets
 import threading
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
 
     from transport.http.addresses import Reach
     from transport.settings import Settings
-    from transport.store.store import Unit
 
 log = logging.getLogger("edoc.node")
 
@@ -129,26 +127,8 @@ class Node:
 
     def conflict(self, key: Key, *, sha256: str, now: datetime) -> None:
         """S4: leaf ``id-conflict`` for K, spelled as it was received, under another digest: once per K and digest."""
-        evidence = record("IdConflict", msg=key.message_id, sender=key.sender, recipient=key.recipient, env=sha256)
-        digest = hashlib.sha256(evidence).hexdigest()
-
-        def work(unit: Unit) -> None:
-            if self.office.log.find(unit.connection, receipt=digest):
-                return
-            self.office.append(
-                unit,
-                "id-conflict",
-                at=now,
-                evidence=unit.keep(evidence),
-                rtype="record",
-                key=key,
-                side="r",
-                fields={"env": sha256, "reason": "message-id-conflict"},
-            )
-
         with self._conflicting:  # two requests with the same bytes: the second finds the leaf of the first
-            if not self.office.store.read(lambda connection: self.office.log.find(connection, receipt=digest)):
-                self.office.store.do(work)
+            receiving.enter_conflict(self.office, key, sha256=sha256, now=now)
 
     def ready(self) -> tuple[bool, dict[str, str]]:
         """Tell whether the node can receive: database, ledger, receipt key."""

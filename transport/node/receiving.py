@@ -24,7 +24,7 @@ from transport.dispatch import Key, lane_of
 from transport.errors import Problem
 from transport.intake import VIETNAM, Delivery, Outcome, Refusal
 from transport.ledger import event
-from transport.node.office import Office, milliseconds, peer_field
+from transport.node.office import Office, milliseconds, peer_field, record
 from transport.store import effects, inbox
 from transport.store.store import Conflict
 from transport.store.values import Known, LedgerRef, NewArrival, NewReceipt, RefusedFacts, Ticket
@@ -126,6 +126,22 @@ def known_of(office: Office, key: Key) -> Known | None:
     """Return what is known of K, however its agencies are spelled."""
     directory = office.directory()
     return office.store.read(lambda connection: inbox.known_to_be(connection, key, directory.same))
+
+
+def enter_conflict(office: Office, key: Key, *, sha256: str, now: datetime) -> None:
+    """S4: leaf ``id-conflict`` for K, spelled as it was received, under another digest: once per K and digest."""
+    evidence = record("IdConflict", msg=key.message_id, sender=key.sender, recipient=key.recipient, env=sha256)
+    digest = hashlib.sha256(evidence).hexdigest()
+    fields: dict[str, event.Value] = {"env": sha256, "reason": "message-id-conflict"}
+
+    def work(unit: Unit) -> None:
+        if office.log.find(unit.connection, receipt=digest):
+            return
+        kept = unit.keep(evidence)
+        office.append(unit, "id-conflict", at=now, evidence=kept, rtype="record", key=key, side="r", fields=fields)
+
+    if not office.store.read(lambda connection: office.log.find(connection, receipt=digest)):
+        office.store.do(work)
 
 
 def _stored_answer(office: Office, key: Key, sha256: str) -> Answer:

@@ -1,0 +1,102 @@
+"""``edoc dispatch`` as a person types it: every command, its JSON by its schema, its exit codes (console.md 4.4)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from signer.devpki import DevPki
+from tests import world as worlds
+from tests.console.conftest import Edoc, Ran
+from tests.console.schema import problems
+from transport.node.node import Node
+
+A, B = "H99.01", "H99.02"
+
+
+class Desks:
+    """Two offices and a person at each desk."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.now = folder, datetime.now(UTC)
+        pki = DevPki.create(at=self.now.replace(microsecond=0) - timedelta(days=1))
+        worlds.build(folder, pki, self.now).close()
+        self._edoc = Edoc(folder, inside=True)
+
+    def queue(self, number: str = "120") -> str:
+        """Queue a letter at A; return its ref."""
+        data = worlds.letter(number, at=self.now, name=f"{number}-SMA-VP.pdf")
+        with Node.open(worlds.settings_of(self.folder / A), need_exchange=True) as node:
+            return f"msg:{node.send(data, now=self.now, allow_information_only=True).message_id}"
+
+    def at(self, code: str, *line: str | Path) -> Ran:
+        """Type a command at an office, and check its document by its schema."""
+        ran = self._edoc("--home", self.folder / code, "dispatch", *line, "--json", env={"EDOC_DEMO": "true"})
+        assert problems(ran.json) == []
+        return ran
+
+
+@pytest.fixture
+def desks(tmp_path: Path) -> Desks:
+    """Two offices."""
+    return Desks(tmp_path)
+
+
+def test_lists_and_reasons_tell_where_a_dispatch_stands(desks: Desks) -> None:
+    first, second = desks.queue("119"), desks.queue("120")
+    ran = desks.at(A, "list")
+    assert (ran.code, [item["ref"] for item in ran.json["items"]]) == (0, [second, first])
+    page = desks.at(A, "list", "--limit", "1", "--state", "queued", "--to", B, "--lane", "3").json
+    assert [item["ref"] for item in page["items"]] == [second]
+    rest = desks.at(A, "list", "--limit", "1", "--after", page["next"]).json
+    assert [item["ref"] for item in rest["items"]] == [first]
+    assert desks.at(A, "dead").json["items"] == []
+    why = desks.at(A, "why", first).json["items"][0]
+    assert (why["state"], why["mode"], why["attempts_log"]) == ("queued", "push", [])
+
+
+@pytest.mark.parametrize("line", [("--state", "lost"), ("--lane", "4"), ("--limit", "0")])
+def test_impossible_values_are_wrong_usage(desks: Desks, line: tuple[str, str]) -> None:
+    assert desks.at(A, "list", *line).code == 2
+
+
+def test_take_back_requeue_and_retry_change_what_the_table_allows_and_exit_1_elsewhere(desks: Desks) -> None:
+    ref = desks.queue()
+    assert desks.at(A, "retry", ref).code == 0
+    assert desks.at(A, "take-back", ref, "--reason", "sent-by-mistake").code == 2, "asks, and nobody answers"
+    taken = desks.at(A, "take-back", ref, "--reason", "sent-by-mistake", "--yes")
+    assert (taken.code, taken.json["items"][0]["state"]) == (0, "recalled")
+    for act in ("retry", "requeue", "take-back"):
+        assert desks.at(A, act, ref, "--reason", "request", *(("--yes",) if act != "retry" else ())).code == 1
+    assert desks.at(A, "take-back", ref, "--reason", "no-such", "--yes").code == 2
+
+
+def test_a_message_and_its_receipt_go_by_hand(desks: Desks) -> None:
+    ref, folder = desks.queue(), desks.folder
+    out = desks.at(A, "export", ref, "-o", folder / "m.edxml", "--yes")
+    assert (out.code, out.json["items"][0]["state"]) == (0, "unknown")
+    brought = desks.at(B, "import", folder / "m.edxml")
+    assert brought.code == 0
+    assert brought.json["receipt"]["event"].endswith("RelayAcceptance")
+    assert brought.json["path"] == str(folder / "m.receipt.xml")
+    settled = desks.at(A, "import", folder / "m.receipt.xml")
+    assert (settled.code, settled.json["items"][0]["state"]) == (0, "delivered")
+    again = desks.at(B, "export", ref, "-o", folder / "again.xml", "--yes")
+    assert again.code == 0
+    assert desks.at(A, "import", folder / "again.xml").code == 0, "the same receipt once more"
+    assert desks.at(A, "export", ref, "-o", folder / "n.edxml", "--yes").code == 1
+    assert not (folder / "n.edxml").exists()
+    assert desks.at(B, "import", folder / "m.edxml").code == 2, "no file is replaced without --force"
+    (folder / "bad.edxml").write_bytes(b"<a/>")
+    assert desks.at(B, "import", folder / "bad.edxml").code == 1
+
+
+def test_words_for_a_person(desks: Desks) -> None:
+    ref = desks.queue()
+    edoc = Edoc(desks.folder, inside=True)
+    ran = edoc("--home", desks.folder / A, "dispatch", "why", ref, "--lang", "vi", env={"EDOC_DEMO": "true"})
+    assert "chờ đến lượt" in ran.out
+    ran = edoc("--home", desks.folder / A, "dispatch", "list", "--lang", "en", env={"EDOC_DEMO": "true"})
+    assert ref in ran.out
