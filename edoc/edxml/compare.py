@@ -52,8 +52,8 @@ def first_difference(expected: Element, found: Element, text_of: TextOf) -> str 
         return None if same else _shown(found)
     if _stray_text(found):
         return _shown(found)
-    if len(present) < len(wanted) and name_of(expected) == "MessageHeader":
-        wanted = _without_plain_other(wanted, present)
+    if len(present) < len(wanted):
+        wanted = _without_silent(wanted, present)
     for left, right in zip(wanted, present, strict=False):
         field = first_difference(left, right, text_of)
         if field is not None:
@@ -72,15 +72,22 @@ def _stray_text(element: Element) -> bool:
     return any(value and value.strip() for value in texts)
 
 
-def _without_plain_other(wanted: list[Element], present: list[Element]) -> list[Element]:
-    """``OtherInfo`` may be left out when it would only say that the document is not urgent (chapter 5, 1.11)."""
-    if any(name_of(item) == "OtherInfo" for item in present):
-        return wanted
-    return [item for item in wanted if not (name_of(item) == "OtherInfo" and _only_normal(item))]
+def _without_silent(wanted: list[Element], present: list[Element]) -> list[Element]:
+    """Leave out what is missing in the file, says nothing and is optional (cardinality 0..1 in chapters 5 and 6)."""
+    names = {name_of(item) for item in present}
+    return [item for item in wanted if name_of(item) in names or not _silent(item)] if present else wanted
 
 
-def _only_normal(other: Element) -> bool:
-    return len(other) == 1 and name_of(other[0]) == "Priority" and other[0].text == "0"
+def _silent(item: Element) -> bool:
+    """Our writer always writes the urgency, and both addresses of a person; others may leave them out."""
+    match name_of(item):
+        case "OtherInfo":
+            return len(item) == 1 and _silent(item[0])
+        case "Priority":
+            return item.text == "0"
+        case "Mobile" | "Email":
+            return not item.text
+    return False
 
 
 def _shown(element: Element) -> str:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import date
 
 import pytest
+from lxml import etree
 
 from edoc.documents import Attachment, Document
 from edoc.edxml import ReadLimits, read, serialize, write
@@ -236,3 +237,15 @@ def test_text_is_normalised_when_a_value_is_made() -> None:
 def test_incomplete_is_told_apart() -> None:
     """The receiver answers with another code than for other breaches."""
     assert issubclass(Incomplete, NotStrict)
+
+
+def test_what_is_optional_and_says_nothing_may_be_left_out_by_another_writer(letter: Envelope) -> None:
+    """Urgency 0 and the addresses of the person to ask are 0..1 (chapters 5, 6); an empty element is none of ours."""
+    text = serialize(write(letter)).decode("utf-8")
+    for silent in ("<edXML:Mobile></edXML:Mobile>", "<edXML:Priority>0</edXML:Priority>"):
+        assert text.count(silent) == 1
+        text = re.sub(rf"\s*{silent}", "", text)
+        read(etree.fromstring(text.encode("utf-8")), strict=True)
+    empty = re.sub(r"<edXML:StaffInfo>.*?</edXML:StaffInfo>", "<edXML:StaffInfo/>", text, flags=re.DOTALL)
+    with pytest.raises(NotStrict):
+        read(etree.fromstring(empty.encode("utf-8")), strict=True)
