@@ -1,0 +1,130 @@
+"""A second server of the exchange: receives E1, answers E2 and E3, offers a feed (E4 to E6), from exchange.md alone.
+
+It checks request signature, digest and seal with its own code and gives receipts of its own making. ``script`` says,
+by agency, how the next E1 requests are treated; without an entry they are treated as the specification says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.server import ThreadingHTTPServer
+
+from tests.second import second_receipt as receipts
+from tests.second.second_dsig import Broken, fingerprint
+from tests.second.second_handler import ROOT, Handler, K, Seen
+from tests.second.second_message import Opened, Sealed, open_sealed
+from tests.second.second_wire import PublicKey, RequestKey
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """A partner as a person confirmed it: keys of its requests, certificates of its seals."""
+
+    request_keys: Mapping[str, PublicKey]
+    certificates: frozenset[str]
+
+
+@dataclass(slots=True)
+class Stored:
+    """What the server keeps for one K; ``pending`` answers of 202 come before the receipt."""
+
+    sha256: str
+    size: int
+    receipt: bytes
+    status: int
+    at: datetime
+    opened: Opened | None = None
+    pending: int = 0
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A message of ours in the feed of another agency, and its receipt once there."""
+
+    recipient: str
+    message: Sealed
+    lane: int = 3
+    submitted: datetime = field(default_factory=lambda: datetime.now(UTC))
+    receipt: bytes | None = None
+    handed: int = 0
+
+
+@dataclass
+class SecondServer:
+    """The node of some agencies; ``start`` listens on loopback."""
+
+    issuers: Mapping[str, receipts.Issuer]
+    senders: Mapping[str, Sender]
+    key: RequestKey
+    node: str = "nut-hai"
+    script: dict[str, deque[str]] = field(default_factory=dict)
+    stored: dict[K, Stored] = field(default_factory=dict)
+    waiting: dict[K, Waiting] = field(default_factory=dict)
+    seen: list[Seen] = field(default_factory=list)
+    foreign: bytes = b""
+    max_bytes: int = 150_000_000
+    changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def start(self, port: int = 0) -> None:
+        """Listen on a port of loopback, in threads of its own."""
+        handler = type("Bound", (Handler,), {"node": self})
+        self._http = ThreadingHTTPServer(("127.0.0.1", port), handler)
+        self._http.daemon_threads = True
+        threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    @property
+    def base(self) -> str:
+        """The endpoint."""
+        return f"http://127.0.0.1:{self._http.server_address[1]}{ROOT}"
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._http.shutdown()
+        self._http.server_close()
+
+    def offer(self, recipient: str, message: Sealed, *, lane: int = 3) -> K:
+        """Put a message of this agency into a feed."""
+        k = (recipient, message.sender, message.message_id)
+        with self.changed:
+            self.waiting[k] = Waiting(recipient, message, lane)
+            self.changed.notify_all()
+        return k
+
+    def note(self, seen: Seen) -> None:
+        """Remember a request and wake who waits for it."""
+        with self.changed:
+            self.seen.append(seen)
+            self.changed.notify_all()
+
+    # --- E1 ----------------------------------------------------------------------------------------------------------
+
+    def receive(self, k: K, data: bytes, word: str) -> tuple[int, Stored]:
+        """S8 to S11: judge the bytes, make and keep the one receipt."""
+        code, opened = self._judge(k, data) if not word.startswith("refuse:") else (word[7:], None)
+        at = datetime.now(UTC)
+        known = receipts.Known(*k, data)
+        reason = (code, "Không nhận được tệp này") if code else ("", "")
+        made = receipts.write(known, opened, self.issuers[k[0]], at=at, reason=reason)
+        status = 422 if code else 201
+        entry = Stored(hashlib.sha256(data).hexdigest(), len(data), made, status, at, opened)
+        entry.pending = int(word[8:]) if word.startswith("pending:") else 0
+        with self.changed:
+            kept = self.stored.setdefault(k, entry)
+        return (status if kept is entry else 200), kept
+
+    def _judge(self, k: K, data: bytes) -> tuple[str, Opened | None]:
+        try:
+            opened = open_sealed(data)
+        except Broken as fault:
+            return ("not-edxml" if "XML" in str(fault) else "seal-invalid"), None
+        recipient, sender, message_id = k
+        if fingerprint(opened.seal.certificate) not in self.senders[sender].certificates:
+            return "seal-not-sender", opened
+        if (opened.slip["MessageId"], opened.slip["Sender"]) != (message_id, sender):
+            return "slip-mismatch", opened
+        return ("" if recipient in opened.recipients else "wrong-addressee"), opened
