@@ -49,6 +49,8 @@ class HttpLimits:
     disk_reserve_bytes: int = 2 * GIB  # 0: no reserve at all, also none by percent
     disk_reserve_percent: int = 5
     drain_time: float = 30.0
+    feed_wait_max: float = 60.0
+    feed_items_max: int = 100
 
     def __post_init__(self) -> None:
         if not 0 < self.message_max_bytes <= 2 * GIB:

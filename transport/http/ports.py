@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, runtime_checkable
+from typing import BinaryIO, Protocol, runtime_checkable
 
 from transport.dispatch import Key
 from transport.http.wire import Caller
@@ -43,6 +43,46 @@ class ConflictPort(Protocol):
     """A node that keeps a leaf ``id-conflict``, once per K and digest (S4)."""
 
     def conflict(self, key: Key, *, sha256: str, now: datetime) -> None: ...
+
+
+class Waiting(Protocol):
+    """One line of the feed (E4)."""
+
+    @property
+    def key(self) -> Key: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def lane(self) -> int: ...
+    @property
+    def submitted_at(self) -> datetime: ...
+    @property
+    def deadline(self) -> datetime: ...
+    @property
+    def position(self) -> str: ...
+
+
+class Contents(Protocol):
+    """A message's bytes on their way out (E5)."""
+
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def open(self) -> AbstractContextManager[BinaryIO]: ...
+
+
+@runtime_checkable
+class PullPort(Protocol):
+    """A node whose partners may fetch what waits for them (exchange.md 7); all are called in worker threads."""
+
+    def check_fetcher(self, caller: Caller, recipient: str, sender: str | None, now: datetime) -> None: ...
+    def waiting(self, recipient: str, *, limit: int, after: str | None) -> Sequence[Waiting]: ...
+    def content(self, key: Key, now: datetime) -> Contents: ...
+    def take_receipt(self, key: Key, data: bytes, *, peer: LedgerRef | None, now: datetime) -> None: ...
 
 
 class OutcomeUnknown(Exception):

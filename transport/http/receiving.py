@@ -94,7 +94,7 @@ class Receiving:
         self.report = report
         self.clocks = clocks
         self.draining = False
-        self._disk = disk
+        self.disk = disk
         self._scheme = scheme
         self._nonces = NonceMemory()
         self._partners = Gauge(most=limits.requests_max, each=limits.requests_per_partner)
@@ -186,14 +186,14 @@ class Receiving:
             raise Problem("unauthenticated", 401, "this request has been made before")
         with self.admit(caller):
             await self._check_ready()
-            self._disk.reserve(announced.size)
-            self.report.spool.set(self._disk.reserved)
+            self.disk.reserve(announced.size)
+            self.report.spool.set(self.disk.reserved)
             try:
                 with self.node.busy(key):
                     return await self._take(request, key, announced, caller)
             finally:
-                self._disk.release(announced.size)
-                self.report.spool.set(self._disk.reserved)
+                self.disk.release(announced.size)
+                self.report.spool.set(self.disk.reserved)
 
     def _shape(self, request: web.Request) -> Announced:
         """S1: what can be refused by the header alone."""
@@ -244,12 +244,16 @@ class Receiving:
         if self.draining or not good:
             raise Problem("unavailable", 503, "the node is not ready", retry_after=10)
 
+    def go_on(self, request: web.Request) -> None:
+        """Send ``100 Continue`` if the caller waits for it (S6)."""
+        if _expects(request.headers.get("Expect")) and request.transport is not None:
+            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
     async def _take(self, request: web.Request, key: Key, announced: Announced, caller: Caller) -> web.Response:
         """S6 to S12."""
         label = caller.code
-        with Spool(self._disk.folder, self.limits, size=announced.size) as spool:
-            if announced.expect and request.transport is not None:
-                request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        with Spool(self.disk.folder, self.limits, size=announced.size) as spool:
+            self.go_on(request)
             began = self.clocks.seconds()
             digest = await spool.fill(request.content, clock=self.clocks.seconds)
             self.report.receive_bytes.labels(label).inc(spool.received)

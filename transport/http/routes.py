@@ -9,6 +9,7 @@ import logging
 import re
 import shutil
 import uuid
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,11 +22,12 @@ from transport.http import openapi
 from transport.http.answers import answer, json_answer, problem_answer
 from transport.http.config import ServeConfig
 from transport.http.gate import Gates
-from transport.http.ports import Clocks, NodePort, OutcomeUnknown
+from transport.http.ports import Clocks, NodePort, OutcomeUnknown, PullPort
+from transport.http.pulled import Pulled
 from transport.http.receiving import Receiving
 from transport.http.reporting import METRICS_TYPE, Reporting
 from transport.http.spool import Disk
-from transport.http.wire import METADATA, OPENAPI, PING, RequestView, ResponseView, key_of, sign_response
+from transport.http.wire import METADATA, OPENAPI, PING, RequestView, ResponseView, feed_of, key_of, sign_response
 from transport.receiptform import format_time
 
 _METADATA_AGE = "max-age=3600"
@@ -49,6 +51,7 @@ class Exchange:
         self.receiving = Receiving(
             node, limits=config.limits, report=report, clocks=clocks, disk=disk, scheme=config.scheme
         )
+        self._pulled = Pulled(self.receiving, node) if isinstance(node, PullPort) else None
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer any request: each failure as a problem, a body left unread closes the connection."""
@@ -89,7 +92,7 @@ class Exchange:
         if self.gates is not None:
             (self.gates.began if change > 0 else self.gates.ended)(request.transport)
 
-    async def _answer(self, request: web.Request) -> web.Response:
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
         instance = str(uuid.uuid4())
         try:
             return await self._route(request)
@@ -112,7 +115,7 @@ class Exchange:
             _QUIET.debug("request.failed", exc_info=error)
             return problem_answer(Problem("internal", 500, "unexpected error"), instance=instance)
 
-    async def _route(self, request: web.Request) -> web.Response:
+    async def _route(self, request: web.Request) -> web.StreamResponse:
         path, method = request.raw_path, request.method
         fixed = {
             (PING, "POST"): self._ping,
@@ -122,23 +125,34 @@ class Exchange:
         if (path, method) in fixed:
             return await fixed[path, method](request)
         named = key_of(path)
-        if named is not None and named[1] != "/content":
+        if named is not None:
             return await self._message(request, *named)
+        asked = feed_of(path)
+        if asked is not None and self._pulled is not None:
+            if method != "GET":
+                raise Problem("bad-request", 405, "method", allow="GET")
+            return await self._pulled.feed(request, *asked)
         allowed = ", ".join(sorted(m for p, m in fixed if p == path))
         if allowed:
             raise Problem("bad-request", 405, "method", allow=allowed)
         raise Problem("bad-request", 404, "path", supported=["v1"])
 
-    async def _message(self, request: web.Request, key: Key, suffix: str) -> web.Response:
-        if suffix:
-            if request.method == "GET":
-                return await self.receiving.receipt(request, key)
-            raise Problem("bad-request", 405, "method", allow="GET")
-        if request.method == "PUT":
-            return await self.receiving.put(request, key)
-        if request.method in ("GET", "HEAD"):
-            return await self.receiving.state(request, key)
-        raise Problem("bad-request", 405, "method", allow="GET, HEAD, PUT")
+    async def _message(self, request: web.Request, key: Key, suffix: str) -> web.StreamResponse:
+        """E1, E2, E3, E5, E6: what concerns one message."""
+        answers: dict[str, Callable[[web.Request, Key], Awaitable[web.StreamResponse]]] = {}
+        if suffix == "":
+            answers = {"PUT": self.receiving.put, "GET": self.receiving.state, "HEAD": self.receiving.state}
+        elif suffix == "/receipt":
+            answers = {"GET": self.receiving.receipt}
+        if self._pulled is not None and suffix == "/receipt":
+            answers["PUT"] = self._pulled.receipt
+        if self._pulled is not None and suffix == "/content":
+            answers = {"GET": self._pulled.content}
+        if not answers:
+            raise Problem("bad-request", 404, "path", supported=["v1"])
+        if request.method not in answers:
+            raise Problem("bad-request", 405, "method", allow=", ".join(sorted(answers)))
+        return await answers[request.method](request, key)
 
     async def _ping(self, request: web.Request) -> web.Response:
         """E7: reaches no application."""

@@ -23,7 +23,7 @@ from transport.errors import LedgerError, Problem, SettingsError
 from transport.http import wire
 from transport.http.client import HttpCarrier
 from transport.intake import vietnam_day
-from transport.node import deciding, following, looking, opening, proving, receiving, sending
+from transport.node import deciding, fetching, following, looking, opening, proving, receiving, sending
 from transport.node.deciding import Acceptance, Decided
 from transport.node.looking import Screen, Shown
 from transport.node.office import Office, record
@@ -32,6 +32,7 @@ from transport.node.receiving import Answer
 from transport.node.sending import Sent
 from transport.store import directory as directories
 from transport.store import outbox
+from transport.store.feed import FeedItem
 from transport.store.values import DispatchView, Known, LedgerRef, Page, RowFilter
 
 if TYPE_CHECKING:
@@ -180,6 +181,24 @@ class Node:
     def metadata(self, now: datetime) -> dict[str, object]:
         """Return what this node says of itself (exchange.md 8)."""
         return proving.metadata(self.office, now)
+
+    # --- what partners that fetch ask -------------------------------------------------------------------------------
+
+    def check_fetcher(self, caller: wire.Caller, recipient: str, sender: str | None, now: datetime) -> None:
+        """E4 to E6: the caller is the recipient's node, the sender is served here. See ``fetching``."""
+        fetching.check_fetcher(self.office, caller, recipient, sender, now=now)
+
+    def waiting(self, recipient: str, *, limit: int, after: str | None) -> Sequence[FeedItem]:
+        """E4: what waits for a recipient."""
+        return fetching.waiting(self.office, recipient, limit=limit, after=after)
+
+    def content(self, key: Key, now: datetime) -> fetching.Content:
+        """E5: note that the recipient may hold the message, then open its bytes."""
+        return fetching.content(self.office, key, now=now)
+
+    def take_receipt(self, key: Key, data: bytes, *, peer: LedgerRef | None, now: datetime) -> None:
+        """E6: settle by the recipient's receipt."""
+        fetching.take_receipt(self.office, key, data, peer=peer, now=now)
 
     # --- what commands ask -------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from transport.http.wire.fields import (
     parse_heads,
     parse_ledger,
 )
-from transport.http.wire.paths import BASE, METADATA, OPENAPI, PING, key_of, path_of
+from transport.http.wire.paths import BASE, METADATA, OPENAPI, PING, feed_of, feed_path, key_of, path_of
 from transport.http.wire.problems import PROBLEMS, Registered, problem_class, problem_json, read_problem
 from transport.http.wire.signatures import (
     ACCEPT_SIGNATURE,
@@ -55,6 +55,8 @@ __all__ = [
     "RequestView",
     "ResponseView",
     "alg_of",
+    "feed_of",
+    "feed_path",
     "format_digest",
     "format_heads",
     "format_ledger",

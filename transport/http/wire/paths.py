@@ -18,6 +18,7 @@ PING = BASE + "/ping"
 OPENAPI = BASE + "/openapi.json"
 
 _K = re.compile(re.escape(BASE) + r"/to/([^/]+)/from/([^/]+)/([0-9a-f-]{36})(/receipt|/content)?")
+_FEED = re.compile(re.escape(BASE) + r"/to/([^/?]+)/feed(?:\?(.*))?")
 _AGENCY = re.compile(r"[!-~]{1,64}")
 
 
@@ -37,6 +38,25 @@ def key_of(path: str) -> tuple[Key, str] | None:
     except ValueError:
         return None
     return (key, suffix) if path_of(key, suffix) == path else None
+
+
+def feed_path(recipient: str, query: str = "") -> str:
+    """Return the path of a recipient's feed (E4), with its query."""
+    path = f"{BASE}/to/{quote(recipient, safe='')}/feed"
+    return f"{path}?{query}" if query else path
+
+
+def feed_of(path: str) -> tuple[str, str] | None:
+    """Return the recipient and the query of a feed's path as it stood in the request line, ``None`` for others."""
+    found = _FEED.fullmatch(path)
+    if found is None:
+        return None
+    try:
+        recipient = _plain(found[1])
+    except ValueError:
+        return None
+    query = found[2] or ""
+    return (recipient, query) if quote(recipient, safe="") == found[1] else None
 
 
 def _plain(part: str) -> str:
