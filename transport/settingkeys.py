@@ -306,6 +306,13 @@ SETTINGS: tuple[Setting, ...] = (
         "private ranges that may be reached",
         '["10.0.0.0/8"]',
     ),
+    Setting(
+        "exchange.delivery",
+        "push",
+        choice("push", "pull"),
+        "push: nơi khác gửi đến nút này; pull: nút này tự đến lấy",
+        "push: partners send to this node; pull: this node fetches by itself",
+    ),
     Setting("deadline.send_noon", "12:00", clock, "giờ cuối để gửi trong ngày (R9)", "last hour of the day (R9)"),
     Setting("deadline.urgent", 3600.0, seconds(60, _DAY), "thời hạn gửi văn bản khẩn (R11)", "for urgent ones (R11)"),
     Setting("web.session_idle", 1800.0, seconds(60, _DAY), "phiên web hết hạn sau", "web session ends after"),

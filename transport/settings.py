@@ -176,6 +176,11 @@ class Settings:
         return self.values["verify.pictures"] is True
 
     @property
+    def delivery(self) -> str:
+        """``push`` or ``pull``: how what is for this agency comes here (exchange.md 7)."""
+        return self._text("exchange.delivery")
+
+    @property
     def network_private(self) -> tuple[str, ...]:
         """Private address ranges that may be reached, in CIDR form."""
         return self._tuple("network.private")

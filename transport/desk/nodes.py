@@ -247,6 +247,8 @@ def serve(console: Console, pins: Pins, wanted: Listening, *, on_ready: Callable
                 on_ready=on_ready,
             )
             beside = [node.run_effects, *([node.run_courier] if wanted.courier else [])]
+            if wanted.courier and node.office.settings.delivery == "pull":
+                beside.append(node.run_puller)
             asyncio.run(run(node, config=config, alongside=beside))
         finally:
             lock.release()

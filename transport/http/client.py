@@ -14,7 +14,7 @@ import secrets
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -61,6 +61,7 @@ class _Progress:
 
     limits: HttpLimits
     expect: bool
+    patience: float | None = None
     exposed: bool = False
     head_sent: bool = False
     watch: asyncio.Timeout | None = None
@@ -75,7 +76,7 @@ class _Progress:
         """The head has left: an interim answer, or the whole one, is due."""
         self.head_sent = True
         if not self.exposed:
-            self.within(self.limits.continue_time if self.expect else self.limits.answer_time)
+            self.within(self.limits.continue_time if self.expect else self.patience or self.limits.answer_time)
 
 
 class _Body:
@@ -95,7 +96,7 @@ class _Body:
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class Answer:
     """A complete answer within its limit; ``whole`` is false when it was longer and was cut."""
 
     status: int
@@ -106,6 +107,11 @@ class _Answer:
     def get(self, name: str) -> str | None:
         """Return a field's value; ``name`` in lower case."""
         return next((value for key, value in self.headers if key.lower() == name), None)
+
+    @property
+    def retry_after(self) -> int | None:
+        """Seconds of ``Retry-After``."""
+        return _seconds(self.get("retry-after"))
 
 
 class _GuardedResolver(AbstractResolver):
@@ -199,6 +205,34 @@ class HttpCarrier:
         reply = await self._call("GET", url, METADATA, signed=False)
         return reply.body, reply.headers
 
+    async def get(self, endpoint: str, path: str, *, within: float, most: int) -> Answer:
+        """Make a signed request whose failure is raised; the whole answer within ``within`` seconds, ``most`` bytes."""
+        url = self._url(endpoint, path)
+        progress = _Progress(self._limits, expect=False, patience=within)
+        return await self._request("GET", url, progress=progress, fields=self._signed("GET", url, ()), most=most)
+
+    async def put(self, endpoint: str, path: str, *, fields: tuple[tuple[str, str], ...], body: bytes) -> Answer:
+        """Put a small body; its failure is raised."""
+        url = self._url(endpoint, path)
+        progress = _Progress(self._limits, expect=False)
+        signed = self._signed("PUT", url, fields)
+        return await self._request("PUT", url, progress=progress, fields=signed, body=_Body(body, progress))
+
+    @asynccontextmanager
+    async def opened(
+        self, endpoint: str, path: str, *, more: tuple[tuple[str, str], ...] = ()
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Open an answer whose body is read piece by piece by the caller, with time limits of its own."""
+        url = self._url(endpoint, path)
+        fields = self._signed("GET", url, more)
+        limits = self._limits
+        async with asyncio.timeout(limits.connect_time + limits.tls_handshake_time + limits.answer_time) as watch:
+            async with self._session(url).request(
+                "GET", URL(url, encoded=True), headers=list(fields), allow_redirects=False
+            ) as response:
+                watch.reschedule(None)
+                yield response
+
     def _remembers_no_continue(self, endpoint: str) -> bool:
         until = self._no_continue.get(endpoint)
         return until is not None and self._clock() < until
@@ -245,7 +279,7 @@ class HttpCarrier:
             return _made("nothing" if progress.exposed else "unreachable", exposed=progress.exposed)
         return _reply(found, exposed=progress.exposed, limits=self._limits)
 
-    async def _call(self, method: str, endpoint: str, path: str, *, signed: bool) -> _Answer:
+    async def _call(self, method: str, endpoint: str, path: str, *, signed: bool) -> Answer:
         """Make a request whose failure is raised."""
         progress = _Progress(self._limits, expect=False)
         url = self._url(endpoint, path)
@@ -290,7 +324,7 @@ class HttpCarrier:
         fields: tuple[tuple[str, str], ...],
         body: _Body | None = None,
         most: int | None = None,
-    ) -> _Answer:
+    ) -> Answer:
         limits = self._limits
         setting_up = limits.connect_time + limits.tls_handshake_time
         async with asyncio.timeout(setting_up) as watch:
@@ -343,19 +377,19 @@ async def _head_sent(_: aiohttp.ClientSession, context: object, __: object) -> N
         progress.sent_head()
 
 
-async def _read(response: aiohttp.ClientResponse, lines: tuple[tuple[str, str], ...], most: int) -> _Answer:
+async def _read(response: aiohttp.ClientResponse, lines: tuple[tuple[str, str], ...], most: int) -> Answer:
     """Read an answer's body up to a limit; what is longer is cut and the connection given up."""
     body = bytearray()
     while len(body) <= most:
         chunk = await response.content.read(most + 1 - len(body))
         if not chunk:
-            return _Answer(response.status, lines, bytes(body), whole=True)
+            return Answer(response.status, lines, bytes(body), whole=True)
         body += chunk
     response.close()
-    return _Answer(response.status, lines, bytes(body[:most]), whole=False)
+    return Answer(response.status, lines, bytes(body[:most]), whole=False)
 
 
-def _reply(found: _Answer, *, exposed: bool, limits: HttpLimits) -> Reply:
+def _reply(found: Answer, *, exposed: bool, limits: HttpLimits) -> Reply:
     """Map an answer: a receipt, a registered problem, or nothing we know."""
     after = _seconds(found.get("retry-after"))
     kind = media_type(found.get("content-type"))
@@ -376,7 +410,7 @@ def _reply(found: _Answer, *, exposed: bool, limits: HttpLimits) -> Reply:
 
 def _made(
     kind: Literal["receipt", "problem", "nothing", "unreachable"],
-    found: _Answer | None = None,
+    found: Answer | None = None,
     *,
     problem: str | None = None,
     after: int | None = None,
@@ -394,7 +428,7 @@ def _made(
     )
 
 
-def _digest_fits(found: _Answer) -> bool:
+def _digest_fits(found: Answer) -> bool:
     """Tell whether the body is the one its ``Content-Digest`` states."""
     try:
         return parse_digest(found.get("content-digest")) == sha256(found.body).hexdigest()
@@ -406,7 +440,7 @@ def _seconds(value: str | None) -> int | None:
     return int(value) if value is not None and value.isascii() and value.isdigit() and len(value) <= 6 else None
 
 
-def _object(found: _Answer) -> dict[str, object]:
+def _object(found: Answer) -> dict[str, object]:
     try:
         members = json.loads(found.body)
     except (ValueError, RecursionError) as error:

@@ -84,8 +84,23 @@ class Spool:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._file is not None:
             self._file.close()
-            with suppress(FileNotFoundError):
+            with suppress(FileNotFoundError):  # it was made a blob
                 os.unlink(self._path)
+
+    @property
+    def size(self) -> int:
+        """Bytes that were announced."""
+        return self._size
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hexadecimal) of what has arrived."""
+        return self._hash.hexdigest()
+
+    @property
+    def path(self) -> Path | None:
+        """The file that holds the body, ``None`` for one in memory."""
+        return None if self._file is None else Path(self._path)
 
     async def fill(self, body: Body, *, clock: Callable[[], float]) -> str:
         """Read the body to its end and return its SHA-256 (hexadecimal).
@@ -93,19 +108,36 @@ class Spool:
         Raises ``Problem``: ``timeout`` (408) when a limit of time or rate passes, ``storage-low`` (507) when the disk
         does not take it, ``digest-mismatch`` (400) when there is more or less than announced.
         """
-        watch = RateWatch(self._limits, now=clock())
-        pending = bytearray()
-        while chunk := await self._next(body, watch, clock):
-            pending += chunk
-            if self.received + len(pending) > self._size:
-                raise Problem("digest-mismatch", 400, "more bytes than announced")
-            if len(pending) >= CHUNK:
-                await self._keep(bytes(pending))
-                pending.clear()
-        await self._keep(bytes(pending))
+        await self.fill_on(body, clock=clock)
         if self.received != self._size:
             raise Problem("digest-mismatch", 400, "fewer bytes than announced")
-        return self._hash.hexdigest()
+        return self.digest
+
+    async def fill_on(self, body: Body, *, clock: Callable[[], float]) -> None:
+        """Read what comes, behind what has come before; what was read when a transfer is cut stays.
+
+        Raises ``Problem`` as ``fill`` does, but not for less than announced.
+        """
+        watch = RateWatch(self._limits, now=clock())
+        pending = bytearray()
+        try:
+            while chunk := await self._next(body, watch, clock):
+                pending += chunk
+                if self.received + len(pending) > self._size:
+                    pending.clear()
+                    raise Problem("digest-mismatch", 400, "more bytes than announced")
+                if len(pending) >= CHUNK:
+                    await self._keep(bytes(pending))
+                    pending.clear()
+        finally:
+            if pending:
+                await self._keep(bytes(pending))
+
+    def flushed(self) -> Path | None:
+        """Write what is buffered, and return the file that holds the body; ``None`` for one in memory."""
+        if self._file is not None:
+            self._file.flush()
+        return self.path
 
     def data(self) -> bytes:
         """Return the whole body."""

@@ -67,8 +67,9 @@ def content(office: Office, key: Key, *, now: datetime) -> Content:
     Raises:
         Problem: ``unknown-message``: there is none, or no body leaves any more; ``unavailable``, it cannot be read.
     """
+    spelled = _ours(office, key)
     try:
-        found = office.store.do(lambda unit: takeback.hand_out(unit, key, now=now))
+        found = office.store.do(lambda unit: takeback.hand_out(unit, spelled, now=now))
     except NotAllowed:
         raise Problem("unknown-message", 404, "its state lets no body leave") from None
     except StoreError:
@@ -86,8 +87,13 @@ def take_receipt(office: Office, key: Key, data: bytes, *, peer: LedgerRef | Non
             ``unknown-message``, ``trust-unavailable``.
     """
     try:
-        acknowledge(office, key, data, peer=peer, now=now)
+        acknowledge(office, _ours(office, key), data, peer=peer, now=now)
     except SecondReceipt as second:
         raise Problem("message-id-conflict", 409, "another receipt stands", receipt=second.stored.sha256) from None
     except ReceiptInvalid:
         raise Problem("bad-request", 400, "the receipt does not settle this message") from None
+
+
+def _ours(office: Office, key: Key) -> Key:
+    """Return K as our dispatch spells it: old and new code of an agency are the same."""
+    return Key(office.code, office.directory().canonical(key.recipient), key.message_id)

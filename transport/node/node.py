@@ -22,14 +22,18 @@ from transport.dispatch import Key
 from transport.errors import LedgerError, Problem, SettingsError
 from transport.http import wire
 from transport.http.client import HttpCarrier
+from transport.http.limits import HttpLimits
+from transport.http.pulling import HttpFetcher
 from transport.intake import vietnam_day
 from transport.node import deciding, fetching, following, looking, opening, proving, receiving, sending
 from transport.node.deciding import Acceptance, Decided
+from transport.node.incoming import Fetched
 from transport.node.looking import Screen, Shown
 from transport.node.office import Office, record
 from transport.node.outgoing import Outgoing
 from transport.node.receiving import Answer
 from transport.node.sending import Sent
+from transport.puller import Puller
 from transport.store import directory as directories
 from transport.store import outbox
 from transport.store.feed import FeedItem
@@ -283,7 +287,10 @@ class Node:
         if self.office.request is None:
             raise SettingsError("EDOC-CFG-022", "the node has no request key", agency=self.office.code)
         key = self.office.request
-        async with HttpCarrier(request_key=key, clock=utc_now, tls=self._tls, reach=self._reach) as carrier:
+        limits = HttpLimits.of(self.office.settings.limits)
+        async with HttpCarrier(
+            request_key=key, clock=utc_now, tls=self._tls, reach=self._reach, limits=limits
+        ) as carrier:
             courier = Courier(Outgoing(self.office), carrier, owner=secrets.token_hex(16))
             loop = asyncio.get_running_loop()
 
@@ -295,6 +302,20 @@ class Node:
                 await courier.run(stop, until=until)
             finally:
                 self.office.on_work = lambda: None
+
+    async def run_puller(self, stop: asyncio.Event) -> None:
+        """Fetch what waits for this agency at its partners, until told to stop (exchange.md 7)."""
+        if self.office.request is None:
+            raise SettingsError("EDOC-CFG-022", "the node has no request key", agency=self.office.code)
+        limits = HttpLimits.of(self.office.settings.limits)
+        key = self.office.request
+        spool = self.office.settings.home / "spool"
+        async with HttpCarrier(
+            request_key=key, clock=utc_now, tls=self._tls, reach=self._reach, limits=limits
+        ) as carrier:
+            fetched = Fetched(self.office, self, utc_now)
+            fetcher = HttpFetcher(carrier, taking=fetched, spool=spool, limits=limits, clock=utc_now)
+            await Puller(fetched, fetcher).run(stop)
 
     async def run_effects(self, stop: asyncio.Event) -> None:
         """Work off effects until told to stop."""

@@ -76,7 +76,7 @@ def metadata(office: Office, now: datetime) -> dict[str, object]:
         "node": office.node_name,
         "issued_at": now.isoformat(),
         "expires_at": (now + timedelta(days=7)).isoformat(),
-        "agencies": [{"code": office.code, "name": office.name, "delivery": "push"}],
+        "agencies": [{"code": office.code, "name": office.name, "delivery": office.settings.delivery}],
         "keys": keys,
         "protocol": {"versions": [1], "media_types": ["application/vnd.edoc.message+xml; v=1"], "features": []},
         "limits": office.settings.limits,

@@ -1,0 +1,84 @@
+"""What the puller asks of the office: whom to fetch from, what is known, receive (exchange.md 7, P2, P3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from transport.dispatch import Key
+from transport.errors import Problem
+from transport.node import receiving
+from transport.node.office import Office
+from transport.puller import Given, Source
+from transport.store import directory as directories
+
+
+class Spooled(Protocol):
+    """A body that has arrived, in memory or in a file."""
+
+    @property
+    def size(self) -> int: ...
+    def data(self) -> bytes: ...
+    def flushed(self) -> Path | None: ...
+
+
+class Receives(Protocol):
+    """The node: holds K while it receives."""
+
+    def busy(self, key: Key) -> AbstractContextManager[object]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """The office's side of the puller."""
+
+    office: Office
+    node: Receives
+    clock: Callable[[], datetime]
+
+    def sources(self) -> Sequence[Source]:
+        """Return every partner with an address: each may hold something for us."""
+        office = self.office
+        found = office.store.read(directories.partners)
+        return [
+            Source(one.code, one.url, office.code) for one in found if one.url is not None and one.code != office.code
+        ]
+
+    def given(self, key: Key, sha256: str) -> Given | None:
+        """Return the receipt given before for these bytes of K.
+
+        Raises:
+            Problem: ``message-id-conflict``, K is known with other bytes.
+        """
+        directory = self.office.directory()
+        if not directory.same(key.recipient, self.office.code):
+            raise Problem("unknown-recipient", 404, "the recipient is not served here")
+        known = receiving.known_of(self.office, key)
+        if known is None:
+            return None
+        if known.sha256 != sha256:
+            receiving.enter_conflict(self.office, known.key, sha256=sha256, now=self.clock())
+            raise receiving.IdTaken(known)
+        return Given(known.receipt.data, known.receipt.ledger)
+
+    def take(self, key: Key, spool: Spooled, *, sha256: str, received_at: datetime) -> Given:
+        """S8 to S11 for bytes that were fetched.
+
+        Raises:
+            Problem, StoreError: as ``receiving.receive``.
+        """
+        with self.node.busy(key):
+            answer = receiving.receive(
+                self.office,
+                key,
+                spool.data(),
+                sha256=sha256,
+                received_at=received_at,
+                peer=None,
+                now=self.clock(),
+            )
+        return Given(answer.receipt, answer.ledger)
