@@ -1,7 +1,8 @@
 """The exact form of a receipt: its values, the only writer and the only reader (exchange.md 5, Q4).
 
 Promises: :func:`build` is the only writer and :func:`parse` its exact inverse, so whatever the writer could not have
-produced is refused. Times are aware, in UTC and cut to milliseconds; digests are lower-case hexadecimal SHA-256 in
+produced is refused. Another office's serialiser may spell the same tree in the ways a seal may be spelled too: with or
+without declaration, empty elements as one tag (``signer.xml.spelling``); nothing that is read can hide in them. Times are aware, in UTC and cut to milliseconds; digests are lower-case hexadecimal SHA-256 in
 values and base64 in the XML. Nothing here says that a statement is true: that is ``transport.receipts.verify``.
 """
 
@@ -178,7 +179,7 @@ def parse(data: bytes) -> Receipt:
 
     Raises ``ReceiptInvalid`` with reason ``receipt-form`` unless :func:`build` could have written exactly this.
     """
-    root = parse_exact(data)
+    root = parse_exact(data, plain=True)
     if len(root) == 0 or root[-1].tag != _SIGNATURE:
         raise refuse_form("no signature at the end")
     root.remove(root[-1])
@@ -267,10 +268,14 @@ class _Cursor:
         return None if element is None else element.text or ""
 
 
-def parse_exact(data: bytes, *, most: int = MAX_BYTES) -> etree._Element:
-    """Parse bytes that :func:`spelled` gives back unchanged: no DOCTYPE, comment, instruction, other spelling."""
+def parse_exact(data: bytes, *, most: int = MAX_BYTES, plain: bool = False) -> etree._Element:
+    """Parse bytes that :func:`spelled` gives back unchanged, or with ``plain`` any plain spelling of that tree.
+
+    No DOCTYPE, comment or instruction in either.
+    """
     from signer.safexml import parse as parse_xml
     from signer.trust import Limits
+    from signer.xml.spelling import is_plain
 
     if len(data) > most:
         raise refuse_form(f"longer than {most} bytes")
@@ -281,7 +286,7 @@ def parse_exact(data: bytes, *, most: int = MAX_BYTES) -> etree._Element:
     if any(not isinstance(node.tag, str) for node in root.iter()):
         raise refuse_form("comment or processing instruction")
     try:
-        same = data == spelled(root)
+        same = data == spelled(root) or (plain and is_plain(data))
     except etree.C14NError as error:  # such as a relative namespace name
         raise refuse_form("no canonical form") from error
     if not same:

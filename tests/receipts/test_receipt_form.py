@@ -201,3 +201,14 @@ def test_an_evidence_copy_is_never_taken_for_a_receipt(issued: bytes) -> None:
         parse_evidence_copy(issued)
     with pytest.raises(ReceiptInvalid):
         parse_evidence_copy(evidence_copy(issued, (PROOF,)).replace(b'Index="7"', b'Index="07"'))
+
+
+@pytest.mark.parametrize("declaration", ["", '<?xml version="1.0" encoding="UTF-8"?>\n'])
+def test_another_office_may_spell_empty_elements_as_one_tag(receipt: Receipt, issued: bytes, declaration: str) -> None:
+    """The page fixes elements, not a serialiser: what other libraries write reads as the same receipt, and no more."""
+    foreign = declaration.encode() + etree.tostring(etree.fromstring(issued), encoding="UTF-8", xml_declaration=False)
+    assert foreign != issued
+    assert parse(foreign) == receipt
+    for freer in (foreign.replace(b" Version", b"  Version"), foreign + b"\n", foreign.replace(b'"1"', b"'1'", 1)):
+        with pytest.raises(ReceiptInvalid):
+            parse(freer)
