@@ -2,8 +2,9 @@
 
 Promises: :func:`build` is the only writer and :func:`parse` its exact inverse, so whatever the writer could not have
 produced is refused. Another office's serialiser may spell the same tree in the ways a seal may be spelled too: with or
-without declaration, empty elements as one tag (``signer.xml.spelling``); nothing that is read can hide in them. Times are aware, in UTC and cut to milliseconds; digests are lower-case hexadecimal SHA-256 in
-values and base64 in the XML. Nothing here says that a statement is true: that is ``transport.receipts.verify``.
+without declaration, empty elements as one tag (``signer.xml.spelling``); nothing that is read can hide in them. Times
+are aware, in UTC and cut to milliseconds; digests are lower-case hexadecimal SHA-256 in values and base64 in the XML.
+Nothing here says that a statement is true: that is ``transport.receipts.verify``.
 """
 
 from __future__ import annotations
