@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -65,6 +68,12 @@ class Ring:
         return seal(
             document(letter), letter.sender.code, kind="edoc", signer=signer, at=letter.at, message_id=message_id
         )
+
+    def ask(self, question: str, *values: object) -> list[tuple[Any, ...]]:
+        """Ask the node's database with the standard library alone."""
+        path = f"file:{self.office.home / 'edoc.db'}?mode=ro"
+        with closing(sqlite3.connect(path, uri=True, timeout=10)) as connection:
+            return [tuple(row) for row in connection.execute(question, values)]
 
     def queue(self, *recipients: str, number: str = "120", size: int = 0) -> str:
         """Queue a letter of our node to agencies of the second implementation; return the message id."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, NoReturn
@@ -65,6 +66,7 @@ class Seen:
     headers: Mapping[str, str]
     body: bytes | None
     answered: str
+    at: float = field(default_factory=time.monotonic)
 
 
 class Answered(Exception):
@@ -141,6 +143,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _instead(self, word: str) -> None:
         """What the script wants to happen before the body is read."""
+        if word == "conflict":
+            raise Answered("message-id-conflict")
         if word.startswith("problem:"):
             raise Answered(word[8:])
         if word == "redirect":

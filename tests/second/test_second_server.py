@@ -1,0 +1,185 @@
+"""The courier of a real node against a second server: what it sends, and what it makes of every kind of answer.
+
+One letter goes to seventeen agencies of the second server, each of which treats it in its own way; so all waits
+overlap.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from dataclasses import dataclass
+
+import pytest
+
+from tests.second.conftest import OTHERS, OURS, THEIRS, Ring
+from tests.second.second_handler import Seen
+from tests.second.second_message import open_sealed
+from transport.demo.offices import until
+
+pytestmark = pytest.mark.process
+
+WORDS = {
+    "H99.11": "lose-reply",
+    "H99.12": "pending:1",
+    "H99.13": "refuse:wrong-addressee",
+    "H99.14": "problem:recipient-moved",
+    "H99.15": "foreign-receipt",
+    "H99.16": "spoilt-receipt",
+    "H99.17": "empty-201",
+    "H99.18": "page-200",
+    "H99.19": "proxy-page",
+    "H99.20": "redirect",
+    "H99.21": "strange-problem",
+    "H99.22": "problem:overloaded",
+    "H99.23": "problem:digest-mismatch",
+    "H99.24": "problem:forbidden",
+    "H99.25": "conflict",
+    "H99.26": "problem:unknown-recipient",
+}
+WAITING = {"H99.20", "H99.24"}
+"""Told to come later than a test can wait."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One dispatch as the node's database has it."""
+
+    state: str
+    attempts: int
+    exposed: bool
+    by_receipt: bool
+    problem: str | None
+    wait_seconds: float
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """The letter, once every answer has had its effect."""
+
+    ring: Ring
+    message_id: str
+
+    def row(self, code: str) -> Row:
+        question = (
+            "SELECT d.state, d.attempt, d.exposed, d.by_receipt, d.problem, (d.next_at - d.last_at) / 1000.0 "
+            "FROM dispatch d JOIN message m ON m.id = d.message WHERE m.message_id = ? AND d.recipient = ?"
+        )
+        return Row(*self.ring.ask(question, self.message_id, code)[0])
+
+    def calls(self, code: str) -> list[Seen]:
+        """Return the requests about this message to one agency, in order."""
+        path = f"/to/{code}/from/{OURS.code}/{self.message_id}"
+        return [one for one in self.ring.server.seen if path in one.path]
+
+    def settled(self) -> bool:
+        question = (
+            "SELECT recipient, state, attempt FROM dispatch d JOIN message m ON m.id = d.message WHERE message_id = ?"
+        )
+        rows = self.ring.ask(question, self.message_id)
+        return all(
+            attempt > 0 and state in (("queued", "unknown") if code in WAITING else ("delivered", "refused"))
+            for code, state, attempt in rows
+        )
+
+
+@pytest.fixture(scope="module")
+def campaign(ring: Ring) -> Campaign:
+    ring.server.foreign = ring.client.send(ring.sealed()).data
+    ring.server.script.update({code: deque([word]) for code, word in WORDS.items()})
+    ring.server.script["H99.26"].append(WORDS["H99.26"])
+    made = Campaign(ring, ring.queue(THEIRS.code, *WORDS))
+    until("every answer has had its effect", made.settled, seconds=50)
+    return made
+
+
+def test_a_stranger_can_check_what_our_courier_sends(campaign: Campaign) -> None:
+    """Request signature, digest, length and seal hold by the second implementation's own code; one attempt suffices."""
+    (call,) = campaign.calls(THEIRS.code)
+    assert (call.answered, campaign.row(THEIRS.code).state) == ("201", "delivered")
+    assert call.body is not None
+    opened = open_sealed(call.body)
+    assert set(opened.recipients) == {THEIRS.code, *(one.code for one in OTHERS)}
+    assert call.headers["Edoc-Ledger"].startswith('origin="')
+    assert "Content-Encoding" not in call.headers
+    assert call.headers["Accept-Encoding"] == "identity"
+    assert call.headers["traceparent"].startswith("00-")
+
+
+def test_every_attempt_carries_identical_bytes(campaign: Campaign) -> None:
+    """M3: all bodies to all recipients are one file."""
+    bodies = {hashlib.sha256(one.body).digest() for code in WORDS for one in campaign.calls(code) if one.body}
+    assert len(bodies) == 1
+
+
+def test_all_attempts_of_a_dispatch_are_one_trace(campaign: Campaign) -> None:
+    traces = [one.headers["traceparent"].split("-")[1] for one in campaign.calls("H99.11")]
+    assert len(traces) == 2
+    assert len(set(traces)) == 1
+
+
+def test_a_lost_reply_is_repaired_by_the_stored_receipt(campaign: Campaign) -> None:
+    """The repeat asks with Expect and sends no body, because the stored receipt comes first."""
+    first, second = campaign.calls("H99.11")
+    assert (first.answered, second.answered, second.body) == ("silence", "200", None)
+    assert second.headers["Expect"] == "100-continue"
+    assert campaign.row("H99.11").state == "delivered"
+
+
+def test_a_202_is_followed_by_the_question_for_the_receipt(campaign: Campaign) -> None:
+    """The leaf of the other side is not yet placed; E3 brings the receipt."""
+    calls = campaign.calls("H99.12")
+    assert [(one.method, one.answered) for one in calls[:2]] == [("PUT", "202"), ("GET", "200")]
+    assert campaign.row("H99.12").state == "delivered"
+
+
+def test_a_refusal_receipt_ends_the_dispatch(campaign: Campaign) -> None:
+    row = campaign.row("H99.13")
+    assert (row.state, row.by_receipt, row.attempts) == ("refused", True, 1)
+
+
+@pytest.mark.parametrize(
+    ("code", "problem", "calls"),
+    [("H99.14", "recipient-moved", 1), ("H99.25", "message-id-conflict", 1), ("H99.26", "unknown-recipient", 2)],
+)
+def test_a_final_problem_ends_the_dispatch_without_a_receipt(
+    campaign: Campaign, code: str, problem: str, calls: int
+) -> None:
+    """T5; an unknown recipient is tried once more."""
+    row = campaign.row(code)
+    assert (row.state, row.by_receipt, row.problem) == ("refused", False, problem)
+    assert len(campaign.calls(code)) == calls
+
+
+@pytest.mark.parametrize("code", ["H99.15", "H99.16", "H99.17", "H99.18"])
+def test_no_false_receipt_settles_anything(campaign: Campaign, code: str) -> None:
+    """I10: receipts of another message, spoilt or missing leave the dispatch unknown; the next attempt ends it."""
+    row = campaign.row(code)
+    assert (row.state, row.exposed) == ("delivered", True)
+    assert len(campaign.calls(code)) == 2
+
+
+@pytest.mark.parametrize("code", ["H99.19", "H99.21", "H99.23"])
+def test_what_is_no_word_of_the_exchange_is_tried_again(campaign: Campaign, code: str) -> None:
+    """A proxy's page, an unregistered problem, a digest that did not hold: class R."""
+    assert campaign.row(code).state == "delivered"
+    assert len(campaign.calls(code)) == 2
+
+
+@pytest.mark.parametrize(("code", "state"), [("H99.20", "unknown"), ("H99.24", "queued")])
+def test_a_slow_fault_waits_five_minutes_and_a_redirect_is_not_followed(
+    campaign: Campaign, code: str, state: str
+) -> None:
+    """Class S: one request, the next not before five minutes; who redirects may have the message all the same."""
+    row = campaign.row(code)
+    assert (row.state, row.attempts) == (state, 1)
+    assert row.wait_seconds >= 300
+    assert len(campaign.calls(code)) == 1
+    assert all(one.path.startswith("/exchange/v1/") for one in campaign.ring.server.seen)
+
+
+def test_a_busy_partner_is_left_alone_for_thirty_seconds(campaign: Campaign) -> None:
+    """A 503 with Retry-After opens the circuit: one attempt, then none until it is half open."""
+    first, second = campaign.calls("H99.22")
+    assert (first.answered, second.answered) == ("overloaded", "201")
+    assert second.at - first.at >= 29
