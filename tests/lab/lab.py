@@ -1,0 +1,213 @@
+"""A laboratory: offices A and B as processes, a fault proxy before each, letters to send, and the check afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import shutil
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from signer.devpki import DevIdentity, DevPki
+from tests import world as worlds
+from tests.lab import invariants
+from tests.lab.nodes import LabNode, Nursery, until
+from tests.lab.proxy import FaultProxy
+from tests.lab.reader import Store
+from tests.lab.shim import Control
+from transport.demo.offices import free_ports
+
+A, B = "H99.01", "H99.02"
+LONG = bool(os.environ.get("EDOC_LAB_LONG"))
+"""Whether tests shall try everything, as ``make chaos`` does, and not a part that fits into minutes."""
+
+_PLACE = "http://127.0.0.1:1"
+
+
+@dataclass(frozen=True)
+class Template:
+    """The files of two offices, their authority and their keys."""
+
+    folder: Path
+    pki: DevPki
+    identities: dict[str, dict[str, DevIdentity]]
+
+    @classmethod
+    def make(cls, folder: Path) -> Template:
+        """Make the offices; their partner entries get real addresses with the copy."""
+        now = datetime.now(UTC)
+        pki = DevPki.create(at=now.replace(microsecond=0) - timedelta(days=1))
+        made = worlds.build(folder, pki, now, urls=dict.fromkeys((A, B), f"{_PLACE}/exchange/v1"))
+        made.close()
+        return cls(folder, pki, {code: dict(its) for code, its in made.identities.items()})
+
+
+@dataclass
+class Lab:
+    """Two offices under test. ``to_b`` stands before B, on the way from A; ``to_a`` the other way round."""
+
+    folder: Path
+    template: Template
+    a: LabNode
+    b: LabNode
+    to_a: FaultProxy
+    to_b: FaultProxy
+    confirmed: list[tuple[str, str]] = field(default_factory=list)
+    _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(100))
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @classmethod
+    def make(cls, nursery: Nursery, template: Template, folder: Path, *, reserve: int = 0) -> Lab:
+        """Copy the offices and give them free ports; ``reserve`` is the disk they keep free, in bytes."""
+        ports = free_ports(6)
+        folder.mkdir(parents=True)
+        nodes, proxies = {}, {}
+        for n, code in enumerate((A, B)):
+            home = folder / code
+            shutil.copytree(template.folder / code, home)
+            settings = (home / "edoc.toml").read_text("utf-8")
+            wanted = settings.replace("disk_reserve_bytes = 0", f"disk_reserve_bytes = {reserve}")
+            (home / "edoc.toml").write_text(wanted, "utf-8")
+            control = Control(folder / f"control-{code}", root=home)
+            nodes[code] = LabNode(nursery, code, home, ports[n], control, operator_port=ports[4 + n])
+            proxies[code] = FaultProxy(ports[2 + n], ports[n])
+        for code in (A, B):
+            for other in (A, B):
+                set_url(folder / code, other, proxies[other].port)
+        return cls(folder, template, nodes[A], nodes[B], proxies[A], proxies[B])
+
+    def close(self) -> None:
+        """End everything."""
+        for node in (self.a, self.b):
+            node.kill()
+        for proxy in (self.to_a, self.to_b):
+            proxy.close()
+
+    @property
+    def nodes(self) -> tuple[LabNode, LabNode]:
+        """Both offices."""
+        return self.a, self.b
+
+    def start(self) -> None:
+        """Start both nodes."""
+        for node in self.nodes:
+            node.start()
+
+    def store(self, node: LabNode) -> Store:
+        """Read a node's store from outside."""
+        return Store(node.home)
+
+    # --- letters -----------------------------------------------------------------------------------------------------
+
+    def letter(self, **facts: object) -> bytes:
+        """Return a packed letter of A to B with a number of its own."""
+        with self._lock:
+            number = str(next(self._numbers))
+        at = datetime.now(UTC) + self.a.control.offset
+        return worlds.letter(number, at=at, **facts)  # type: ignore[arg-type]  # facts of the letter, by name
+
+    def submit(self, **facts: object) -> str:
+        """Let A queue a letter by its own command and return the message id."""
+        file = self.folder / f"letter-{threading.get_ident()}.edxml"
+        file.write_bytes(self.letter(**facts))
+        words = ("send", str(file), "--queue-only", "--yes", "--allow-information-only")
+        message_id = str(self.a.run(*words, expect=(0, 4))["message_id"])
+        self.confirmed.append((A, message_id))
+        return message_id
+
+    def state(self, message_id: str) -> str:
+        """Return the state of the one dispatch of a message."""
+        question = "SELECT d.state FROM dispatch d JOIN message m ON m.id = d.message WHERE m.message_id = ?"
+        return str(self.store(self.a).one(question, message_id))
+
+    def reach(self, message_id: str, *states: str, seconds: float = 60.0) -> str:
+        """Wait until a message of A is in one of the states; return which."""
+        until(f"{message_id} is {states}", lambda: self.state(message_id) in states, seconds=seconds)
+        return self.state(message_id)
+
+    def attempts(self, message_id: str) -> int:
+        """Count the attempts of a message that have ended."""
+        question = (
+            "SELECT count(*) FROM attempt t JOIN dispatch d ON d.id = t.dispatch JOIN message m ON m.id = d.message "
+            "WHERE m.message_id = ? AND t.ended_at IS NOT NULL"
+        )
+        return int(str(self.store(self.a).one(question, message_id)))
+
+    # --- time --------------------------------------------------------------------------------------------------------
+
+    def turn(self, by: timedelta) -> None:
+        """Turn the clocks of both offices."""
+        for node in self.nodes:
+            node.control.turn(by)
+
+    def hasten(
+        self, done: Callable[[], object], *, step: timedelta = timedelta(minutes=11), seconds: float = 90.0
+    ) -> None:
+        """Wait until something is so, turning both clocks past leases, pauses and open circuits meanwhile.
+
+        A turn is made only once each node had time to use the one before: a second and a half of ours.
+        """
+        end, next_turn = time.monotonic() + seconds, time.monotonic()
+
+        def look() -> bool:
+            nonlocal next_turn
+            if done():
+                return True
+            if time.monotonic() >= next_turn:
+                self.turn(step)
+                next_turn = time.monotonic() + 1.5
+            return False
+
+        until("what was hastened", look, seconds=end - time.monotonic())
+
+    # --- the check ---------------------------------------------------------------------------------------------------
+
+    def offices(self) -> invariants.Offices:
+        """Return what the check reads."""
+        certificates = {code: [its["exchange"].credential.sha256] for code, its in self.template.identities.items()}
+        bodies = [
+            (one.path, one.body_sha256)
+            for proxy in (self.to_a, self.to_b)
+            for one in proxy.puts()
+            if one.body and f"content-length: {len(one.body)}\r\n".encode() in one.head.lower()
+        ]
+        homes = {node.code: node.home for node in self.nodes}
+        return invariants.Offices(homes, certificates, bodies, [node.log for node in self.nodes])
+
+    def idle(self) -> bool:
+        """Tell whether no dispatch and no effect is open at either office."""
+        for node in self.nodes:
+            store = self.store(node)
+            if store.ask("SELECT 1 FROM dispatch WHERE state IN ('queued', 'carrying', 'unknown') LIMIT 1"):
+                return False
+            if store.ask("SELECT 1 FROM effect WHERE state IN ('waiting', 'running') LIMIT 1"):
+                return False
+        return True
+
+    def settle(self, *, seconds: float = 120.0) -> None:
+        """Let all work come to its end, however many pauses the faults have brought about."""
+        self.hasten(self.idle, seconds=seconds)
+
+    def check(self, *, finished: bool = True) -> None:
+        """Hold the run to the invariants."""
+        faults = invariants.check(self.offices(), confirmed=self.confirmed, finished=finished)
+        assert not faults, "\n".join(faults)
+
+
+def set_url(home: Path, agency: str, port: int) -> None:
+    """Write where a partner is reached, as its directory entry would say."""
+    with closing(sqlite3.connect(home / "edoc.db")) as connection, connection:
+        url = f"http://127.0.0.1:{port}/exchange/v1"
+        connection.execute("UPDATE partner SET url = ? WHERE agency = ?", (url, agency))
+
+
+def sha256(data: bytes) -> str:
+    """Return the digest in hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
