@@ -41,12 +41,12 @@ class Fetched:
     clock: Callable[[], datetime]
 
     def sources(self) -> Sequence[Source]:
-        """Return every partner with an address: each may hold something for us."""
-        office = self.office
-        found = office.store.read(directories.partners)
-        return [
-            Source(one.code, one.url, office.code) for one in found if one.url is not None and one.code != office.code
-        ]
+        """Return every partner's node with an address: each may hold something for us; one feed for each node (P3)."""
+        office, nodes = self.office, dict[str, Source]()
+        for one in office.store.read(directories.partners):
+            if one.url is not None and one.code != office.code:
+                nodes.setdefault(one.url, Source(one.code, one.url, office.code))
+        return list(nodes.values())
 
     def given(self, key: Key, sha256: str) -> Given | None:
         """Return the receipt given before for these bytes of K.
