@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.postgres import Server
 from transport.ledger import event
 from transport.ledger.note import LogKey
 from transport.store.log import Head, Log
@@ -60,11 +61,23 @@ def log_key() -> LogKey:
     return LogKey.from_seed(ORIGIN, bytes(range(32)))
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> Iterator[str | None]:
+    """Address of an empty database; ``None`` is SQLite in the home."""
+    if request.param == "sqlite":
+        yield None
+        return
+    server: Server = request.getfixturevalue("postgres")
+    name = server.create()
+    yield server.url(name)
+    server.drop(name)
+
+
 @pytest.fixture
-def book(tmp_path: Path, log_key: LogKey) -> Iterator[Book]:
+def book(tmp_path: Path, log_key: LogKey, database_url: str | None) -> Iterator[Book]:
     """A node's store whose log was just opened: one leaf."""
     log = Log(log_key)
-    with Store.create(Home(tmp_path / "home"), log) as store:
+    with Store.create(Home(tmp_path / "home", database_url), log) as store:
         store.do(lambda unit: log.open_first(unit.connection, statement_sha256=hexed("keys.xml"), at=START))
         yield Book(store, log, log_key)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -33,6 +35,14 @@ class PlainLog:
             connection.exec_driver_sql(
                 "INSERT INTO ledger_entry (log, idx, ticket) VALUES (1, ?, ?)", (ticket.index, ticket.id)
             )
+
+
+def all_placed(store: Store, seconds: float = 10.0) -> None:
+    """Wait until no leaf waits for its place: on PostgreSQL whoever has the store open places them."""
+    until = time.monotonic() + seconds
+    while store.shared and count(store, "SELECT count(*) FROM ledger_pending"):
+        assert time.monotonic() < until, "leaves are still pending"
+        threading.Event().wait(0.02)
 
 
 def open_log(store: Store) -> None:

@@ -65,7 +65,7 @@ def test_a_changed_byte_is_never_read_as_the_stored_bytes(
 
 def test_a_blob_in_the_row_that_was_changed_is_not_read(store: Store) -> None:
     digest = store.do(lambda unit: unit.keep(b"letter"))
-    store.do(lambda unit: unit.connection.exec_driver_sql("UPDATE blob SET data = x'00'"))
+    store.do(lambda unit: unit.connection.exec_driver_sql("UPDATE blob SET data = ?", (b"other",)))
     with pytest.raises(StoreError) as error:
         store.fetch(digest)
     assert error.value.code == "EDOC-STO-006"

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from edoc.agencies import Agency, AgencyCertificate, Directory
-from tests.store.conftest import count
+from tests.store.conftest import SQLITE, count
 from transport.errors import StoreError
 from transport.settings import Settings
 from transport.store import directory, quick
@@ -111,6 +111,7 @@ def test_status_answers_are_kept_newest_first(store: Store, at: datetime) -> Non
     assert quick.revocations(store.home)[0] == ("crl", b"crl 2")
 
 
+@SQLITE
 def test_quick_reads_of_a_home_without_node_are_empty_and_of_a_damaged_one_an_error(settings: Settings) -> None:
     home = settings.home
     assert (quick.anchors(home), quick.keys(home), quick.head(home)) == ([], [], None)
@@ -125,8 +126,8 @@ def test_quick_reads_of_a_home_without_node_are_empty_and_of_a_damaged_one_an_er
 def test_quick_reads_the_head_of_the_open_log(store: Store, at: datetime) -> None:
     store.do(
         lambda unit: unit.connection.exec_driver_sql(
-            "INSERT INTO ledger_head (log, size, root, edge, at, note) VALUES (1, 7, zeroblob(32), x'', ?, 'note')",
-            (int(at.timestamp() * 1000),),
+            "INSERT INTO ledger_head (log, size, root, edge, at, note) VALUES (1, 7, ?, ?, ?, 'note')",
+            (bytes(32), b"", int(at.timestamp() * 1000)),
         )
     )
     head = quick.head(store.home)

@@ -70,7 +70,7 @@ def test_thirty_two_at_once_with_one_k_give_one_row_one_receipt_and_one_leaf(sto
 
 def test_a_receipt_can_neither_be_changed_nor_removed(store: Store, at: datetime) -> None:
     arrive(store, new_key(), new_arrival(at))
-    for statement in ("UPDATE receipt SET data = x'00'", "DELETE FROM receipt"):
+    for statement in ("UPDATE receipt SET message_size = 0", "DELETE FROM receipt"):
         with pytest.raises(Exception, match="append-only"):
             store.do(lambda unit, s=statement: unit.connection.exec_driver_sql(s))  # type: ignore[misc]
 
@@ -85,7 +85,7 @@ def test_a_receipt_without_a_leaf_cannot_be_written(store: Store, at: datetime) 
         ticket.id = 999
         return inbox.accept(unit, key, new_arrival(at), receipt, ticket)
 
-    with pytest.raises(Exception, match="FOREIGN KEY"):
+    with pytest.raises(Exception, match=r"FOREIGN KEY|receipt_ticket_fkey"):
         store.do(forged)
     assert count(store, "SELECT count(*) FROM ledger_leaf") == 0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta
@@ -15,12 +14,12 @@ from alembic.config import Config
 
 from edoc.authorities import AuthorityTable, KeyRight, Question
 from edoc.capacities import Authority, Capacity
-from transport.errors import SettingsError
+from transport.errors import SettingsError, StoreError
 from transport.settings import Settings
 from transport.store import people, quick, schema
-from transport.store.engine import revision_of, writer_engine
+from transport.store.engine import database_url, revision_of, writer_engine
 from transport.store.people import Change, OwnCertificate
-from transport.store.store import Conflict, Store, database_url, migrate
+from transport.store.store import Conflict, Store, migrate
 
 NOW = datetime(2026, 11, 20, 2, 30, tzinfo=UTC)
 CERTIFICATE = OwnCertificate("0A", "CN=THU NGHIEM", "11" * 32, b"der")
@@ -92,8 +91,8 @@ def test_every_change_is_kept_with_who_made_it_and_cannot_be_rewritten(store: St
     assert [action for action, _, _ in kept] == ["user.add", "user.link", "user.grant", "user.disable"]
     assert {actor for _, actor, _ in kept} == {"quantri"}
     assert json.loads(kept[-1][2])["disabled_at"] is not None
-    with sqlite3.connect(store.home / "edoc.db") as made, pytest.raises(sqlite3.IntegrityError, match="append-only"):
-        made.execute("DELETE FROM account_history")
+    with pytest.raises(StoreError, match="append-only"):
+        store.do(lambda unit: unit.connection.exec_driver_sql("DELETE FROM account_history"))
 
 
 def test_copies_share_one_series_whatever_their_form(store: Store) -> None:

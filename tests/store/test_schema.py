@@ -12,6 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlmodel import SQLModel
 
+from tests.store.conftest import POSTGRESQL, SQLITE, count
 from transport.settings import Settings
 from transport.store import schema, tables
 from transport.store.engine import revision_of
@@ -20,11 +21,50 @@ from transport.store.store import Store, migrate
 
 def test_a_migrated_database_has_the_declared_tables_and_nothing_else(store: Store) -> None:
     def differences(connection) -> list[object]:  # type: ignore[no-untyped-def]  # as the store hands it over
-        return list(compare_metadata(MigrationContext.configure(connection), SQLModel.metadata))
+        seen = MigrationContext.configure(connection, opts={"include_object": declared})
+        return list(compare_metadata(seen, SQLModel.metadata))
 
     assert store.read(differences) == []
 
 
+def declared(_: object, name: str | None, kind: str, _reflected: bool, _other: object) -> bool:
+    """Leave out what only PostgreSQL has: leaves that wait for their place (ledger.md 12)."""
+    return (kind, name) != ("table", "ledger_pending")
+
+
+@POSTGRESQL
+def test_partial_indexes_and_checks_hold_on_postgresql_too(store: Store) -> None:
+    def made(connection) -> tuple[set[str], set[str]]:  # type: ignore[no-untyped-def]  # as the store hands it over
+        indexes = connection.exec_driver_sql("SELECT indexname FROM pg_indexes WHERE indexdef LIKE '% WHERE %'")
+        checks = connection.exec_driver_sql("SELECT conname FROM pg_constraint WHERE contype = 'c'")
+        return set(indexes.scalars()), set(checks.scalars())
+
+    indexes, checks = store.read(made)
+    for table in SQLModel.metadata.tables.values():
+        for index in table.indexes:
+            partial = index.dialect_options["postgresql"]["where"] is not None
+            assert (str(index.name) in indexes) == partial
+        for constraint in table.constraints:
+            assert getattr(constraint, "sqltext", None) is None or str(constraint.name) in checks
+
+
+@POSTGRESQL
+def test_texts_are_ordered_by_their_bytes_whatever_the_language_of_the_database(store: Store) -> None:
+    other = (
+        "SELECT count(*) FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> "
+        "'alembic_version' AND data_type = 'character varying' AND collation_name IS DISTINCT FROM 'C'"
+    )
+    assert count(store, other) == 0
+
+
+@POSTGRESQL
+def test_starred_tables_have_the_same_triggers_on_postgresql(store: Store) -> None:
+    asked = "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal"
+    triggers = store.read(lambda connection: set(connection.exec_driver_sql(asked).scalars()))
+    assert triggers == {f"{table}_no_{act}" for table in tables.STARRED for act in ("update", "delete")}
+
+
+@SQLITE
 def test_constraints_and_partial_indexes_are_those_declared(store: Store) -> None:
     """What the comparison above does not look at: checks and the conditions of indexes."""
     made = sqlite3.connect(store.home / "edoc.db")
@@ -38,6 +78,7 @@ def test_constraints_and_partial_indexes_are_those_declared(store: Store) -> Non
             assert condition is None or f"WHERE {condition}" in sql[str(index.name)]
 
 
+@SQLITE
 def test_starred_tables_have_triggers_against_change_and_removal(store: Store) -> None:
     made = sqlite3.connect(store.home / "edoc.db")
     triggers = {name for (name,) in made.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")}

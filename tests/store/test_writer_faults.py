@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.conftest import PlainLog, count, open_log
+from tests.store.conftest import SQLITE, PlainLog, count, open_log
 from tests.store.test_writer import Gate, put
 from transport.errors import StoreError
 from transport.settings import Settings
@@ -40,6 +40,7 @@ def fat(unit: Unit, name: str) -> Ticket:
     return unit.append(name.encode())
 
 
+@SQLITE
 def test_a_disk_that_fails_at_commit_leaves_the_outcome_open_and_the_store_goes_on_afterwards(store: Store) -> None:
     stored: list[str] = []
     with files_up_to(wal(store).stat().st_size + 200_000):
@@ -58,6 +59,7 @@ def test_a_disk_that_fails_at_commit_leaves_the_outcome_open_and_the_store_goes_
     assert count(store, "SELECT count(*) FROM blob") == len(kept)
 
 
+@SQLITE
 def test_a_whole_batch_on_a_failing_disk_answers_every_unit_with_an_error_or_its_index(store: Store) -> None:
     gate = Gate(store)
     futures = [store.write(lambda unit, n=n: fat(unit, f"name-{n:02}")) for n in range(12)]  # type: ignore[misc]
@@ -72,6 +74,7 @@ def test_a_whole_batch_on_a_failing_disk_answers_every_unit_with_an_error_or_its
     assert store.do(lambda unit: fat(unit, "afterwards")).index == leaves
 
 
+@SQLITE
 def test_a_database_held_by_another_process_is_busy_and_then_free_again(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -88,6 +91,7 @@ def test_a_database_held_by_another_process_is_busy_and_then_free_again(
         assert store.do(lambda unit: put(unit, "one")).index == 0
 
 
+@SQLITE
 def test_a_home_that_cannot_be_made_is_named(settings: Settings) -> None:
     settings.home.parent.joinpath("home").write_bytes(b"a file where the home should be")
     with pytest.raises(StoreError) as error:

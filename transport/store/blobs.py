@@ -162,7 +162,7 @@ def keep(connection: Connection, staged: Staged) -> str:
     place = "file" if staged.data is None else "row"
     connection.exec_driver_sql(
         "INSERT INTO blob (digest, size, place, data) VALUES (?, ?, ?, ?) "
-        "ON CONFLICT (digest) DO UPDATE SET condemned_since = NULL WHERE condemned_since IS NOT NULL",
+        "ON CONFLICT (digest) DO UPDATE SET condemned_since = NULL WHERE blob.condemned_since IS NOT NULL",
         (staged.digest, staged.size, place, staged.data),
     )
     return staged.digest

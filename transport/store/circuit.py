@@ -17,6 +17,9 @@ from transport.store.dialect import is_postgres
 from transport.store.records import Record, number, number_or_none, text
 from transport.store.times import millis, moment_or_none
 
+LONGEST = timedelta(days=7)
+"""Pause that no Retry-After exceeds: by then every deadline has passed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Circuit:
@@ -135,7 +138,7 @@ def open_circuit(connection: Connection, agency: str, now: datetime, at_least: t
     flash = connection.exec_driver_sql(
         "SELECT 1 FROM dispatch WHERE recipient = ? AND lane = 1 AND state IN ('queued', 'unknown') LIMIT 1", (agency,)
     ).first()
-    pause = max(circuit_pause(state.open_for, flash_waits=flash is not None), at_least)
+    pause = min(max(circuit_pause(state.open_for, flash_waits=flash is not None), at_least), LONGEST)
     connection.exec_driver_sql(
         "UPDATE partner SET open_until = ?, open_for = ? WHERE agency = ?",
         (millis(now + pause), pause // timedelta(milliseconds=1), agency),

@@ -1,20 +1,18 @@
-"""The node at a glance, with ``sqlite3`` alone: ``edoc status`` answers within a third of a second (dependencies.md 5).
+"""The node at a glance, with the driver alone: ``edoc status`` answers within a third of a second (dependencies.md 5).
 
 The same questions as ``inlist.counts`` and ``outlist.counts`` answer; a test compares them.
 """
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from transport.errors import StoreError
 from transport.store.paging import VIETNAM
-from transport.store.quick import DATABASE
+from transport.store.quickly import reading
 
 _STATES = ("refused", "expired", "unknown", "carrying", "queued", "recalled", "delivered")
 _RANK = "CASE d.state " + " ".join(f"WHEN '{state}' THEN {n}" for n, state in enumerate(_STATES)) + " END"
@@ -27,7 +25,7 @@ _OUT = f"""
 """  # noqa: S608 - made of constants
 _OVERDUE = """
     SELECT count(*) FROM inbox
-    WHERE kind = 'edoc' AND state NOT IN ('refused', 'finished', 'recalled', 'deleted') AND due < ?
+    WHERE kind = 'edoc' AND state NOT IN ('refused', 'finished', 'recalled', 'deleted') AND due < {today}
 """
 
 
@@ -45,15 +43,11 @@ def glance(home: Path, *, now: datetime) -> Glance:
     Raises:
         StoreError: the database cannot be read.
     """
-    path = home / DATABASE
     today = now.astimezone(VIETNAM).date().isoformat()
-    try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)) as connection:
-            counts = {f"in_{state}": many for state, many in connection.execute(_IN)}
-            counts |= {f"out_{_STATES[rank]}": many for rank, many in connection.execute(_OUT)}
-            ((overdue,),) = connection.execute(_OVERDUE, (today,))
-    except sqlite3.DatabaseError as error:
-        raise StoreError(
-            "EDOC-STO-001", "cannot read the database", doing="reading", path=str(path), reason=str(error)
-        ) from error
-    return Glance(counts, overdue)
+    with reading(home) as connection:
+        if connection is None:
+            raise StoreError("EDOC-STO-001", "cannot read the database", doing="reading", reason="no database")
+        counts = {f"in_{state}": many for state, many in connection.ask(_IN).fetchall()}
+        counts |= {f"out_{_STATES[rank]}": many for rank, many in connection.ask(_OUT).fetchall()}
+        late = connection.ask(_OVERDUE.format(today=connection.mark), (today,)).fetchone()
+    return Glance(counts, int(late[0]) if late else 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from typing import cast
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
@@ -46,9 +47,8 @@ class Hints:
         import psycopg
 
         with self._engine.connect() as connection:
+            driver = cast("psycopg.Connection[object]", connection.connection.driver_connection)
             connection.detach()
-            driver = connection.connection.driver_connection
-            assert isinstance(driver, psycopg.Connection)
             connection.exec_driver_sql(f"LISTEN {CHANNEL}")
             connection.commit()
             try:

@@ -214,10 +214,18 @@ def set_state(
     if state not in MOVES[before] or back:
         raise Refused("EDOC-STO-015", "this move is not in the table", state=before, wanted=state)
     connection.exec_driver_sql(
-        "UPDATE inbox SET state = :state, earlier_state = CASE WHEN :state = 'recall-asked' THEN state END, "
+        "UPDATE inbox SET state = :state, earlier_state = :earlier, "
         "decided_by = coalesce(:by, decided_by), reason = coalesce(:reason, reason), note = coalesce(:note, note) "
         "WHERE id = :id AND state = :before",
-        {"state": state, "by": by, "reason": reason, "note": note, "id": inbox_id, "before": before},
+        {
+            "state": state,
+            "earlier": before if state == "recall-asked" else None,
+            "by": by,
+            "reason": reason,
+            "note": note,
+            "id": inbox_id,
+            "before": before,
+        },
     )
 
 

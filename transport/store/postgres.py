@@ -7,9 +7,7 @@ transaction, or whose peer is gone, is ended by the server soon, so that nobody 
 
 from __future__ import annotations
 
-import os
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -18,6 +16,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from transport.errors import SettingsError
 from transport.store.dialect import READING, for_postgres
+from transport.store.quickly import credential
 
 if TYPE_CHECKING:
     import psycopg
@@ -52,17 +51,8 @@ def complete(url: URL) -> URL:
     if find_spec("psycopg") is None:
         raise SettingsError("EDOC-CFG-013", "psycopg is not installed", extra="postgres")
     url = url.set(drivername="postgresql+psycopg")
-    secret = _credential()
+    secret = credential()
     return url if url.password or secret is None else url.set(password=secret)
-
-
-def _credential() -> str | None:
-    folder = os.environ.get("CREDENTIALS_DIRECTORY")
-    path = Path(folder, "edoc-database") if folder else None
-    try:
-        return path.read_text("utf-8").strip() if path is not None and path.is_file() else None
-    except OSError:
-        return None
 
 
 def writer_engine(url: URL) -> Engine:
