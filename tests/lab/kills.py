@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -182,6 +183,7 @@ def campaign(make: Callable[[], Lab], *, kills: int, seed: int, tell: Callable[[
 def in_folder(folder: Path, *, kills: int, seed: int, tell: Callable[[Tally], None] | None = None) -> Tally:
     """Run a campaign with a nursery and a template of its own."""
     folder.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=folder))
     nursery = Nursery(shim.build(folder))
     template = Template.make(folder / "template")
     numbers = iter(range(10**9))
