@@ -181,7 +181,7 @@ class SecondClient:
         if answer.status != 200:
             raise Refused(answer)
         for one in json.loads(answer.body)["items"]:
-            yield Listed(one["sender"], one["id"], one["digest"], one["size"], one["lane"])
+            yield Listed(one["from"], one["id"], one["digest"], one["size"], one["lane"])
 
     def fetch(self, listed: Listed, *, first: int = 0) -> tuple[Answer, bytes]:
         """E5: the bytes from ``first`` on, by Range when it is not the beginning. Raises Refused."""

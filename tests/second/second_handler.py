@@ -124,7 +124,7 @@ class Handler(BaseHTTPRequestHandler):
         if known is not None:
             if known.sha256 != sha256:
                 raise Answered("message-id-conflict", receipt=f"{self.node.base}{self._below}/receipt")
-            self._receipt(200, known)
+            self._receipt(known.again, known)
         script = self.node.script.get(k[0])
         word = script.popleft() if script else ""
         self._instead(word)
@@ -233,7 +233,13 @@ class Handler(BaseHTTPRequestHandler):
         query = parse_qs(urlsplit(self.path).query)
         wait, limit = float(query.get("wait", ["0"])[0]), int(query.get("limit", ["50"])[0])
         with self.node.changed:
-            self.node.changed.wait_for(lambda: self._due(recipient), min(wait, 60.0))
+            if recipient in self.node.feeding:
+                raise Answered("too-many-requests")
+            self.node.feeding.add(recipient)
+            try:
+                self.node.changed.wait_for(lambda: self._due(recipient), min(wait, 60.0))
+            finally:
+                self.node.feeding.discard(recipient)
             found = self._due(recipient)[:limit]
         if not found:
             self._send(204, "", b"")
@@ -385,12 +391,13 @@ class _Done(Exception):
 
 def _line(one: Waiting) -> dict[str, object]:
     return {
-        "sender": one.message.sender,
-        "recipient": one.recipient,
+        "to": one.recipient,
+        "from": one.message.sender,
         "id": one.message.message_id,
         "digest": one.message.sha256.hex(),
         "size": len(one.message.data),
         "lane": one.lane,
-        "submitted": stamp(one.submitted),
+        "submitted_at": stamp(one.submitted),
         "deadline": stamp(one.submitted + timedelta(hours=72)),
+        "position": f"{one.lane}/{one.message.message_id}",
     }

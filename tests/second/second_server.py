@@ -41,6 +41,11 @@ class Stored:
     opened: Opened | None = None
     pending: int = 0
 
+    @property
+    def again(self) -> int:
+        """The status of a repetition: 200, or 422 once more for a refusal."""
+        return 422 if self.status == 422 else 200
+
 
 @dataclass(slots=True)
 class Waiting:
@@ -65,6 +70,7 @@ class SecondServer:
     script: dict[str, deque[str]] = field(default_factory=dict)
     stored: dict[K, Stored] = field(default_factory=dict)
     waiting: dict[K, Waiting] = field(default_factory=dict)
+    feeding: set[str] = field(default_factory=set)
     seen: list[Seen] = field(default_factory=list)
     foreign: bytes = b""
     max_bytes: int = 150_000_000
@@ -115,7 +121,7 @@ class SecondServer:
         entry.pending = int(word[8:]) if word.startswith("pending:") else 0
         with self.changed:
             kept = self.stored.setdefault(k, entry)
-        return (status if kept is entry else 200), kept
+        return (status if kept is entry else kept.again), kept
 
     def _judge(self, k: K, data: bytes) -> tuple[str, Opened | None]:
         try:

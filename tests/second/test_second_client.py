@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
-from tests.second.conftest import Ring
+from tests.second.conftest import ORIGIN, OTHERS, OURS, THEIRS, Ring
+from tests.second.second_message import Letter, Opened, seal
+from tests.second.second_message import status as status_file
+from transport.demo.offices import until
 
 pytestmark = pytest.mark.process
 
@@ -24,6 +31,54 @@ def test_every_repetition_brings_the_same_receipt_byte_for_byte_without_the_body
     again = ring.client.put(message, expect=True)
     assert (again.status, again.body) == (200, first.data)
     assert not again.continued
+
+
+@pytest.mark.parametrize("code", ["H99.11", "H99.12", "H99.13"])
+def test_all_kinds_of_keys_are_understood(ring: Ring, code: str) -> None:
+    """Request keys Ed25519, P-384 and RSA-PSS; seals by RSA with PKCS#1 v1.5 from two of the agencies."""
+    (sender,) = (one for one in OTHERS if one.code == code)
+    settled = ring.client_of(code).send(ring.sealed(replace(ring.letter(), sender=sender)))
+    assert (settled.answer.status, settled.receipt.reasons) == (201, ())
+
+
+def test_the_leaf_of_the_sender_is_cited_by_the_recipient(ring: Ring) -> None:
+    """What Edoc-Ledger says comes into the leaf `relayed` as peer; the answer names that leaf."""
+    leaf = base64.b64encode(bytes(range(32))).decode()
+    told = {"Edoc-Ledger": f'origin="{ORIGIN}", index=7, leaf=:{leaf}:'}
+    settled = ring.client.send(ring.sealed(), more=told)
+    said = re.fullmatch(r'origin="([^"]+)", index=(\d+), leaf=:([^:]+):', settled.answer.headers["edoc-ledger"])
+    assert said is not None
+    assert said[1] == settled.receipt.origin
+    leaves = {hashlib.sha256(b"\0" + data).digest(): data for (data,) in ring.ask("SELECT data FROM ledger_leaf")}
+    written = json.loads(leaves[base64.b64decode(said[3])])
+    assert written["peer"] == {"index": 7, "leaf": bytes(range(32)).hex(), "origin": ORIGIN}
+    assert written["receipt"] == hashlib.sha256(settled.data).hexdigest()
+
+
+def test_a_document_is_followed_by_its_status_messages_in_both_directions(ring: Ring) -> None:
+    """Their document brings our status 01 to their server; our document takes their 01 and 03."""
+    theirs = ring.sealed(ring.letter("301"))
+    ring.client.send(theirs)
+    until("status 01 has come", lambda: any(one.status == "01" for one in arrived(ring, "301")), seconds=20)
+    (status,) = arrived(ring, "301")
+    assert (status.slip["Sender"], status.slip["Kind"], status.recipients) == (OURS.code, "status", (THEIRS.code,))
+
+    ring.queue(THEIRS.code, number="302")
+    until("the document has come", lambda: any(arrived(ring, "302")), seconds=20)
+    letter = Letter(OURS, (THEIRS,), datetime.now(UTC), "302")
+    for code in ("01", "03"):
+        at = datetime.now(UTC)
+        text = status_file(letter, THEIRS, code=code, at=at, text="Đã tiếp nhận" if code == "03" else "")
+        sealed = seal(text, THEIRS.code, kind="status", signer=ring.signers[THEIRS.code], at=at)
+        assert ring.client.send(sealed).receipt.accepted
+    question = "SELECT d.last_status FROM dispatch d JOIN message m ON m.id = d.message WHERE m.number = '302'"
+    until("the last status is 03", lambda: ring.ask(question) == [("03",)], seconds=20)
+
+
+def arrived(ring: Ring, number: str) -> list[Opened]:
+    """Return what the second server has accepted about one of these documents."""
+    kept = [one.opened for one in list(ring.server.stored.values()) if one.opened is not None]
+    return [one for one in kept if (one.document_id or "").endswith(f",{number}/SMA-VP")]
 
 
 def test_state_and_receipt_can_be_asked_for(ring: Ring) -> None:
