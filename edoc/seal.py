@@ -139,7 +139,7 @@ def packed(message: Message, *, at: datetime | None = None) -> bytes:
         SecretContent: the document carries a secrecy mark (R1).
     """
     whole = completed(message, at=at)
-    tree = _strict_tree(whole, on=_day_of(whole, at))
+    tree = strict_tree(whole, on=_day_of(whole, at))
     data = serialize(tree)
     _check_own(data, whole, sealed=False)
     return data
@@ -166,7 +166,7 @@ def seal(
     if at.tzinfo is None:
         raise ValueError("the moment of sealing needs an offset")
     whole = completed(message, at=at)
-    tree = _strict_tree(whole, on=vietnam_day(at))
+    tree = strict_tree(whole, on=vietnam_day(at))
     moment = at.replace(microsecond=at.microsecond // 1000 * 1000)
     slip = Slip(message_id, whole.sender.organ_id, whole.kind, moment, supersedes)
     data = seal_xml(tree, slip=slip, credential=credential, timestamper=timestamper)
@@ -182,7 +182,12 @@ def _day_of(message: Message, at: datetime | None) -> date | None:
     return vietnam_day(moment) if moment is not None else None
 
 
-def _strict_tree(message: Message, *, on: date | None) -> Element:
+def strict_tree(message: Message, *, on: date | None) -> Element:
+    """Return the tree of a message by the strict writer.
+
+    Raises:
+        NotStrict, LimitPassed, SecretContent: as ``packed``.
+    """
     mark = secret_mark(message)
     if mark is not None:
         raise SecretContent("EDOC-DOC-020", "marked as a state secret", field=mark)
@@ -219,19 +224,19 @@ def unseal(data: bytes, *, context: Context) -> UnsealedMessage:
             ``certificate-invalid``.
         CannotJudge: trust or revocation data is missing; ``facts["needs"]`` says which.
     """
-    strict = replace(context, limits=_exchange_limits(context.limits))
+    strict = replace(context, limits=exchange_limits(context.limits))
     try:
         verified = verify_seal(data, context=strict)
     except LimitExceeded as error:
-        raise _refused("limits", **_texts(error.facts)) from None
+        raise refused("limits", **_texts(error.facts)) from None
     except InputRefused:
-        raise _refused("not-edxml") from None
+        raise refused("not-edxml") from None
     except NotVerified as error:
         if not _seals(_formed(lambda: safexml.parse(data, limits=strict.limits))):
-            raise _refused("seal-missing") from None
-        raise _seal_fault(error.report, context) from None
+            raise refused("seal-missing") from None
+        raise seal_fault(error.report, context) from None
     _formed(lambda: verified.tree)
-    return _unsealed(data, verified)
+    return unsealed_of(verified, sha256=hashlib.sha256(data).hexdigest(), size=len(data))
 
 
 def read_unsealed(unsealed: UnsealedMessage, *, limits: ReadLimits | None = None) -> OpenedEnvelope:
@@ -243,15 +248,15 @@ def read_unsealed(unsealed: UnsealedMessage, *, limits: ReadLimits | None = None
     try:
         result = read(unsealed.tree, strict=True, on=vietnam_day(unsealed.slip.submitted_at), limits=limits)
     except LimitPassed as error:
-        raise _refused("limits", **error.facts) from None
+        raise refused("limits", **error.facts) from None
     except Incomplete as error:
-        raise _refused("incomplete", **error.facts) from None
+        raise refused("incomplete", **error.facts) from None
     except (NotStrict, NotEdxml) as error:
         field_name = error.facts.get("field") or error.facts.get("element")
-        raise _refused("not-strict", **{**error.facts, "field": field_name}) from None
+        raise refused("not-strict", **{**error.facts, "field": field_name}) from None
     mark = secret_mark(result.message)
     if mark is not None:
-        raise _refused("secret-content", field=mark)
+        raise refused("secret-content", field=mark)
     return OpenedEnvelope(
         result.message,
         unsealed.slip,
@@ -264,7 +269,8 @@ def read_unsealed(unsealed: UnsealedMessage, *, limits: ReadLimits | None = None
     )
 
 
-def _unsealed(data: bytes, verified: VerifiedSeal) -> UnsealedMessage:
+def unsealed_of(verified: VerifiedSeal, *, sha256: str, size: int) -> UnsealedMessage:
+    """Return the message of a verified seal; ``sha256`` and ``size`` are of the file as it came."""
     shape = outline(verified.tree)
     return UnsealedMessage(
         slip=verified.slip,
@@ -273,8 +279,8 @@ def _unsealed(data: bytes, verified: VerifiedSeal) -> UnsealedMessage:
         chain=verified.chain,
         tree=verified.tree,
         report=verified.report,
-        data_sha256=hashlib.sha256(data).hexdigest(),
-        size=len(data),
+        data_sha256=sha256,
+        size=size,
         kind=shape.kind,
         sender_code=shape.sender,
         recipient_codes=shape.recipients,
@@ -321,7 +327,8 @@ _CERTIFICATE = frozenset(
 )
 
 
-def _refused(reason: str, **facts: object) -> SealRefused:
+def refused(reason: str, **facts: object) -> SealRefused:
+    """Return the refusal of a reason of exchange.md 3.3."""
     return SealRefused(_CODES[reason], f"refused: {reason}", reason, **facts)
 
 
@@ -329,21 +336,21 @@ def _texts(facts: dict[str, object]) -> dict[str, object]:
     return {name: value for name, value in facts.items() if name in ("limit", "value", "unit")}
 
 
-def _seal_fault(report: Report, context: Context) -> EdocError:
+def seal_fault(report: Report, context: Context) -> EdocError:
     """Return what is wrong with a seal that is not valid, in the checking order of exchange.md 3.3."""
     subs = [item.sub_indication for item in report.signatures if item.sub_indication is not None]
     sub = subs[0] if subs else None
     if sub in (Code.CRYPTO_CONSTRAINTS_FAILURE, Code.CRYPTO_CONSTRAINTS_FAILURE_NO_POE):
-        return _refused("seal-algorithm", detail=sub.value)
+        return refused("seal-algorithm", detail=sub.value)
     if sub in _CANNOT_JUDGE or (sub is Code.NO_CERTIFICATE_CHAIN_FOUND and not context.trust.anchors):
         needs: tuple[Need, ...] = report.needs
         return CannotJudge("EDOC-DOC-060", "trust data is missing", detail=sub.value if sub else "", needs=needs)
     if sub in _CERTIFICATE:
-        return _refused("certificate-invalid", detail=sub.value if sub else "")
-    return _refused("seal-invalid", detail=sub.value if sub else "")
+        return refused("certificate-invalid", detail=sub.value if sub else "")
+    return refused("seal-invalid", detail=sub.value if sub else "")
 
 
-def _exchange_limits(limits: Limits) -> Limits:
+def exchange_limits(limits: Limits) -> Limits:
     """Depth and attributes of exchange.md 10, if the caller's are wider."""
     own = ReadLimits()
     return replace(
@@ -351,6 +358,15 @@ def _exchange_limits(limits: Limits) -> Limits:
         xml_depth=min(limits.xml_depth, own.depth),
         xml_attributes=min(limits.xml_attributes, own.attributes),
     )
+
+
+def check_formed(tree: Element) -> None:
+    """3.3, first line, for a tree that was rebuilt from verified octets.
+
+    Raises:
+        SealRefused: ``not-edxml``, ``limits``.
+    """
+    _formed(lambda: tree)
 
 
 def _formed(give: Callable[[], Element]) -> Element:
@@ -362,9 +378,9 @@ def _formed(give: Callable[[], Element]) -> Element:
             raise NotEdxml("EDOC-DOC-008", "several seals")
         check_tree(tree, ReadLimits())
     except LimitPassed as error:
-        raise _refused("limits", **error.facts) from None
+        raise refused("limits", **error.facts) from None
     except (NotEdxml, InputRefused) as error:
-        raise _refused("not-edxml", format=error.facts.get("format")) from None
+        raise refused("not-edxml", format=error.facts.get("format")) from None
     return tree
 
 
@@ -380,7 +396,7 @@ def read_packed(data: bytes) -> Envelope:
         NotStrict, LimitPassed: a rule of the strict writer is broken.
     """
     try:
-        tree = safexml.parse(data, limits=_exchange_limits(Limits()))
+        tree = safexml.parse(data, limits=exchange_limits(Limits()))
     except LimitExceeded as error:
         raise LimitPassed("EDOC-DOC-006", "a limit is passed", **_texts(error.facts)) from None
     except InputRefused as error:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Literal, Protocol
+from typing import BinaryIO, Literal, Protocol
 
 from transport import points
 from transport.dispatch import RENEW_EVERY, Key
@@ -23,6 +23,9 @@ POLL_SECONDS = 1.0
 
 SLOTS = 8
 """Requests one courier makes at a time, over all partners."""
+
+HELD_MAX = 4 * 1024 * 1024
+"""Largest message in bytes that is held whole while it is carried; a larger one is read as it goes."""
 
 EXPECT_ABOVE_BYTES = 64 * 1024
 """From this size on the recipient is asked before the body leaves (exchange.md 3, ``Expect``)."""
@@ -43,6 +46,7 @@ class Parcel:
     ledger: LedgerRef | None = None
     expect: bool = False
     trace: str = ""
+    source: Callable[[], AbstractContextManager[BinaryIO]] | None = None  # of a large message, instead of ``data``
     signed_at: Callable[[], datetime] | None = None  # for request signatures: when the lease was last known to be ours
 
 

@@ -18,11 +18,13 @@ and the directory. Missing trust data is ``CannotJudge``: neither accepted nor r
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
+from pathlib import Path
 
 from edoc.agencies import Directory
+from edoc.edxml import ReadLimits
 from edoc.errors import SealRefused
 from edoc.seal import OpenedEnvelope, UnsealedMessage, read_unsealed, unseal
 from signer.trust import Context
@@ -36,13 +38,34 @@ SEAL_SKEW = timedelta(seconds=300)
 """How far ahead of our clock a seal may be (exchange.md 10, ``clock_skew_seal``)."""
 
 
+PIECE = 256 * 1024
+"""Bytes of a large message that are looked at at once."""
+
+UNSTREAMED_MAX = 16 * 1024 * 1024
+"""Largest message in bytes that is still held whole when it cannot be checked in one pass."""
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What a request brought: the path's key, the bytes, and when the last of them arrived."""
+    """What a request brought: the path's key, the bytes or the file that holds them, and when the last arrived."""
 
     key: Key
-    data: bytes
+    data: bytes = field(repr=False)
     received_at: datetime
+    file: Path | None = None
+    file_size: int = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of the message."""
+        return len(self.data) if self.file is None else self.file_size
+
+    def pieces(self) -> Iterator[bytes]:
+        """Return the bytes of the file piece by piece."""
+        assert self.file is not None
+        with self.file.open("rb") as file:
+            while piece := file.read(PIECE):
+                yield piece
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +125,15 @@ def check_addressee(delivery: Delivery, message: UnsealedMessage, directory: Dir
 CHECKS: tuple[Check, ...] = (check_sender, check_slip, check_addressee)
 
 
-def judge(delivery: Delivery, *, context: Context, directory: Directory) -> Outcome:
-    """Run the hard checks on a delivery in their order.
+def judge(delivery: Delivery, *, context: Context, directory: Directory, limits: ReadLimits | None = None) -> Outcome:
+    """Run the hard checks on a delivery in their order; one that lies in a file is checked in one pass.
 
     Raises:
         CannotJudge: trust or revocation data needed for the answer is missing (503 ``trust-unavailable``).
         Problem: ``clock-disagreement``, the seal lies more than 300 s ahead of our clock.
     """
     try:
-        unsealed = unseal(delivery.data, context=context)
+        unsealed, read = _unsealed(delivery, context, limits)
     except SealRefused as refused:
         return Outcome(None, Refusal(refused.reason))
     if unsealed.slip.submitted_at > context.at + SEAL_SKEW:
@@ -119,7 +142,27 @@ def judge(delivery: Delivery, *, context: Context, directory: Directory) -> Outc
         if refusal := check(delivery, unsealed, directory):
             return Outcome(None, refusal, unsealed)
     try:
-        return Outcome(read_unsealed(unsealed), None, unsealed)
+        return Outcome(read(), None, unsealed)
     except SealRefused as refused:
-        field = refused.facts.get("field")
-        return Outcome(None, Refusal(refused.reason, str(field) if field else None), unsealed)
+        field_name = refused.facts.get("field")
+        return Outcome(None, Refusal(refused.reason, str(field_name) if field_name else None), unsealed)
+
+
+def _unsealed(
+    delivery: Delivery, context: Context, limits: ReadLimits | None
+) -> tuple[UnsealedMessage, Callable[[], OpenedEnvelope]]:
+    """Verify the seal, whole or in one pass; return what it covers and how its content is read."""
+    if delivery.file is None:
+        whole = unseal(delivery.data, context=context)
+        return whole, lambda: read_unsealed(whole, limits=limits)
+    from edoc.sealstream import open_streamed, unseal_streamed
+    from signer.xml.stream import NotStreamable
+
+    try:
+        streamed = unseal_streamed(delivery.pieces(), context=context)
+    except NotStreamable:
+        if delivery.size > UNSTREAMED_MAX:  # M4: a seal can be checked in one forward pass
+            raise SealRefused("EDOC-DOC-053", "refused: seal-invalid", "seal-invalid") from None
+        held = unseal(delivery.file.read_bytes(), context=context)
+        return held, lambda: read_unsealed(held, limits=limits)
+    return streamed.unsealed, lambda: open_streamed(streamed, limits=limits)

@@ -11,6 +11,7 @@ the one the signature names (W6) · then path, time and policy in ``signer.judge
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from html import escape
@@ -178,9 +179,17 @@ def _read_slip(signature: etree._Element) -> Slip:
 
 
 def seal_xml(
-    root: etree._Element, *, slip: Slip, credential: Credential, timestamper: Timestamper | None = None
+    root: etree._Element,
+    *,
+    slip: Slip,
+    credential: Credential,
+    timestamper: Timestamper | None = None,
+    digest_of: Callable[[bytes], bytes] | None = None,
 ) -> bytes:
     """Seal a message: return the whole file, ``root`` in canonical form with the seal as its last child.
+
+    ``digest_of`` gives the SHA-256 of a canonical form in which words stand for long runs of base64 that are not held:
+    the words stay in what is returned, and whoever writes the file puts the runs in their places.
 
     Raises:
         ValueError: the tree holds what a sealed message may not hold: a comment, instruction, signature or ID of ours.
@@ -188,7 +197,7 @@ def seal_xml(
     """
     _refuse_unsignable(root)
     body = b"".join(canonical_document(root))
-    layout = _seal_layout(slip, document=digest((body,)))
+    layout = _seal_layout(slip, document=digest((body,)) if digest_of is None else digest_of(body))
     return _signed(
         body, layout, credential=credential, at=read_time(format_time(slip.submitted_at)), timestamper=timestamper
     )

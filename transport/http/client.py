@@ -14,11 +14,11 @@ import secrets
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -52,6 +52,8 @@ CHUNK = 256 * 1024
 NO_CONTINUE_FOR = timedelta(hours=24)
 KEPT_OF_A_FOREIGN_ANSWER = 16 * 1024
 CONNECTIONS_PER_ENDPOINT = 4
+Source = Callable[[], AbstractContextManager[BinaryIO]]
+"""Opens the bytes of a large message for reading."""
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -80,19 +82,29 @@ class _Progress:
 
 
 class _Body:
-    """The parcel's bytes as the library asks for them."""
+    """The parcel's bytes as the library asks for them: from memory, or piece by piece from where they are kept."""
 
-    def __init__(self, data: bytes, progress: _Progress) -> None:
+    def __init__(self, data: bytes, progress: _Progress, source: Source | None = None) -> None:
         self._data = data
+        self._source = source
         self._progress = progress
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        view = memoryview(self._data)
-        for start in range(0, len(view), CHUNK):
+        async for piece in self._pieces():
             self._progress.exposed = True  # before the byte leaves, never after
             self._progress.within(self._progress.limits.write_time)
-            yield bytes(view[start : start + CHUNK])
+            yield piece
         self._progress.within(self._progress.limits.answer_time)
+
+    async def _pieces(self) -> AsyncIterator[bytes]:
+        if self._source is None:
+            view = memoryview(self._data)
+            for start in range(0, len(view), CHUNK):
+                yield bytes(view[start : start + CHUNK])
+            return
+        with self._source() as file:
+            while piece := await asyncio.to_thread(file.read, CHUNK):
+                yield piece
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +267,7 @@ class HttpCarrier:
             path_of(parcel.key),
             progress=progress,
             fields=tuple(fields),
-            body=_Body(parcel.data, progress),
+            body=_Body(parcel.data, progress, parcel.source),
             at=parcel.signed_at,
         )
         return reply, expect and progress.head_sent and reply.status is None and not progress.exposed

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import BinaryIO, Protocol, runtime_checkable
 
 from transport.dispatch import Key
@@ -43,6 +44,15 @@ class ConflictPort(Protocol):
     """A node that keeps a leaf ``id-conflict``, once per K and digest (S4)."""
 
     def conflict(self, key: Key, *, sha256: str, now: datetime) -> None: ...
+
+
+@runtime_checkable
+class LargePort(Protocol):
+    """A node that takes large messages as files of the spool, so that they are never held whole (exchange.md 12)."""
+
+    def receive_file(
+        self, key: Key, file: Path, *, sha256: str, received_at: datetime, peer: LedgerRef | None, now: datetime
+    ) -> Answer: ...
 
 
 class Waiting(Protocol):

@@ -34,7 +34,7 @@ from transport.dispatch import Key
 from transport.errors import Problem, StoreError
 from transport.http.answers import answer, empty, json_answer, receipt_answer
 from transport.http.limits import Buckets, Gauge, HttpLimits
-from transport.http.ports import Clocks, ConflictPort, NodePort, OutcomeUnknown
+from transport.http.ports import Answer, Clocks, ConflictPort, LargePort, NodePort, OutcomeUnknown
 from transport.http.reporting import Reporting, k_of
 from transport.http.spool import Disk, Spool
 from transport.http.wire import (
@@ -59,6 +59,7 @@ from transport.store.values import Known, LedgerRef
 P = ParamSpec("P")
 T = TypeVar("T")
 
+HELD_MAX = 4 * 1024 * 1024  # larger bodies are never held whole
 TURN_TIME = 2.0  # seconds a caller waits to be authenticated
 READY_FOR = 1.0  # seconds for which the node's word that it is ready is taken
 
@@ -262,25 +263,26 @@ class Receiving:
                 raise Problem("digest-mismatch", 400, "the body differs from its digest")
             received_at = self.clocks.now()
             reached("receive.body-read")
-            data = await self.in_thread(spool.data)
-        began = self.clocks.seconds()
-        made = await self.in_thread(self._receive, key, data, announced, received_at)
-        self.report.step_seconds.labels("receive").observe(self.clocks.seconds() - began)
+            began = self.clocks.seconds()
+            made = await self.in_thread(self._receive, key, spool, announced, received_at)
+            self.report.step_seconds.labels("receive").observe(self.clocks.seconds() - began)
         self._count(made, key, digest, label)
         reached("receive.answering")
         return made
 
-    def _receive(self, key: Key, data: bytes, announced: Announced, received_at: datetime) -> web.Response:
+    def _hand_in(self, key: Key, spool: Spool, announced: Announced, received_at: datetime) -> Answer:
+        """Hand the body to the node: large ones as the file they lie in, others as bytes."""
+        facts = {"sha256": announced.sha256, "received_at": received_at, "peer": announced.peer}
+        now = self.clocks.now()
+        file = spool.flushed() if spool.size > HELD_MAX else None
+        if file is not None and isinstance(self.node, LargePort):
+            return self.node.receive_file(key, file, now=now, **facts)  # type: ignore[arg-type]  # by name, above
+        return self.node.receive(key, spool.data(), now=now, **facts)  # type: ignore[arg-type]  # as above
+
+    def _receive(self, key: Key, spool: Spool, announced: Announced, received_at: datetime) -> web.Response:
         """S8 to S11, in a thread. A problem is passed on; anything not understood is looked at afresh."""
         try:
-            made = self.node.receive(
-                key,
-                data,
-                sha256=announced.sha256,
-                received_at=received_at,
-                peer=announced.peer,
-                now=self.clocks.now(),
-            )
+            made = self._hand_in(key, spool, announced, received_at)
             return receipt_answer(made.status, made.receipt, made.ledger)
         except Problem:
             raise

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from edoc import __version__
+from edoc import __version__, sealstream
 from edoc import seal as seals
 from edoc.envelopes import Envelope, Party, ResponseFor, StaffInfo, StatusMessage
 from edoc.lifecycle import observed, parse_description, who_may_send
@@ -23,9 +23,10 @@ from edoc.matching import KnownDocument, match, may_report
 from signer.report import Report as JudgedReport
 from signer.xml.profiles import inspect_seal
 from transport import points
+from transport.courier import HELD_MAX
 from transport.dispatch import Key, lane_of
 from transport.errors import StoreError
-from transport.intake import vietnam_day
+from transport.intake import PIECE, vietnam_day
 from transport.ledger import event
 from transport.node import checking
 from transport.node.office import Office, milliseconds
@@ -100,9 +101,20 @@ def arrival_of(office: Office, inbox_id: int) -> ArrivalView:
     return found
 
 
-def message_of(office: Office, sha256: str) -> Envelope | StatusMessage:
-    """Return what a stored message says: verified at arrival or sealed here, its bytes hashed again."""
+def message_of(office: Office, sha256: str, size: int = 0) -> Envelope | StatusMessage:
+    """Return what a stored message says: verified at arrival or sealed here, its bytes hashed again.
+
+    A message too large to be held (by its ``size``) is read as it passes; its attachments are then without content.
+    """
+    if size > HELD_MAX:
+        return looked_at(office, sha256).message
     return seals.peek(office.store.fetch(sha256)).message
+
+
+def looked_at(office: Office, sha256: str) -> sealstream.Looked:
+    """Return what a large stored message says, with sizes and digests of its attachments."""
+    with office.store.reading(sha256) as file:
+        return sealstream.look(iter(partial(file.read, PIECE), b""))
 
 
 # --- status 01 -------------------------------------------------------------------------------------------------------
@@ -125,7 +137,7 @@ def _status_01(office: Office, effect: EffectClaim, now: datetime) -> None:
 
 def prepare_status(office: Office, arrival: ArrivalView, report: Report, now: datetime) -> tuple[Submission, Staged]:
     """Seal a status message about a document that arrived; its bytes are durable when this returns."""
-    document = message_of(office, arrival.sha256)
+    document = message_of(office, arrival.sha256, arrival.size)
     assert isinstance(document, Envelope)
     at = milliseconds(now)
     message = StatusMessage(
@@ -205,8 +217,10 @@ def tell(
 def _check(office: Office, effect: EffectClaim, now: datetime) -> None:
     """Judge seal and files and keep the result with the document (R53, R69)."""
     arrival = arrival_of(office, int(effect.facts["inbox"]))
-    data = office.store.fetch(arrival.sha256)
-    report = judge_arrival(office, data, now)
+    if arrival.size > HELD_MAX:
+        report = judge_apart(office, arrival.sha256, now)
+    else:
+        report = judge_arrival(office, office.store.fetch(arrival.sha256), now)
     kept = kept_verification(office, report, name=f"msg:{arrival.key.message_id}", now=now)
 
     def work(unit: Unit) -> None:
@@ -238,6 +252,13 @@ def kept_verification(office: Office, report: JudgedReport, *, name: str, now: d
     )
     document = present_verify.document([present_verify.Checked(name, report)], how, "vi")
     return json.dumps(document, ensure_ascii=False).encode("utf-8")
+
+
+def judge_apart(office: Office, sha256: str, now: datetime) -> JudgedReport:
+    """Judge a large sealed message in a process of its own, whose memory ends with it; see ``transport.node.apart``."""
+    from transport.node.apart import judge
+
+    return judge(office, sha256, now=now)
 
 
 def judge_arrival(office: Office, data: bytes, now: datetime) -> JudgedReport:

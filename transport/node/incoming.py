@@ -16,6 +16,9 @@ from transport.node.office import Office
 from transport.puller import Given, Source
 from transport.store import directory as directories
 
+HELD_MAX = 4 * 1024 * 1024
+"""Bytes of a body up to which it is held whole."""
+
 
 class Spooled(Protocol):
     """A body that has arrived, in memory or in a file."""
@@ -71,14 +74,11 @@ class Fetched:
         Raises:
             Problem, StoreError: as ``receiving.receive``.
         """
+        facts = {"sha256": sha256, "received_at": received_at, "now": self.clock()}
+        file = spool.flushed() if spool.size > HELD_MAX else None
         with self.node.busy(key):
-            answer = receiving.receive(
-                self.office,
-                key,
-                spool.data(),
-                sha256=sha256,
-                received_at=received_at,
-                peer=None,
-                now=self.clock(),
-            )
+            if file is not None:
+                answer = receiving.receive_file(self.office, key, file, peer=None, **facts)  # type: ignore[arg-type]
+            else:
+                answer = receiving.receive(self.office, key, spool.data(), peer=None, **facts)  # type: ignore[arg-type]
         return Given(answer.receipt, answer.ledger)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from edoc.envelopes import Envelope
+from transport.courier import HELD_MAX
 from transport.errors import TransportError
 from transport.intake import vietnam_day
-from transport.node.following import message_of
+from transport.node.following import looked_at, message_of
 from transport.node.office import Office
 from transport.store import inlist, outbox, outlist, statuses
 from transport.store.log import EventFilter, LoggedEvent
@@ -87,7 +88,7 @@ def _sent(office: Office, found: SentMessage) -> Shown:
         row=found.row,
         sha256=found.sha256,
         size=found.size,
-        files=_files(office, found.sha256),
+        files=_files(office, found.sha256, found.size),
         verification=None,
         timeline=_timeline(office, found.message_id),
         receipts=tuple(one.receipt for one in found.dispatches if one.receipt),
@@ -106,7 +107,7 @@ def _arrived(office: Office, found: ArrivalView) -> Shown:
         row=found.row,
         sha256=found.sha256,
         size=found.size,
-        files=_files(office, found.sha256),
+        files=_files(office, found.sha256, found.size),
         verification=json.loads(found.verification) if found.verification else None,
         timeline=_timeline(office, key.message_id),
         receipts=(known.receipt,) if known else (),
@@ -115,9 +116,14 @@ def _arrived(office: Office, found: ArrivalView) -> Shown:
     )
 
 
-def _files(office: Office, sha256: str) -> tuple[tuple[str, int, str, str], ...]:
+def _files(office: Office, sha256: str, size: int) -> tuple[tuple[str, int, str, str], ...]:
     import hashlib
 
+    if size > HELD_MAX:
+        looked = looked_at(office, sha256)
+        types = [one.content_type for one in looked.message.attachments] if isinstance(looked.message, Envelope) else []
+        found = zip(looked.attachments, types, strict=True)
+        return tuple((one.name, one.size, one.sha256, kind) for one, kind in found)
     message = message_of(office, sha256)
     if not isinstance(message, Envelope):
         return ()

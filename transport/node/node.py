@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from signer.credential import PassphraseSource
@@ -178,6 +179,18 @@ class Node:
         """S8 to S11; see ``receiving.receive``."""
         try:
             return receiving.receive(self.office, key, data, sha256=sha256, received_at=received_at, peer=peer, now=now)
+        except receiving.IdTaken as taken:
+            self.conflict(taken.known.key, sha256=sha256, now=now)
+            raise
+
+    def receive_file(
+        self, key: Key, file: Path, *, sha256: str, received_at: datetime, peer: LedgerRef | None, now: datetime
+    ) -> Answer:
+        """S8 to S11 for a large message that lies in the spool; see ``receiving.receive_file``."""
+        try:
+            return receiving.receive_file(
+                self.office, key, file, sha256=sha256, received_at=received_at, peer=peer, now=now
+            )
         except receiving.IdTaken as taken:
             self.conflict(taken.known.key, sha256=sha256, now=now)
             raise

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from edoc.agencies import Directory
+from edoc.edxml import ReadLimits
 from signer.algorithms import PolicyName
 from signer.errors import SigningRefused
 from signer.trust import Anchor, Context, Limits, TrustStore
@@ -169,6 +170,20 @@ def message_limits(settings: Settings) -> Limits:
         xml_max_bytes=settings.limit("message_max_bytes"),
         xml_depth=settings.limit("xml_depth_max"),
         xml_attributes=settings.limit("xml_attributes_max"),
+        xml_skeleton_max_bytes=settings.limit("xml_skeleton_max_bytes"),
+        xml_stream_max_bytes=settings.limit("message_max_bytes"),
+    )
+
+
+def read_limits(settings: Settings) -> ReadLimits:
+    """Return the limits for what a message holds (exchange.md 10)."""
+    return ReadLimits(
+        depth=settings.limit("xml_depth_max"),
+        attributes=settings.limit("xml_attributes_max"),
+        of_a_kind=settings.limit("xml_elements_of_a_kind_max"),
+        attachments=settings.limit("attachments_max"),
+        recipients=settings.limit("recipients_max"),
+        attachment_bytes=settings.limit("attachment_max_bytes"),
     )
 
 

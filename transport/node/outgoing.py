@@ -16,7 +16,7 @@ from edoc.agencies import Directory
 from signer.errors import NotVerified, SignerError
 from signer.report import Need
 from transport import points, receipts
-from transport.courier import EXPECT_ABOVE_BYTES, Parcel, Reply
+from transport.courier import EXPECT_ABOVE_BYTES, HELD_MAX, Parcel, Reply
 from transport.dispatch import (
     ASK_FIRST_BYTES,
     FINAL,
@@ -32,7 +32,7 @@ from transport.dispatch import (
     decide,
 )
 from transport.errors import ReceiptInvalid, StoreError
-from transport.intake import vietnam_day
+from transport.intake import PIECE, vietnam_day
 from transport.ledger import event
 from transport.ledger.schema import REFUSALS
 from transport.node.handling import taken_back_leaf
@@ -102,7 +102,7 @@ class Outgoing:
             self.settle(claim, Reply("unreachable"), now)
             return None
         try:
-            data = self.office.store.fetch(claim.sha256)
+            data = self._held(claim)
         except StoreError as error:
             self.office.meter.event(logging.ERROR, "blob.mismatch", **_facts(claim, error.code))
             self.settle(claim, Reply("unreachable"), now)
@@ -118,7 +118,24 @@ class Outgoing:
             ledger=claim.sent,
             expect=unknown or claim.size > EXPECT_ABOVE_BYTES,
             trace=claim.trace,
+            source=None if data else lambda: self.office.store.reading(claim.sha256),
         )
+
+    def _held(self, claim: Claim) -> bytes:
+        """Return the bytes of a message after hashing them again; of a large one nothing, it is read as it goes.
+
+        Raises:
+            StoreError: missing, damaged or unreadable.
+        """
+        if claim.size <= HELD_MAX:
+            return self.office.store.fetch(claim.sha256)
+        digest = hashlib.sha256()
+        with self.office.store.reading(claim.sha256) as file:
+            while piece := file.read(PIECE):
+                digest.update(piece)
+        if digest.hexdigest() != claim.sha256:
+            raise StoreError("EDOC-STO-006", "stored bytes were changed or damaged", digest=claim.sha256, path="-")
+        return b""
 
     def renew(self, claim: Claim, now: datetime) -> bool:
         """Prolong the lease."""

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edoc.agencies import Directory
@@ -24,7 +25,7 @@ from transport.dispatch import Key, lane_of
 from transport.errors import Problem
 from transport.intake import VIETNAM, Delivery, Outcome, Refusal
 from transport.ledger import event
-from transport.node.office import Office, milliseconds, peer_field, record
+from transport.node.office import Office, milliseconds, peer_field, read_limits, record
 from transport.store import effects, inbox
 from transport.store.store import Conflict
 from transport.store.values import Known, LedgerRef, NewArrival, NewReceipt, RefusedFacts, Ticket
@@ -95,12 +96,34 @@ def receive(
         Problem: the bytes can be neither accepted nor refused now; this request has committed nothing.
         StoreError: nothing was stored, or, with ``unclear`` in its facts, nobody knows.
     """
-    arrived = Arrived(
-        Delivery(key, data, milliseconds(received_at)), sha256, peer, milliseconds(now), office.directory()
-    )
+    delivery = Delivery(key, data, milliseconds(received_at))
+    return _receive(office, Arrived(delivery, sha256, peer, milliseconds(now), office.directory()), now)
+
+
+def receive_file(
+    office: Office,
+    key: Key,
+    file: Path,
+    *,
+    sha256: str,
+    received_at: datetime,
+    peer: LedgerRef | None,
+    now: datetime,
+) -> Answer:
+    """S8 to S11 for a message that lies in a file of the spool: it is checked in one pass, and moved if accepted.
+
+    Raises:
+        IdTaken, Problem, StoreError: as ``receive``.
+    """
+    delivery = Delivery(key, b"", milliseconds(received_at), file, file.stat().st_size)
+    return _receive(office, Arrived(delivery, sha256, peer, milliseconds(now), office.directory()), now)
+
+
+def _receive(office: Office, arrived: Arrived, now: datetime) -> Answer:
+    key, sha256 = arrived.key, arrived.sha256
     outcome = judge(office, arrived.delivery, now)
     points.reached("receive.judged")
-    staged = office.store.stage(data) if outcome.opened is not None else None
+    staged = _stage(office, arrived) if outcome.opened is not None else None
     points.reached("receive.blob-durable")
     receipt, signed = _sign(office, arrived, outcome)
     points.reached("receive.receipt-signed")
@@ -112,6 +135,14 @@ def receive(
     points.reached("receive.committed")
     office.on_work()
     return Answer(201 if outcome.opened is not None else 422, signed, office.ref(ticket))
+
+
+def _stage(office: Office, arrived: Arrived) -> Staged:
+    """S9: make the bytes durable; a file of the spool is moved to its address, not copied."""
+    file = arrived.delivery.file
+    if file is None:
+        return office.store.stage(arrived.delivery.data)
+    return office.store.stage_file(file, arrived.sha256, arrived.delivery.size)
 
 
 class IdTaken(Problem):
@@ -170,14 +201,14 @@ def judge(office: Office, delivery: Delivery, now: datetime) -> Outcome:
     Raises:
         Problem: ``trust-unavailable`` when trust or revocation data is missing, ``clock-disagreement``.
     """
-    context, directory = office.context(now), office.directory()
+    context, directory, limits = office.context(now), office.directory(), read_limits(office.settings)
     try:
-        return intake.judge(delivery, context=context, directory=directory)
+        return intake.judge(delivery, context=context, directory=directory, limits=limits)
     except CannotJudge as missing:
         richer = office.with_status(context, _needs(missing), now)
     if richer is not None:
         try:
-            return intake.judge(delivery, context=richer, directory=directory)
+            return intake.judge(delivery, context=richer, directory=directory, limits=limits)
         except CannotJudge:
             pass
     raise Problem("trust-unavailable", 503, "revocation status of the seal is not at hand", retry_after=30)
@@ -220,7 +251,7 @@ def _receipt(office: Office, arrived: Arrived, outcome: Outcome) -> receipts.Rec
         event=receipts.ACCEPTANCE if opened is not None else receipts.REJECTION,
         issuer=receipts.Issuer(arrived.key.recipient, office.name, office.node_name),
         key=arrived.key,
-        size=len(arrived.delivery.data),
+        size=arrived.delivery.size,
         sha256=arrived.sha256,
         received_at=arrived.delivery.received_at,
         issued_at=max(arrived.now, arrived.delivery.received_at),
@@ -270,7 +301,7 @@ def _commit(
     if outcome.opened is None:
         assert outcome.refusal is not None
         ticket = _refusal_leaf(office, unit, arrived, outcome.refusal, outcome.unsealed, new)
-        facts = RefusedFacts(arrived.sha256, len(arrived.delivery.data), outcome.refusal.reason)
+        facts = RefusedFacts(arrived.sha256, arrived.delivery.size, outcome.refusal.reason)
         inbox.refuse(unit, arrived.key, new, ticket, facts)
     else:
         assert staged is not None
@@ -333,7 +364,7 @@ def _arrival(arrived: Arrived, opened: OpenedEnvelope) -> NewArrival:
     facts = NewArrival(
         kind=message.kind,
         sha256=arrived.sha256,
-        size=len(arrived.delivery.data),
+        size=arrived.delivery.size,
         received_at=arrived.delivery.received_at,
         arrived_at=arrived.now,
         lane=int(lane_of(message.kind, _priority(opened))),
