@@ -61,6 +61,10 @@ def log_key() -> LogKey:
     return LogKey.from_seed(ORIGIN, bytes(range(32)))
 
 
+SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+"""For what is told of the one writer; everything else of a log holds on both databases."""
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest) -> Iterator[str | None]:
     """Address of an empty database; ``None`` is SQLite in the home."""

@@ -46,7 +46,7 @@ class Unit:
         statement = _PENDING_LEAF if is_postgres(self.connection) else _LEAF
         number = self.connection.exec_driver_sql(statement, (digest, leaf)).scalar_one_or_none()
         if number is None:
-            raise LedgerError("EDOC-LED-020", "no log is open in this database")
+            raise _not_open(self.connection)
         ticket = Ticket(int(number), digest, leaf)
         self.tickets.append(ticket)
         return ticket
@@ -70,3 +70,11 @@ class Unit:
         For decisions that rest on a question no row and no unique key guards.
         """
         hold(self.connection, name)
+
+
+def _not_open(connection: Connection) -> LedgerError:
+    """Return why the log takes no leaf: there is none, or it is frozen."""
+    row = connection.exec_driver_sql("SELECT origin, state, reason FROM ledger_log ORDER BY id DESC LIMIT 1").first()
+    if row is None:
+        return LedgerError("EDOC-LED-020", "there is no such log in this database")
+    return LedgerError("EDOC-LED-023", "the log is frozen", origin=str(row[0]), reason=row[2])
