@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+import ssl
+import subprocess
+import sys
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -23,12 +27,12 @@ from signer.devpki import DevIdentity, DevPki, Subject
 from tests import world as worlds
 from tests.second.second_client import Partner, SecondClient
 from tests.second.second_dsig import Signer
-from tests.second.second_handler import ROOT
+from tests.second.second_handler import ROOT, Seen
 from tests.second.second_message import Letter, Organ, Sealed, document, seal
 from tests.second.second_receipt import Issuer
 from tests.second.second_server import SecondServer, Sender
 from tests.second.second_wire import PublicKey, RequestKey, key_id
-from transport.demo.offices import Office, free_ports
+from transport.demo.offices import Office, environment, free_ports
 from transport.node.node import Node
 from transport.store import directory as directories
 
@@ -64,6 +68,7 @@ class Ring:
     client: SecondClient
     signers: dict[str, Signer]
     request_keys: dict[str, RequestKey]
+    channels: Channels
 
     def letter(self, number: str = "120", **more: object) -> Letter:
         """Return a letter from their agency to ours."""
@@ -117,6 +122,79 @@ def _public(identity: DevIdentity) -> dict[str, PublicKey]:
     return {key_id(key): key}
 
 
+WORDS = {
+    "H99.11": "lose-reply",
+    "H99.12": "pending:1",
+    "H99.13": "refuse:wrong-addressee",
+    "H99.14": "problem:recipient-moved",
+    "H99.15": "foreign-receipt",
+    "H99.16": "spoilt-receipt",
+    "H99.17": "empty-201",
+    "H99.18": "page-200",
+    "H99.19": "proxy-page",
+    "H99.20": "redirect",
+    "H99.21": "strange-problem",
+    "H99.22": "problem:overloaded",
+    "H99.23": "problem:digest-mismatch",
+    "H99.24": "problem:forbidden",
+    "H99.25": "conflict",
+    "H99.26": "problem:unknown-recipient",
+}
+WAITING = {"H99.20", "H99.24"}
+"""Told to come later than a test can wait."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One dispatch as the node's database has it."""
+
+    state: str
+    attempts: int
+    exposed: bool
+    by_receipt: bool
+    problem: str | None
+    wait_seconds: float
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """The letter, once every answer has had its effect."""
+
+    ring: Ring
+    message_id: str
+
+    def row(self, code: str) -> Row:
+        question = (
+            "SELECT d.state, d.attempt, d.exposed, d.by_receipt, d.problem, (d.next_at - d.last_at) / 1000.0 "
+            "FROM dispatch d JOIN message m ON m.id = d.message WHERE m.message_id = ? AND d.recipient = ?"
+        )
+        return Row(*self.ring.ask(question, self.message_id, code)[0])
+
+    def calls(self, code: str) -> list[Seen]:
+        """Return the requests about this message to one agency, in order."""
+        path = f"/to/{code}/from/{OURS.code}/{self.message_id}"
+        return [one for one in self.ring.server.seen if path in one.path]
+
+    def settled(self) -> bool:
+        question = (
+            "SELECT recipient, state, attempt FROM dispatch d JOIN message m ON m.id = d.message WHERE message_id = ?"
+        )
+        rows = self.ring.ask(question, self.message_id)
+        return all(
+            attempt > 0 and state in (("queued", "unknown") if code in WAITING else ("delivered", "refused"))
+            for code, state, attempt in rows
+        )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def campaign(ring: Ring) -> Campaign:
+    """Post the letter to all agencies at the very beginning, so that its pauses pass while other tests run."""
+    ring.server.foreign = ring.client.send(ring.sealed()).data
+    ring.server.script.update({code: deque([word]) for code, word in WORDS.items()})
+    ring.server.script["H99.26"].append(WORDS["H99.26"])
+    return Campaign(ring, ring.queue(THEIRS.code, *WORDS))
+
+
 @pytest.fixture(scope="session")
 def ring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ring]:
     """Make the node's home, give it its partners, start it and the second server."""
@@ -128,12 +206,64 @@ def ring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ring]:
     made.server.close()
 
 
-def make_ring(folder: Path) -> Ring:
-    """Make a node and the second implementation around it; the server listens, the node is not yet started."""
+@dataclass(frozen=True)
+class Channels:
+    """The files of TLS: the root, and certificate with key of our node, of the second server and of the client."""
+
+    root: Path
+    ours: Path
+    server: Path
+    client: Path
+
+    def listening(self) -> ssl.SSLContext:
+        """The context of the second server: it asks for a certificate."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.server)
+        return context
+
+    def asking(self, *, certificate: bool) -> ssl.SSLContext:
+        """The context of the second client, with or without a certificate of its own."""
+        context = ssl.create_default_context(cafile=str(self.root))
+        if certificate:
+            context.load_cert_chain(self.client)
+        return context
+
+
+def make_channels(folder: Path, pki: DevPki) -> Channels:
+    """Issue and write the certificates of the channel."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "root.pem").write_text(ssl.DER_cert_to_PEM_cert(pki.root.certificate))
+    for name in ("ours", "server", "client"):
+        made = pki.issue(Role.TLS, Subject(name, organization=name, dns=("localhost",)))
+        chain = "".join(map(ssl.DER_cert_to_PEM_cert, (made.certificate, *made.chain)))
+        (folder / f"{name}.pem").write_bytes(made.pem + chain.encode())
+    return Channels(*(folder / f"{name}.pem" for name in ("root", "ours", "server", "client")))
+
+
+def start(office: Office, *more: str) -> None:
+    """Start ``edoc serve`` with further options and wait until it says that it is ready."""
+    office.log = office.home.parent / f"{office.code}-serve.log"
+    words = ["--json", "--home", str(office.home), "serve", "--port", str(office.port), *more]
+    with office.log.open("a", encoding="utf-8") as errors:
+        office.process = subprocess.Popen(
+            [sys.executable, "-m", "edoc", *words], stdout=subprocess.PIPE, stderr=errors, text=True, env=environment()
+        )
+    assert office.process.stdout is not None
+    line = office.process.stdout.readline()
+    assert '"edoc.serve/1"' in line, office.log.read_text("utf-8")[-2000:]
+
+
+def make_ring(folder: Path, *, secure: bool = False) -> Ring:
+    """Make a node and the second implementation around it; the server listens, the node is not yet started.
+
+    ``secure`` puts both behind TLS.
+    """
     now = datetime.now(UTC)
     pki = DevPki.create(at=now.replace(microsecond=0) - timedelta(days=1))
     port, other = free_ports(2)
-    urls = {OURS.code: f"http://127.0.0.1:{port}{ROOT}", THEIRS.code: f"http://127.0.0.1:{other}{ROOT}"}
+    place = "https://localhost" if secure else "http://127.0.0.1"
+    urls = {OURS.code: f"{place}:{port}{ROOT}", THEIRS.code: f"{place}:{other}{ROOT}"}
+    channels = make_channels(folder / "tls", pki)
     world = worlds.build(folder, pki, now, urls=urls)
     mine, theirs = world.identities[OURS.code], world.identities[THEIRS.code]
     signers = {THEIRS.code: signer_of(theirs["exchange"])}
@@ -148,15 +278,23 @@ def make_ring(folder: Path) -> Ring:
         if organ is FETCHER:
             adding = partial(directories.add, agency=agency, now=now, delivery="pull")
         world.nodes[OURS.code].office.store.do(adding)
+    if secure:
+        trusting = partial(
+            directories.add_anchor, certificate=pki.root.certificate, uses=["signers", "tsa", "transport"]
+        )
+        world.nodes[OURS.code].office.store.do(partial(trusting, subject="root", now=now))
     world.close()
     certificates = frozenset({mine["exchange"].credential.sha256})
     sender = Sender(_public(mine["request"]), certificates)
     everyone = (THEIRS, *OTHERS, FETCHER)
     issuers = {one.code: Issuer(one, "nut-hai", ORIGIN, signers[one.code]) for one in everyone}
     server = SecondServer(issuers, {OURS.code: sender}, request_keys[THEIRS.code])
+    server.tls = channels.listening() if secure else None
     server.start(other)
     toml = folder / OURS.code / "edoc.toml"
     toml.write_text(toml.read_text("utf-8") + '\n[exchange]\ndelivery = "pull"\n', "utf-8")
     partner = Partner(urls[OURS.code], OURS.code, certificates, sender.request_keys)
-    client = SecondClient(THEIRS.code, request_keys[THEIRS.code], partner)
-    return Ring(Office(OURS.code, OURS.name, folder / OURS.code, port), pki, server, client, signers, request_keys)
+    tls = channels.asking(certificate=True) if secure else None
+    client = SecondClient(THEIRS.code, request_keys[THEIRS.code], partner, tls)
+    office = Office(OURS.code, OURS.name, folder / OURS.code, port)
+    return Ring(office, pki, server, client, signers, request_keys, channels)

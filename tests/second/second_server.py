@@ -7,6 +7,7 @@ by agency, how the next E1 requests are treated; without an entry they are treat
 from __future__ import annotations
 
 import hashlib
+import ssl
 import threading
 from collections import deque
 from collections.abc import Mapping
@@ -74,6 +75,7 @@ class SecondServer:
     seen: list[Seen] = field(default_factory=list)
     foreign: bytes = b""
     max_bytes: int = 150_000_000
+    tls: ssl.SSLContext | None = None
     changed: threading.Condition = field(default_factory=threading.Condition)
 
     def start(self, port: int = 0) -> None:
@@ -81,12 +83,15 @@ class SecondServer:
         handler = type("Bound", (Handler,), {"node": self})
         self._http = ThreadingHTTPServer(("127.0.0.1", port), handler)
         self._http.daemon_threads = True
+        if self.tls is not None:
+            self._http.socket = self.tls.wrap_socket(self._http.socket, server_side=True)
         threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     @property
     def base(self) -> str:
         """The endpoint."""
-        return f"http://127.0.0.1:{self._http.server_address[1]}{ROOT}"
+        scheme = "http://127.0.0.1" if self.tls is None else "https://localhost"
+        return f"{scheme}:{self._http.server_address[1]}{ROOT}"
 
     def close(self) -> None:
         """Listen no more."""

@@ -7,90 +7,20 @@ overlap.
 from __future__ import annotations
 
 import hashlib
-from collections import deque
-from dataclasses import dataclass
 
 import pytest
 
-from tests.second.conftest import OTHERS, OURS, THEIRS, Ring
-from tests.second.second_handler import Seen
+from tests.second.conftest import OTHERS, THEIRS, WORDS, Campaign
 from tests.second.second_message import open_sealed
 from transport.demo.offices import until
 
 pytestmark = pytest.mark.process
 
-WORDS = {
-    "H99.11": "lose-reply",
-    "H99.12": "pending:1",
-    "H99.13": "refuse:wrong-addressee",
-    "H99.14": "problem:recipient-moved",
-    "H99.15": "foreign-receipt",
-    "H99.16": "spoilt-receipt",
-    "H99.17": "empty-201",
-    "H99.18": "page-200",
-    "H99.19": "proxy-page",
-    "H99.20": "redirect",
-    "H99.21": "strange-problem",
-    "H99.22": "problem:overloaded",
-    "H99.23": "problem:digest-mismatch",
-    "H99.24": "problem:forbidden",
-    "H99.25": "conflict",
-    "H99.26": "problem:unknown-recipient",
-}
-WAITING = {"H99.20", "H99.24"}
-"""Told to come later than a test can wait."""
 
-
-@dataclass(frozen=True)
-class Row:
-    """One dispatch as the node's database has it."""
-
-    state: str
-    attempts: int
-    exposed: bool
-    by_receipt: bool
-    problem: str | None
-    wait_seconds: float
-
-
-@dataclass(frozen=True)
-class Campaign:
-    """The letter, once every answer has had its effect."""
-
-    ring: Ring
-    message_id: str
-
-    def row(self, code: str) -> Row:
-        question = (
-            "SELECT d.state, d.attempt, d.exposed, d.by_receipt, d.problem, (d.next_at - d.last_at) / 1000.0 "
-            "FROM dispatch d JOIN message m ON m.id = d.message WHERE m.message_id = ? AND d.recipient = ?"
-        )
-        return Row(*self.ring.ask(question, self.message_id, code)[0])
-
-    def calls(self, code: str) -> list[Seen]:
-        """Return the requests about this message to one agency, in order."""
-        path = f"/to/{code}/from/{OURS.code}/{self.message_id}"
-        return [one for one in self.ring.server.seen if path in one.path]
-
-    def settled(self) -> bool:
-        question = (
-            "SELECT recipient, state, attempt FROM dispatch d JOIN message m ON m.id = d.message WHERE message_id = ?"
-        )
-        rows = self.ring.ask(question, self.message_id)
-        return all(
-            attempt > 0 and state in (("queued", "unknown") if code in WAITING else ("delivered", "refused"))
-            for code, state, attempt in rows
-        )
-
-
-@pytest.fixture(scope="module")
-def campaign(ring: Ring) -> Campaign:
-    ring.server.foreign = ring.client.send(ring.sealed()).data
-    ring.server.script.update({code: deque([word]) for code, word in WORDS.items()})
-    ring.server.script["H99.26"].append(WORDS["H99.26"])
-    made = Campaign(ring, ring.queue(THEIRS.code, *WORDS))
-    until("every answer has had its effect", made.settled, seconds=50)
-    return made
+@pytest.fixture(scope="module", autouse=True)
+def settled(campaign: Campaign) -> None:
+    """Wait until every answer has had its effect."""
+    until("every answer has had its effect", campaign.settled, seconds=50)
 
 
 def test_a_stranger_can_check_what_our_courier_sends(campaign: Campaign) -> None:
