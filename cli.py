@@ -550,24 +550,22 @@ def send(
     dry_run: DryRun = False,
     yes: Yes = False,
 ) -> int:
-    from hashlib import sha256
-
-    from transport.desk import files, nodes
+    from transport.desk import nodes
     from transport.present import exchange
 
     console, pins = console_of(ctx), nodes.Pins(pin_fd, pin_file)
-    data = files.read_input(file, console)
+    packed = nodes.PackedInput.of(file, console)
     with nodes.reading(console) as office:
         names = nodes.names(office)
-        recipients = nodes.recipients_of(office, data, to or (), now=now())
+        recipients = packed.recipients(office, to or (), now=now())
     if dry_run:
-        return _would_send(console, recipients, sha256(data).hexdigest(), names)
+        return _would_send(console, recipients, packed.sha256, names)
     act = exchange.send_question(file, [names.get(code) or code for code in recipients], console.lang)
     if not console.confirmed(act, yes=yes):
         return Exit.REFUSED
     with nodes.working(console, pins) as node:
         node.office.fetch_status = nodes.status_source(node.office.settings)
-        sent = node.send(data, now=now(), to=to, allow_information_only=allow)
+        sent = packed.send(node, to, now=now(), allow_information_only=allow)
         dispatches = sent.dispatches
         if not queue_only:
             dispatches = nodes.carry(nodes.networked(node, console, pins), sent.message_id, seconds=wait)

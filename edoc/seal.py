@@ -401,6 +401,16 @@ def read_packed(data: bytes) -> Envelope:
         raise LimitPassed("EDOC-DOC-006", "a limit is passed", **_texts(error.facts)) from None
     except InputRefused as error:
         raise _not_xml(data, doctype=error.code == "EDOC-XML-003") from None
+    return unsealed_letter(tree)
+
+
+def unsealed_letter(tree: Element) -> Envelope:
+    """Read the tree of a packed document by the strict rules.
+
+    Raises:
+        NotEdxml: no document message, or sealed already.
+        NotStrict, LimitPassed: a rule of the strict writer is broken.
+    """
     check_root(tree)
     if _seals(tree):
         raise NotEdxml("EDOC-DOC-021", "the file is sealed already")

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from edoc.documents import Attachment
-from edoc.edxml import ReadLimits, read
+from edoc.edxml import ReadLimits, read, serialize
 from edoc.edxml.limits import check_size
-from edoc.edxml.names import split
+from edoc.edxml.names import Element, split
 from edoc.envelopes import Envelope, Message, completed
 from edoc.errors import LimitPassed
 from edoc.seal import (
@@ -34,6 +34,7 @@ from edoc.seal import (
     refused,
     seal_fault,
     strict_tree,
+    unsealed_letter,
     unsealed_of,
 )
 from edoc.values import vietnam_day
@@ -59,6 +60,7 @@ class Run:
     size: int = 0
     head: bytes = b""
     fault: bool = False
+    kept: BinaryIO | None = None  # where the decoded bytes go, if anywhere
     _hash: hashlib._Hash = field(default_factory=hashlib.sha256)
     _left: bytes = b""
     _ended: bool = False
@@ -87,6 +89,8 @@ class Run:
             return
         self._ended = dense.endswith(b"=")
         self._hash.update(found)
+        if self.kept is not None:
+            self.kept.write(found)
         self.size += len(found)
         if len(self.head) < HEAD_BYTES:
             self.head += found[: HEAD_BYTES - len(self.head)]
@@ -285,25 +289,7 @@ def seal_streamed(
         NotStrict, LimitPassed, SecretContent, SignerError: as ``seal``.
         OSError: a file cannot be read, or the output not written.
     """
-    mark = secrets.token_hex(16)
-    words = {f"run{mark}x{n}": content_id for n, content_id in enumerate(large)}
-    by_id = {content_id: word for word, content_id in words.items()}
-    standing = replace(
-        message,
-        attachments=tuple(
-            replace(item, content=_head(large[item.content_id]) + by_id[item.content_id].encode("ascii"))
-            if item.content_id in large
-            else item
-            for item in message.attachments
-        ),
-    )
-    whole = completed(standing, at=at)
-    assert isinstance(whole, Envelope)
-    tree = strict_tree(whole, on=vietnam_day(at))
-    for element in tree.iter():
-        if split(element)[1] == "ContentTransferEncoded":
-            word = base64.b64decode(element.text or "")[HEAD_BYTES:].decode("ascii", "replace")
-            element.text = word if word in words else element.text
+    tree, words, whole = _cut_tree(message, large, at)
     runs = {word.encode("ascii"): large[content_id] for word, content_id in words.items()}
     slip = Slip(message_id, whole.sender.organ_id, whole.kind, at.replace(microsecond=at.microsecond // 1000 * 1000))
     cut = seal_xml(tree, slip=slip, credential=credential, digest_of=lambda body: _digest_with(body, runs))
@@ -312,6 +298,103 @@ def seal_streamed(
         hashed.update(piece)
         size += out.write(piece)
     return SealedFile(hashed.hexdigest(), size, slip, whole)
+
+
+def pack_streamed(message: Envelope, large: Mapping[str, LargeFile], out: BinaryIO, *, at: datetime) -> int:
+    """Write the unsealed file of a message whose large attachments stay in files; return its size in bytes.
+
+    Raises:
+        NotStrict, LimitPassed, SecretContent: as ``packed``.
+        OSError: a file cannot be read, or the output not written.
+    """
+    tree, words, _ = _cut_tree(message, large, at)
+    runs = {word.encode("ascii"): large[content_id] for word, content_id in words.items()}
+    return sum(out.write(piece) for piece in _filled(serialize(tree), runs))
+
+
+def _cut_tree(
+    message: Envelope, large: Mapping[str, LargeFile], at: datetime
+) -> tuple[Element, dict[str, str], Envelope]:
+    """Return the strict tree of a message with words for its large contents, the words, and what was written."""
+    mark = secrets.token_hex(16)
+    words = {f"run{mark}x{n}": content_id for n, content_id in enumerate(large)}
+    by_id = {content_id: word for word, content_id in words.items()}
+    standing = tuple(
+        replace(item, content=_head(large[item.content_id]) + by_id[item.content_id].encode("ascii"))
+        if item.content_id in large
+        else item
+        for item in message.attachments
+    )
+    whole = completed(replace(message, attachments=standing), at=at)
+    assert isinstance(whole, Envelope)
+    tree = strict_tree(whole, on=vietnam_day(at))
+    for element in tree.iter():
+        if split(element)[1] == "ContentTransferEncoded":
+            word = base64.b64decode(element.text or "")[HEAD_BYTES:].decode("ascii", "replace")
+            element.text = word if word in words else element.text
+    return tree, words, whole
+
+
+class _Unpacking(Runs):
+    """A sink that puts each run, decoded, into a file of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+        self.files: dict[str, Path] = {}
+        self._file: BinaryIO | None = None
+
+    def begin(self, word: str) -> None:
+        """A run begins."""
+        super().begin(word)
+        self.close()
+        self.files[word] = self._folder / word
+        self._file = self.files[word].open("wb")
+        assert self._current is not None
+        self._current.kept = self._file
+
+    def close(self) -> None:
+        """End the file that is being written."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+@dataclass(frozen=True, slots=True)
+class PackedFile:
+    """A packed, unsealed document read in one pass: what it says, and its large contents as files."""
+
+    message: Envelope = field(repr=False)
+    large: Mapping[str, LargeFile]
+    attachments: tuple[AttachmentDigest, ...]
+
+
+def read_packed_streamed(pieces: Iterable[bytes], folder: Path, *, limits: ReadLimits | None = None) -> PackedFile:
+    """Read a packed document too large to be held, by the strict rules; long contents go to files of ``folder``.
+
+    Raises:
+        NotEdxml, NotStrict, LimitPassed: as ``read_packed``.
+        InputRefused, LimitExceeded: it is no XML we read.
+    """
+    runs = _Unpacking(folder)
+    reader = _Looker(Limits(), runs)
+    for piece in pieces:
+        reader.feed(piece)
+    tree = parse_cut(reader.looked(), limits=exchange_limits(Limits()))
+    runs.close()
+    for element in tree.iter():
+        run = runs.by_word.get(element.text or "") if isinstance(element.tag, str) else None
+        if run is not None:
+            element.text = run.stand_in()
+    message = unsealed_letter(tree)
+    most = limits or ReadLimits()
+    digests = tuple(_digest(item, runs, most) for item in message.attachments)
+    large = {
+        item.content_id: LargeFile(runs.files[run.word], run.size)
+        for item in message.attachments
+        if (run := runs.of(item)) is not None
+    }
+    return PackedFile(message, large, digests)
 
 
 def _head(file: LargeFile) -> bytes:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from transport.node.office import Office, StatusFetcher
     from transport.node.opening import Created
     from transport.node.proving import Package as BuiltPackage
+    from transport.node.sending import Sent
     from transport.settings import Settings
     from transport.store.values import DispatchView, RowFilter
 
@@ -297,6 +298,59 @@ def row_filter(office: Office, asked: Listing, *, now: datetime) -> RowFilter:
         after=asked.after,
         now=now,
     )
+
+
+LARGE_BYTES = 16 * 1024 * 1024
+"""Packed files above this are not held whole (exchange.md 12)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackedInput:
+    """A packed file as given: its bytes, or its path where it is large."""
+
+    data: bytes
+    path: Path | None = None
+
+    @classmethod
+    def of(cls, name: str, console: Console) -> PackedInput:
+        """Open a file of the command line.
+
+        Raises:
+            CommandError: it cannot be read.
+        """
+        from transport.desk.files import read_input
+
+        path = Path(name)
+        if name != "-" and path.is_file() and path.stat().st_size > LARGE_BYTES:
+            return cls(b"", path)
+        return cls(read_input(name, console))
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 (hexadecimal) of the file."""
+        from hashlib import sha256
+
+        from transport.node.sendinglarge import digest_of
+
+        return sha256(self.data).hexdigest() if self.path is None else digest_of(self.path)
+
+    def recipients(self, office: Office, to: Sequence[str], *, now: datetime) -> tuple[str, ...]:
+        """Check every rule of sending and return the recipients; nothing is sealed or queued."""
+        from transport.node import sendinglarge
+
+        if self.path is None:
+            return recipients_of(office, self.data, to, now=now)
+        return sendinglarge.recipients_of(office, self.path, to or None, now=now)
+
+    def send(self, node: Node, to: Sequence[str] | None, *, now: datetime, allow_information_only: bool) -> Sent:
+        """Seal and queue it; see ``sending.send``."""
+        from transport.node import sendinglarge
+
+        if self.path is None:
+            return node.send(self.data, now=now, to=to, allow_information_only=allow_information_only)
+        return sendinglarge.send_file(
+            node.office, self.path, to=to, now=now, allow_information_only=allow_information_only
+        )
 
 
 def recipients_of(office: Office, data: bytes, to: Sequence[str], *, now: datetime) -> tuple[str, ...]:

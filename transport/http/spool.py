@@ -11,6 +11,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +22,8 @@ from transport.errors import Problem
 from transport.http.limits import HttpLimits, RateWatch
 
 CHUNK = 256 * 1024
+ABANDONED_SECONDS = 24 * 3600
+"""Age of a folder of a sending command after which nobody is at work in it any more."""
 
 
 class Body(Protocol):
@@ -182,3 +185,6 @@ def clean(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for left in folder.glob("body-*"):
         left.unlink(missing_ok=True)
+    for folder_left in folder.glob("send-*"):  # a command that is sending just now keeps its own
+        if time.time() - folder_left.stat().st_mtime > ABANDONED_SECONDS:
+            shutil.rmtree(folder_left, ignore_errors=True)

@@ -18,6 +18,7 @@ from transport.ledger.keys import LogKey
 from transport.node.office import Office, milliseconds
 from transport.settings import FILE_NAME, Settings
 from transport.store import directory as directories
+from transport.store.engine import database_url
 from transport.store.faults import from_disk
 from transport.store.log import Log
 from transport.store.store import Store
@@ -33,12 +34,18 @@ name = "{name}"
 """
 
 
+DATABASE_TEXT = """
+[database]
+url = "{url}"
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Created:
-    """What ``init`` made."""
+    """What ``init`` made; ``database`` is a path, or the address of a server without its password."""
 
     home: Path
-    database: Path
+    database: str
     origin: str
     vkey: str
     paths: tuple[str, ...]
@@ -91,10 +98,19 @@ def _make(settings: Settings, *, code: str, name: str, key: LogKey) -> Created:
     log_key = home / "keys" / LOG_KEY.format(shard=key.origin.rpartition("/")[2])
     write_private(log_key, key.to_pem())
     write_private(home / "keys" / "ledger-origin.txt", key.origin.encode("ascii"))
-    text = SETTINGS_TEXT.format(code=code, name=name.replace("\\", "\\\\").replace('"', '\\"'))
+    text = SETTINGS_TEXT.format(code=code, name=_quoted(name))
+    if settings.database_url and settings.origin_of("database.url") == "option":
+        text += DATABASE_TEXT.format(url=_quoted(settings.database_url))
     write_private(home / FILE_NAME, text.encode("utf-8"))
-    database = home / "edoc.db"
-    return Created(home, database, key.origin, key.vkey, (FILE_NAME, database.name, f"keys/{log_key.name}", "blobs/"))
+    made = (FILE_NAME, "edoc.db", f"keys/{log_key.name}", "blobs/")
+    if not settings.database_url:
+        return Created(home, str(home / "edoc.db"), key.origin, key.vkey, made)
+    shown = database_url(settings.database_url, home).render_as_string()
+    return Created(home, shown, key.origin, key.vkey, (FILE_NAME, f"keys/{log_key.name}", "blobs/"))
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def write_private(path: Path, data: bytes) -> None:

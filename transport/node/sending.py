@@ -30,6 +30,7 @@ from transport.store.store import Conflict
 from transport.store.values import DispatchView, NewMessage, SentMessage, Ticket
 
 if TYPE_CHECKING:
+    from edoc.sealstream import SealedFile
     from transport.store.store import Staged, Unit
 
 
@@ -58,7 +59,7 @@ class Clocking:
 class Submission:
     """A sealed message about to be queued."""
 
-    sealed: seals.SealedEnvelope
+    sealed: seals.SealedEnvelope | SealedFile
     sender: str
     recipients: tuple[str, ...]
     clocking: Clocking
@@ -66,6 +67,7 @@ class Submission:
     now: datetime
     source_sha256: str | None = None
     cause: str | None = None
+    files: tuple[str, ...] | None = None  # digests of the attachments of a message that is not held
 
 
 def send(
@@ -79,11 +81,11 @@ def send(
     """
     source = hashlib.sha256(data).hexdigest()
     if (before := office.store.read(lambda connection: outbox.by_source(connection, source))) is not None:
-        return _as_sent(before, repeated=True)
+        return as_sent(before, repeated=True)
     message = seals.read_packed(data)
     directory, day = office.directory(), vietnam_day(now)
     recipients = check_rules(office, message, directory=directory, day=day, to=to)
-    clocking = _clocking(office, message, now)
+    clocking = clocking_of(office, message, now)
     if clocking.legal_class == "information-only" and not allow_information_only:
         raise Refused("EDOC-EXC-040", "the main document lacks valid signatures", ref=message.document_id)
     at = milliseconds(now)
@@ -97,12 +99,13 @@ def send(
         before = office.store.read(lambda connection: outbox.by_source(connection, source))
         if before is None:
             raise
-        return _as_sent(before, repeated=True)
+        return as_sent(before, repeated=True)
     found = office.store.read(lambda connection: outbox.dispatches(connection, sealed.slip.message_id))
     return Sent(sealed.slip.message_id, message.document_id, sealed.sha256, at, found, repeated=False)
 
 
-def _as_sent(before: SentMessage, *, repeated: bool) -> Sent:
+def as_sent(before: SentMessage, *, repeated: bool) -> Sent:
+    """Return a message that was queued before as sending it gives it."""
     submitted = min(one.submitted_at for one in before.dispatches)
     return Sent(before.message_id, before.row.document_id, before.sha256, submitted, before.dispatches, repeated)
 
@@ -140,7 +143,7 @@ def check_rules(
     return tuple(wanted)
 
 
-def _clocking(office: Office, message: Envelope, now: datetime) -> Clocking:
+def clocking_of(office: Office, message: Envelope, now: datetime) -> Clocking:
     """Judge the main document as the recipient will: its legal class, and when its leader signed (R2, R15)."""
     report = main_report(office, message, now)
     clock, basis = _leader_time(report, now)
@@ -164,6 +167,7 @@ def submit(office: Office, submission: Submission) -> None:
     Raises:
         Conflict: the message id or the packed file is in the outbox already.
     """
+    assert isinstance(submission.sealed, seals.SealedEnvelope)
     staged = office.store.stage(submission.sealed.data)
     points.reached("submit.blob-durable")
     office.store.do(lambda unit: queue(office, unit, submission, staged))
@@ -194,7 +198,9 @@ def _sent_leaf(office: Office, unit: Unit, submission: Submission, recipient: st
     )
     fields: dict[str, event.Value] = {
         "env": sealed.sha256,
-        **event.file_fields([hashlib.sha256(a.content).hexdigest() for a in attachments_of(message)]),
+        **event.file_fields(
+            submission.files or [hashlib.sha256(a.content).hexdigest() for a in attachments_of(message)]
+        ),
         "class": submission.clocking.legal_class,
         "prio": priority_of(message),
         "clock": milliseconds(submission.clocking.clock),
