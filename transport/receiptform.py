@@ -180,7 +180,7 @@ def parse(data: bytes) -> Receipt:
 
     Raises ``ReceiptInvalid`` with reason ``receipt-form`` unless :func:`build` could have written exactly this.
     """
-    root = parse_exact(data, plain=True)
+    root = parse_exact(data)
     if len(root) == 0 or root[-1].tag != _SIGNATURE:
         raise refuse_form("no signature at the end")
     root.remove(root[-1])
@@ -269,8 +269,8 @@ class _Cursor:
         return None if element is None else element.text or ""
 
 
-def parse_exact(data: bytes, *, most: int = MAX_BYTES, plain: bool = False) -> etree._Element:
-    """Parse bytes that :func:`spelled` gives back unchanged, or with ``plain`` any plain spelling of that tree.
+def parse_exact(data: bytes, *, most: int = MAX_BYTES) -> etree._Element:
+    """Parse bytes that :func:`spelled` gives back unchanged, or any plain spelling of that tree.
 
     No DOCTYPE, comment or instruction in either.
     """
@@ -287,7 +287,7 @@ def parse_exact(data: bytes, *, most: int = MAX_BYTES, plain: bool = False) -> e
     if any(not isinstance(node.tag, str) for node in root.iter()):
         raise refuse_form("comment or processing instruction")
     try:
-        same = data == spelled(root) or (plain and is_plain(data))
+        same = data == spelled(root) or is_plain(data)
     except etree.C14NError as error:  # such as a relative namespace name
         raise refuse_form("no canonical form") from error
     if not same:

@@ -209,6 +209,8 @@ def test_another_office_may_spell_empty_elements_as_one_tag(receipt: Receipt, is
     foreign = declaration.encode() + etree.tostring(etree.fromstring(issued), encoding="UTF-8", xml_declaration=False)
     assert foreign != issued
     assert parse(foreign) == receipt
+    copied = etree.tostring(etree.fromstring(evidence_copy(foreign, (PROOF,))), encoding="UTF-8", xml_declaration=False)
+    assert parse_evidence_copy(declaration.encode() + copied) == (foreign, (PROOF,))
     for freer in (foreign.replace(b" Version", b"  Version"), foreign + b"\n", foreign.replace(b'"1"', b"'1'", 1)):
         with pytest.raises(ReceiptInvalid):
             parse(freer)
