@@ -10,7 +10,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -38,7 +38,7 @@ from transport.store import directory as directories
 
 OURS = Organ("H99.02", "Sở Mẫu B")
 THEIRS = Organ("H99.01", "Sở Mẫu A")
-OTHERS = tuple(Organ(f"H99.{n}", f"Sở Mẫu {n}") for n in range(11, 27))
+OTHERS = tuple(Organ(f"H99.{n}", f"Sở Mẫu {n}") for n in range(11, 30) if n != 27)
 FETCHER = Organ("H99.27", "Sở Mẫu 27")
 WITH_RSA = ("H99.12", "H99.13")
 REQUEST_KEYS: dict[str, Callable[[], RequestKey]] = {
@@ -162,6 +162,7 @@ class Campaign:
 
     ring: Ring
     message_id: str
+    more: dict[str, str] = field(default_factory=dict)
 
     def row(self, code: str) -> Row:
         question = (
@@ -170,9 +171,9 @@ class Campaign:
         )
         return Row(*self.ring.ask(question, self.message_id, code)[0])
 
-    def calls(self, code: str) -> list[Seen]:
-        """Return the requests about this message to one agency, in order."""
-        path = f"/to/{code}/from/{OURS.code}/{self.message_id}"
+    def calls(self, code: str, message_id: str = "") -> list[Seen]:
+        """Return the requests about this message, or another, to one agency, in order."""
+        path = f"/to/{code}/from/{OURS.code}/{message_id or self.message_id}"
         return [one for one in self.ring.server.seen if path in one.path]
 
     def settled(self) -> bool:
@@ -192,7 +193,12 @@ def campaign(ring: Ring) -> Campaign:
     ring.server.foreign = ring.client.send(ring.sealed()).data
     ring.server.script.update({code: deque([word]) for code, word in WORDS.items()})
     ring.server.script["H99.26"].append(WORDS["H99.26"])
-    return Campaign(ring, ring.queue(THEIRS.code, *WORDS))
+    made = Campaign(ring, ring.queue(THEIRS.code, *WORDS))
+    ring.server.script["H99.28"] = deque(["mute"])
+    ring.server.script["H99.29"] = deque(["lose-reply"])
+    made.more["mute"] = ring.queue("H99.28", number="131", size=100_000)
+    made.more["large"] = ring.queue("H99.29", number="132", size=1_500_000)
+    return made
 
 
 @pytest.fixture(scope="session")

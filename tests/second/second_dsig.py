@@ -119,7 +119,9 @@ def parse(data: bytes) -> etree._Element:
     """Parse a profiled file: UTF-8, no DOCTYPE, comment or processing instruction. Raises Broken."""
     try:
         data.decode("utf-8")
-        root = etree.fromstring(data, etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False))
+        root = etree.fromstring(
+            data, etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True)
+        )
     except (UnicodeDecodeError, etree.XMLSyntaxError):
         raise Broken("not XML in UTF-8") from None
     tree = root.getroottree()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -128,6 +129,8 @@ class Handler(BaseHTTPRequestHandler):
         script = self.node.script.get(k[0])
         word = script.popleft() if script else ""
         self._instead(word)
+        if word == "mute" and "Expect" in self.headers:
+            self._silence_after(30)
         if self.headers.get("Expect", "").lower() == "100-continue":
             self.send_response_only(100)
             self.end_headers()
@@ -358,6 +361,13 @@ class Handler(BaseHTTPRequestHandler):
             self._send(status, PROBLEM_TYPE, json.dumps(document).encode(), more, note=f"{problem.name} {why}".strip())
         except _Done:
             return
+
+    def _silence_after(self, seconds: float) -> NoReturn:
+        """Say nothing until the other side has gone, or sends the body all the same."""
+        self.connection.settimeout(seconds)
+        with contextlib.suppress(OSError):
+            self._read = self.rfile.read(1) or None
+        self._silence()
 
     def _silence(self) -> NoReturn:
         self.close_connection = True

@@ -142,6 +142,21 @@ PARTS = re.compile(
 )
 
 
+def from_file(data: bytes) -> bytes:
+    """Return the receipt in a file that went by hand: an EvidenceCopy, or the bytes themselves."""
+    root = parse(data)
+    if root.tag != f"{{{NS}}}EvidenceCopy":
+        return data
+    return unb64(_text(root, "Receipt"))
+
+
+def copy(receipt: bytes) -> bytes:
+    """Return the EvidenceCopy of a receipt, without proofs."""
+    root = etree.Element(f"{{{NS}}}EvidenceCopy", {"Version": "1"}, nsmap={None: NS})
+    _put(root, "Receipt", b64(receipt))
+    return etree.tostring(root, encoding="UTF-8", xml_declaration=False)
+
+
 def verify(data: bytes, known: Known, *, certificates: frozenset[str]) -> Receipt:
     """Check a receipt by Q3 for a dispatch of ours; ``certificates`` are the recipient's (SHA-256). Raises Broken."""
     if len(data) > MAX_BYTES:

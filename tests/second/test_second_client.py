@@ -33,6 +33,15 @@ def test_every_repetition_brings_the_same_receipt_byte_for_byte_without_the_body
     assert not again.continued
 
 
+def test_a_message_with_attachments_over_ten_megabytes_is_taken(ring: Ring) -> None:
+    """Text nodes of more than 10 MB: streamed there, in a tree here; the receipt has the digest of each file."""
+    files = tuple((f"{n}.pdf", b"%PDF-1.4\n" + bytes(9_000_000) + b"\n%%EOF\n") for n in (1, 2))
+    settled = ring.client.send(ring.sealed(ring.letter(files=files)))
+    assert settled.answer.status == 201
+    assert settled.answer.continued
+    assert settled.data.count(base64.b64encode(hashlib.sha256(files[0][1]).digest())) == 2
+
+
 @pytest.mark.parametrize("code", ["H99.11", "H99.12", "H99.13"])
 def test_all_kinds_of_keys_are_understood(ring: Ring, code: str) -> None:
     """Request keys Ed25519, P-384 and RSA-PSS; seals by RSA with PKCS#1 v1.5 from two of the agencies."""

@@ -10,7 +10,7 @@ import hashlib
 
 import pytest
 
-from tests.second.conftest import OTHERS, THEIRS, WORDS, Campaign
+from tests.second.conftest import THEIRS, WORDS, Campaign
 from tests.second.second_message import open_sealed
 from transport.demo.offices import until
 
@@ -29,7 +29,7 @@ def test_a_stranger_can_check_what_our_courier_sends(campaign: Campaign) -> None
     assert (call.answered, campaign.row(THEIRS.code).state) == ("201", "delivered")
     assert call.body is not None
     opened = open_sealed(call.body)
-    assert set(opened.recipients) == {THEIRS.code, *(one.code for one in OTHERS)}
+    assert set(opened.recipients) == {THEIRS.code, *WORDS}
     assert call.headers["Edoc-Ledger"].startswith('origin="')
     assert "Content-Encoding" not in call.headers
     assert call.headers["Accept-Encoding"] == "identity"
@@ -113,3 +113,21 @@ def test_a_busy_partner_is_left_alone_for_thirty_seconds(campaign: Campaign) -> 
     first, second = campaign.calls("H99.22")
     assert (first.answered, second.answered) == ("overloaded", "201")
     assert second.at - first.at >= 29
+
+
+def test_who_does_not_say_continue_gets_the_body_after_five_seconds(campaign: Campaign) -> None:
+    """The request is repeated without Expect, and for a day none is sent to this partner."""
+    message_id = campaign.more["mute"]
+    until("it was repeated", lambda: len(campaign.calls("H99.28", message_id)) > 1, seconds=20)
+    asked, told = campaign.calls("H99.28", message_id)
+    assert (asked.headers["Expect"], asked.body, told.answered) == ("100-continue", None, "201")
+    assert "Expect" not in told.headers
+    again = campaign.ring.queue("H99.28", number="133", size=100_000)
+    until("the next one has come", lambda: campaign.calls("H99.28", again), seconds=20)
+    assert "Expect" not in campaign.calls("H99.28", again)[0].headers
+
+
+def test_a_large_message_whose_fate_is_unknown_is_asked_for_before_it_is_sent_again(campaign: Campaign) -> None:
+    """More than 1 MiB: E3 first, and its receipt settles."""
+    calls = campaign.calls("H99.29", campaign.more["large"])
+    assert [(one.method, one.answered) for one in calls] == [("PUT", "silence"), ("GET", "200")]
