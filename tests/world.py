@@ -152,11 +152,26 @@ class World:
         return b"<Receipt/>"
 
 
-def build(folder: Path, pki: DevPki, now: datetime, *, urls: Mapping[str, str] | None = None) -> World:
-    """Make two offices that know each other, with open ledgers; ``urls`` where real processes will answer."""
+def build(
+    folder: Path,
+    pki: DevPki,
+    now: datetime,
+    *,
+    urls: Mapping[str, str] | None = None,
+    databases: Mapping[str, str] | None = None,
+) -> World:
+    """Make two offices that know each other, with open ledgers; ``urls`` where real processes will answer.
+
+    ``databases`` are addresses of empty databases by agency; without, each has a SQLite file.
+    """
     identities = {code: _identities(pki, name) for code, name in ORGANS.items()}
     made = Making(
-        folder, pki, identities, now, urls or {code: f"https://{code}.example/exchange/v1" for code in ORGANS}
+        folder,
+        pki,
+        identities,
+        now,
+        urls or {code: f"https://{code}.example/exchange/v1" for code in ORGANS},
+        databases or {},
     )
     return World(Clock(now), pki, {code: _node(made, code) for code in ORGANS}, identities)
 
@@ -170,6 +185,7 @@ class Making:
     identities: Mapping[str, Mapping[str, DevIdentity]]
     now: datetime
     urls: Mapping[str, str]
+    databases: Mapping[str, str]
 
 
 def _identities(pki: DevPki, name: str) -> dict[str, DevIdentity]:
@@ -183,16 +199,16 @@ def _identities(pki: DevPki, name: str) -> dict[str, DevIdentity]:
     }
 
 
-def settings_of(home: Path) -> Settings:
-    """Load the settings of a home, with nothing of the environment."""
-    return load(home=home, config=None, environ={}, overrides={})
+def settings_of(home: Path, database: str | None = None) -> Settings:
+    """Load the settings of a home, with nothing of the environment; a new home may be given its database."""
+    return load(home=home, config=None, environ={}, overrides={"database.url": database} if database else {})
 
 
 def _node(made: Making, code: str) -> Node:
     home, now = made.folder / code, made.now
     home.parent.mkdir(parents=True, exist_ok=True)
     host = code.lower().replace(".", "-") + ".example"
-    create(settings_of(home), code=code, name=ORGANS[code], host=host, now=now)
+    create(settings_of(home, made.databases.get(code)), code=code, name=ORGANS[code], host=host, now=now)
     settings = (home / "edoc.toml").read_text("utf-8")
     (home / "edoc.toml").write_text(f"demo = true\n{settings}\n[limits]\ndisk_reserve_bytes = 0\n", "utf-8")
     node = Node.open(settings_of(home))
