@@ -60,15 +60,25 @@ def signer_of(identity: DevIdentity) -> Signer:
 
 @dataclass(frozen=True)
 class Ring:
-    """The node under test, the second implementation around it, and the keys of both."""
+    """The node under test, the second implementation around it, and the keys of both.
+
+    ``mute`` is another node of the second implementation, which never says ``100 Continue`` to the first request.
+    """
 
     office: Office
     pki: DevPki
     server: SecondServer
+    mute: SecondServer
     client: SecondClient
     signers: dict[str, Signer]
     request_keys: dict[str, RequestKey]
     channels: Channels
+
+    def close(self) -> None:
+        """End the node and both servers."""
+        self.office.kill()
+        self.server.close()
+        self.mute.close()
 
     def letter(self, number: str = "120", **more: object) -> Letter:
         """Return a letter from their agency to ours."""
@@ -174,7 +184,7 @@ class Campaign:
     def calls(self, code: str, message_id: str = "") -> list[Seen]:
         """Return the requests about this message, or another, to one agency, in order."""
         path = f"/to/{code}/from/{OURS.code}/{message_id or self.message_id}"
-        return [one for one in self.ring.server.seen if path in one.path]
+        return [one for one in (*self.ring.server.seen, *self.ring.mute.seen) if path in one.path]
 
     def settled(self) -> bool:
         question = (
@@ -194,7 +204,6 @@ def campaign(ring: Ring) -> Campaign:
     ring.server.script.update({code: deque([word]) for code, word in WORDS.items()})
     ring.server.script["H99.26"].append(WORDS["H99.26"])
     made = Campaign(ring, ring.queue(THEIRS.code, *WORDS))
-    ring.server.script["H99.28"] = deque(["mute"])
     ring.server.script["H99.29"] = deque(["lose-reply"])
     made.more["mute"] = ring.queue("H99.28", number="131", size=100_000)
     made.more["large"] = ring.queue("H99.29", number="132", size=1_500_000)
@@ -208,8 +217,7 @@ def ring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ring]:
     made = make_ring(folder)
     made.office.start()
     yield made
-    made.office.kill()
-    made.server.close()
+    made.close()
 
 
 @dataclass(frozen=True)
@@ -266,9 +274,10 @@ def make_ring(folder: Path, *, secure: bool = False) -> Ring:
     """
     now = datetime.now(UTC)
     pki = DevPki.create(at=now.replace(microsecond=0) - timedelta(days=1))
-    port, other = free_ports(2)
+    port, other, third = free_ports(3)
     place = "https://localhost" if secure else "http://127.0.0.1"
     urls = {OURS.code: f"{place}:{port}{ROOT}", THEIRS.code: f"{place}:{other}{ROOT}"}
+    quiet = f"{place}:{third}{ROOT}"
     channels = make_channels(folder / "tls", pki)
     world = worlds.build(folder, pki, now, urls=urls)
     mine, theirs = world.identities[OURS.code], world.identities[THEIRS.code]
@@ -280,7 +289,8 @@ def make_ring(folder: Path, *, secure: bool = False) -> Ring:
         request = REQUEST_KEYS.get(organ.code, REQUEST_KEYS[""])()
         signers[organ.code], request_keys[organ.code] = signer_of(exchange), request
         agency = _agency(organ, exchange, request.public_key())
-        adding = partial(directories.add, agency=agency, now=now, url=urls[THEIRS.code])
+        url = quiet if organ.code == "H99.28" else urls[THEIRS.code]
+        adding = partial(directories.add, agency=agency, now=now, url=url)
         if organ is FETCHER:
             adding = partial(directories.add, agency=agency, now=now, delivery="pull")
         world.nodes[OURS.code].office.store.do(adding)
@@ -297,10 +307,13 @@ def make_ring(folder: Path, *, secure: bool = False) -> Ring:
     server = SecondServer(issuers, {OURS.code: sender}, request_keys[THEIRS.code])
     server.tls = channels.listening() if secure else None
     server.start(other)
+    mute = SecondServer({"H99.28": issuers["H99.28"]}, server.senders, server.key, script={"H99.28": deque(["mute"])})
+    mute.tls = server.tls
+    mute.start(third)
     toml = folder / OURS.code / "edoc.toml"
     toml.write_text(toml.read_text("utf-8") + '\n[exchange]\ndelivery = "pull"\n', "utf-8")
     partner = Partner(urls[OURS.code], OURS.code, certificates, sender.request_keys)
     tls = channels.asking(certificate=True) if secure else None
     client = SecondClient(THEIRS.code, request_keys[THEIRS.code], partner, tls)
     office = Office(OURS.code, OURS.name, folder / OURS.code, port)
-    return Ring(office, pki, server, client, signers, request_keys, channels)
+    return Ring(office, pki, server, mute, client, signers, request_keys, channels)

@@ -68,12 +68,12 @@ def test_a_document_is_followed_by_its_status_messages_in_both_directions(ring: 
     """Their document brings our status 01 to their server; our document takes their 01 and 03."""
     theirs = ring.sealed(ring.letter("301"))
     ring.client.send(theirs)
-    until("status 01 has come", lambda: any(one.status == "01" for one in arrived(ring, "301")), seconds=20)
+    until("status 01 has come", lambda: any(one.status == "01" for one in arrived(ring, "301")), seconds=60)
     (status,) = arrived(ring, "301")
     assert (status.slip["Sender"], status.slip["Kind"], status.recipients) == (OURS.code, "status", (THEIRS.code,))
 
     ring.queue(THEIRS.code, number="302")
-    until("the document has come", lambda: any(arrived(ring, "302")), seconds=20)
+    until("the document has come", lambda: any(arrived(ring, "302")), seconds=60)
     letter = Letter(OURS, (THEIRS,), datetime.now(UTC), "302")
     for code in ("01", "03"):
         at = datetime.now(UTC)
@@ -81,7 +81,7 @@ def test_a_document_is_followed_by_its_status_messages_in_both_directions(ring: 
         sealed = seal(text, THEIRS.code, kind="status", signer=ring.signers[THEIRS.code], at=at)
         assert ring.client.send(sealed).receipt.accepted
     question = "SELECT d.last_status FROM dispatch d JOIN message m ON m.id = d.message WHERE m.number = '302'"
-    until("the last status is 03", lambda: ring.ask(question) == [("03",)], seconds=20)
+    until("the last status is 03", lambda: ring.ask(question) == [("03",)], seconds=60)
 
 
 def arrived(ring: Ring, number: str) -> list[Opened]:

@@ -7,7 +7,9 @@ import hashlib
 import json
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -112,6 +114,24 @@ def test_another_agencys_key_does_not_speak_for_this_one(ring: Ring) -> None:
     stranger = ring.client_of("H99.11")
     answer = stranger.put(ring.sealed())
     assert (answer.status, answer.problem) == (403, "forbidden")
+
+
+def test_a_captured_request_brings_the_same_receipt_again(ring: Ring) -> None:
+    """F14: a replay inside its window changes nothing."""
+    request = put(ring, ring.sealed())
+    first, second = exchange(request), exchange(request)
+    assert (first.status, second.status, second.body) == (201, 200, first.body)
+
+
+def test_eight_clients_with_one_message_get_one_receipt(ring: Ring) -> None:
+    """F7: the others are told that it is in progress, or given what the first was given."""
+    message = ring.sealed()
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: ring.client.put(message, expect=True), range(8)))
+    kinds = Counter(one.problem or str(one.status) for one in answers)
+    assert kinds["201"] == 1
+    assert set(kinds) <= {"201", "200", "in-progress", "too-many-requests"}
+    assert len({one.body for one in answers if one.status in (200, 201)}) == 1
 
 
 def test_another_body_than_its_digest_leaves_no_trace(ring: Ring) -> None:

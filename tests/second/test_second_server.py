@@ -118,12 +118,12 @@ def test_a_busy_partner_is_left_alone_for_thirty_seconds(campaign: Campaign) -> 
 def test_who_does_not_say_continue_gets_the_body_after_five_seconds(campaign: Campaign) -> None:
     """The request is repeated without Expect, and for a day none is sent to this partner."""
     message_id = campaign.more["mute"]
-    until("it was repeated", lambda: len(campaign.calls("H99.28", message_id)) > 1, seconds=20)
+    until("it was repeated", lambda: len(campaign.calls("H99.28", message_id)) > 1, seconds=60)
     asked, told = campaign.calls("H99.28", message_id)
     assert (asked.headers["Expect"], asked.body, told.answered) == ("100-continue", None, "201")
     assert "Expect" not in told.headers
     again = campaign.ring.queue("H99.28", number="133", size=100_000)
-    until("the next one has come", lambda: campaign.calls("H99.28", again), seconds=20)
+    until("the next one has come", lambda: campaign.calls("H99.28", again), seconds=60)
     assert "Expect" not in campaign.calls("H99.28", again)[0].headers
 
 
