@@ -40,10 +40,10 @@ class Template:
     identities: dict[str, dict[str, DevIdentity]]
 
     @classmethod
-    def make(cls, folder: Path) -> Template:
+    def make(cls, folder: Path, pki: DevPki | None = None) -> Template:
         """Make the offices; their partner entries get real addresses with the copy."""
         now = datetime.now(UTC)
-        pki = DevPki.create(at=now.replace(microsecond=0) - timedelta(days=1))
+        pki = pki or DevPki.create(at=now.replace(microsecond=0) - timedelta(days=1))
         made = worlds.build(folder, pki, now, urls=dict.fromkeys((A, B), f"{_PLACE}/exchange/v1"))
         made.close()
         return cls(folder, pki, {code: dict(its) for code, its in made.identities.items()})
@@ -191,9 +191,9 @@ class Lab:
                 return False
         return True
 
-    def settle(self, *, seconds: float = 120.0) -> None:
+    def settle(self, *, step: timedelta = timedelta(minutes=11), seconds: float = 120.0) -> None:
         """Let all work come to its end, however many pauses the faults have brought about."""
-        self.hasten(self.idle, seconds=seconds)
+        self.hasten(self.idle, step=step, seconds=seconds)
 
     def check(self, *, finished: bool = True) -> None:
         """Hold the run to the invariants."""
