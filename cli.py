@@ -1407,12 +1407,13 @@ def init(
     agency_code: Annotated[str, typer.Option("--agency", metavar="CODE")],
     name: Annotated[str, typer.Option("--name", metavar="TEXT")],
     host: Annotated[str | None, typer.Option("--host", metavar="HOST")] = None,
+    db: Annotated[str | None, typer.Option("--db", metavar="URL")] = None,
 ) -> int:
     from transport.desk import nodes
     from transport.present import office
 
     console = console_of(ctx)
-    created = nodes.init(console, code=agency_code, name=name, host=host, now=now())
+    created = nodes.init(console, code=agency_code, name=name, host=host, now=now(), db=db)
     if console.json:
         console.document(office.init_document(created, agency=agency_code))
     else:

@@ -89,6 +89,27 @@ class Settings:
         return self._text_or_none("database.url")
 
     @property
+    def side_file(self) -> Path | None:
+        """File in which the ledger's heads are noted outside the database; None means ``heads.log`` in the home."""
+        path = self._text_or_none("ledger.side_file")
+        return Path(path) if path else None
+
+    @property
+    def blob_store(self) -> str | None:
+        """Where blobs above 64 KiB are kept: ``s3://bucket/prefix``; None means files in the home."""
+        return self._text_or_none("blobs.url")
+
+    @property
+    def blob_endpoint(self) -> str | None:
+        """Address of an S3-compatible service that is not the provider's own."""
+        return self._text_or_none("blobs.endpoint")
+
+    @property
+    def blob_region(self) -> str | None:
+        """Region of the S3-compatible service."""
+        return self._text_or_none("blobs.region")
+
+    @property
     def tsa_url(self) -> str | None:
         """Address of the time-stamping service, the first one."""
         return next(iter(self.tsa_urls), None)

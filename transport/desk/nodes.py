@@ -106,7 +106,7 @@ def host_of(code: str) -> str:
     return f"{code.lower().replace('.', '-')}.edoc.example"
 
 
-def init(console: Console, *, code: str, name: str, host: str | None, now: datetime) -> Created:
+def init(console: Console, *, code: str, name: str, host: str | None, now: datetime, db: str | None = None) -> Created:
     """Make the node of an agency in the home.
 
     Raises:
@@ -121,7 +121,9 @@ def init(console: Console, *, code: str, name: str, host: str | None, now: datet
     home = trusting.home_of(console)
     if home.exists() and any(home.iterdir()):
         raise CommandError("EDOC-USE-034", home=home)
-    settings = load(home=home, config=console.config, environ=console.environ, overrides={})
+    settings = load(
+        home=home, config=console.config, environ=console.environ, overrides={"database.url": db} if db else {}
+    )
     return create(settings, code=check_code(code), name=name, host=host or host_of(code), now=now)
 
 

@@ -18,9 +18,11 @@ from transport.ledger.keys import LogKey
 from transport.node.office import Office, milliseconds
 from transport.settings import FILE_NAME, Settings
 from transport.store import directory as directories
+from transport.store import guard
 from transport.store.engine import database_url
 from transport.store.faults import from_disk
 from transport.store.log import Log
+from transport.store.sidefile import SideFile
 from transport.store.store import Store
 from transport.store.values import KeyEntry
 
@@ -124,7 +126,12 @@ def write_private(path: Path, data: bytes) -> None:
     os.replace(temporary, path)
 
 
-def log_of(home: Path) -> Log:
+def side_file_of(settings: Settings) -> SideFile:
+    """Return the file in which the heads of the log are noted outside the database (ledger.md 6)."""
+    return SideFile(settings.side_file or settings.home / "heads.log")
+
+
+def log_of(home: Path, side: SideFile | None = None) -> Log:
     """Return the log with its key; without the key it can be read only."""
     origin_file = home / "keys" / "ledger-origin.txt"
     if not origin_file.is_file():
@@ -132,7 +139,7 @@ def log_of(home: Path) -> Log:
     origin = origin_file.read_text("ascii").strip()
     key_file = home / "keys" / LOG_KEY.format(shard=origin.rpartition("/")[2])
     try:
-        return Log(LogKey.from_pem(key_file.read_bytes(), origin=origin))
+        return Log(LogKey.from_pem(key_file.read_bytes(), origin=origin), side)
     except OSError:
         raise LedgerError("EDOC-LED-010", "the log key cannot be opened", origin=origin) from None
 
@@ -148,10 +155,12 @@ def open_office(
     """
     if not settings.agency_code or not settings.agency_name:
         raise SettingsError("EDOC-CFG-021", "the settings name no agency", home=str(settings.home))
-    log = log_of(settings.home)
+    side = side_file_of(settings)
+    log = log_of(settings.home, side)
     store = Store.open(settings, log=log)
     office = Office(settings, store, log, settings.agency_code, settings.agency_name)
     try:
+        guard.examine(store, side)
         office.exchange = key_for(office, Role.EXCHANGE, passphrase)
         if need_exchange:
             office.exchange_key()
@@ -218,6 +227,7 @@ def open_log(office: Office, *, now: datetime) -> bool:
     facts = statement.Statement(1, at, office.code, office.name, (entry,))
     signed = statement.sign(facts, credential=office.exchange_key(), timestamper=None)
     office.store.do(lambda unit: _open_unit(office, unit, signed, at))
+    office.log.published(office.store.read(office.log.head))
     return True
 
 

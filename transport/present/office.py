@@ -254,7 +254,7 @@ class CreatedLike(Protocol):
     @property
     def home(self) -> Path: ...
     @property
-    def database(self) -> Path: ...
+    def database(self) -> str: ...
     @property
     def origin(self) -> str: ...
     @property
@@ -270,7 +270,7 @@ def init_document(created: CreatedLike, *, agency: str) -> dict[str, object]:
         "schema": "edoc.init/1",
         "home": str(created.home),
         "agency": agency,
-        "database": str(created.database),
+        "database": created.database,
         "ledger": {"origin": created.origin, "key_id": key_id, "vkey": created.vkey},
         "created": list(created.paths),
     }

@@ -12,13 +12,14 @@ Statements are the driver's where the append path runs, because an ORM unit cost
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
 
-from transport.errors import LedgerError
+from transport.errors import LedgerError, StoreError
 from transport.ledger import checkpoint, event, proof, tiles
 from transport.ledger.extract import LogExtract, ProvedLeaf
 from transport.ledger.merkle import EMPTY_ROOT, Edge, leaf_hash, root_of
@@ -29,8 +30,11 @@ from transport.store.log_events import EventFilter, LoggedEvent
 from transport.store.log_rows import OpenLog, leaf_at, open_log, read_tile
 from transport.store.log_tiles import Problem
 from transport.store.log_verify import Receipts, VerifyResult
+from transport.store.sidefile import SideFile
 from transport.store.times import millis, moment
 from transport.store.values import Ticket
+
+_log = logging.getLogger("edoc.ledger")
 
 __all__ = ["EventFilter", "Head", "Log", "LoggedEvent", "Problem", "VerifyResult"]
 
@@ -56,9 +60,33 @@ class Head:
 class Log:
     """Appends to the open log of a database when a signer is given; reads any of its logs."""
 
-    def __init__(self, log_signer: LogSigner | None = None) -> None:
+    def __init__(self, log_signer: LogSigner | None = None, side: SideFile | None = None) -> None:
         self._signer = log_signer
         self._checked: str | None = None
+        self._side = side
+        self._unnoted: Head | None = None
+
+    @property
+    def side(self) -> SideFile | None:
+        """The file outside the database in which each head is noted (ledger.md 6)."""
+        return self._side
+
+    def published(self, head: object) -> None:
+        """Note a head in the side file after its commit; one that cannot be noted is, before the next signature."""
+        if self._side is None or not isinstance(head, Head):
+            return
+        try:
+            self._side.note(head.size, head.root, head.at)
+            self._unnoted = None
+        except StoreError as error:
+            self._unnoted = head
+            _log.error("ledger.side-file", extra={"error": error.code})
+
+    def _note_first(self) -> None:
+        """Note the head that could not be noted: without the side file the log does not sign."""
+        if self._unnoted is not None and self._side is not None:
+            self._side.note(self._unnoted.size, self._unnoted.root, self._unnoted.at)
+            self._unnoted = None
 
     @property
     def signer(self) -> LogSigner | None:
@@ -104,6 +132,7 @@ class Log:
         log = self._ours(open_log(connection), signer)
         if not tickets:
             return _head(log)
+        self._note_first()
         edge = Edge.from_bytes(log.size, log.edge)
         rows, newest = [], log.at
         for ticket in tickets:

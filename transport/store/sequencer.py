@@ -26,6 +26,7 @@ from transport.store.dialect import LOCKS
 from transport.store.values import Ticket
 
 Place = Callable[[Connection, Sequence[Ticket]], object]
+Published = Callable[[object], None]
 
 CHANNEL = "edoc_placed"
 ROUND_TICKETS = 2_000
@@ -55,9 +56,10 @@ class _Expected:
 class Sequencer:
     """A thread that places pending leaves while its process has the log's key."""
 
-    def __init__(self, engine: Engine, place: Place) -> None:
+    def __init__(self, engine: Engine, place: Place, published: Published | None = None) -> None:
         self._engine = engine
         self._place = place
+        self._published = published
         self._wake = threading.Condition()
         self._expected: list[_Expected] = []
         self._hinted = True  # whatever an earlier process left behind
@@ -117,10 +119,12 @@ class Sequencer:
             if not rows:
                 return {}
             tickets = [Ticket(int(row[0]), bytes(row[1]), bytes(row[2])) for row in rows]
-            self._place(connection, tickets)
+            head = self._place(connection, tickets)
             numbers = [ticket.id for ticket in tickets]
             connection.exec_driver_sql("DELETE FROM ledger_pending WHERE ticket = ANY(?)", (numbers,))
             connection.commit()
+            if self._published is not None:
+                self._published(head)
             self._hinted = self._hinted or len(rows) == ROUND_TICKETS
             size = max(ticket.index or 0 for ticket in tickets) + 1
             connection.exec_driver_sql("SELECT pg_notify(?, ?)", (CHANNEL, str(size)))

@@ -34,7 +34,7 @@ from transport.store.pgwriter import PgWriter
 from transport.store.schema import Steps, check_revision, steps, upgrade
 from transport.store.sequencer import Sequencer
 from transport.store.values import Ticket
-from transport.store.writer import Place, Unit, Writer
+from transport.store.writer import Place, Published, Unit, Writer
 
 __all__ = ["Conflict", "ServerLock", "Staged", "Store", "Ticket", "Unit"]
 
@@ -67,15 +67,15 @@ class Store:
         self._writing = None if read_only else writer_engine(url)
         self._hints: Hints | None = None
         self._sequencer: Sequencer | None = None
-        self._writer = self._start(None if log is None else log.place)
+        self._writer = self._start(None if log is None else log.place, getattr(log, "published", None))
 
-    def _start(self, place: Place | None) -> Writer | PgWriter | None:
+    def _start(self, place: Place | None, published: Published | None) -> Writer | PgWriter | None:
         if self._writing is None:
             return None
         if not self.shared:
-            return Writer(self._writing, place)
+            return Writer(self._writing, place, published)
         if place is not None:
-            self._sequencer = Sequencer(self._writing, place)
+            self._sequencer = Sequencer(self._writing, place, published)
         return PgWriter(self._writing, self._sequencer)
 
     @property

@@ -43,6 +43,8 @@ _ROLLED_BACK = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CONSTRA
 
 Place = Callable[[Connection, Sequence[Ticket]], object]
 """What gives leaves their places in the log at the end of a batch: ``Log.place``."""
+Published = Callable[[object], None]
+"""What is told the new head after the commit: ``Log.published``."""
 
 
 class _Gone(Exception):
@@ -56,9 +58,10 @@ class _Gone(Exception):
 class Writer:
     """A thread that owns the only writing connection of the process."""
 
-    def __init__(self, engine: Engine, place: Place | None) -> None:
+    def __init__(self, engine: Engine, place: Place | None, published: Published | None = None) -> None:
         self._engine = engine
         self._place = place
+        self._published = published
         self._queue: deque[Waiting] = deque()
         self._wake = threading.Condition()
         self._closing = False
@@ -152,15 +155,17 @@ class Writer:
                 count += 1
                 if len(tickets) >= BATCH_LEAVES or size >= BATCH_BYTES:
                     break
-            self._place_all(connection, tickets)
+            head = self._place_all(connection, tickets)
             _commit(connection)
+        if self._published is not None and head is not None:
+            self._published(head)
         return count, failed
 
-    def _place_all(self, connection: Connection, tickets: list[Ticket]) -> None:
+    def _place_all(self, connection: Connection, tickets: list[Ticket]) -> object:
         if not tickets or self._place is None:
-            return
+            return None
         try:
-            self._place(connection, tickets)
+            return self._place(connection, tickets)
         except DBAPIError as error:
             raise _Gone(translated(error, "placing leaves in the log")) from error
         except BaseException as error:
