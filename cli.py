@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from transport.desk.dispatching import Listing as DispatchListing
     from transport.desk.dispatching import Wanted as DispatchAct
     from transport.desk.nodes import Listing
+    from transport.desk.tables import NewAgency
     from transport.present.help import Parameter as Shown
     from transport.present.office import KeyRow
 
@@ -1180,11 +1181,12 @@ key_.add_typer(token_, name="token")
 def agency_add(
     ctx: typer.Context,
     code: Annotated[str, typer.Argument(metavar="CODE")],
-    name: Annotated[str, typer.Option("--name", metavar="TEXT")],
+    name: Annotated[str | None, typer.Option("--name", metavar="TEXT")] = None,
     url: Annotated[str | None, typer.Option("--url", metavar="URL")] = None,
     cert: Annotated[Texts, typer.Option("--cert", metavar="[USE=]FILE")] = None,
     alias: Annotated[Texts, typer.Option("--alias", metavar="TEXT")] = None,
     old_code: Annotated[Texts, typer.Option("--old-code", metavar="CODE")] = None,
+    sha256: Annotated[str | None, typer.Option("--sha256", metavar="HEX")] = None,
     yes: Yes = False,
 ) -> int:
     from transport.desk import tables
@@ -1192,6 +1194,8 @@ def agency_add(
 
     console = console_of(ctx)
     given = tables.NewAgency(code, name, url, tuple(cert or ()), tuple(alias or ()), tuple(old_code or ()))
+    if not cert and url is not None:
+        return _agency_by_metadata(console, given, sha256)
     entry = tables.agency(console, given)
     act = office.question("agency.add", console.lang, entry.name, [f"{c.use} {c.sha256}" for c in entry.certificates])
     if not console.confirmed(act, yes=yes):
@@ -1201,6 +1205,28 @@ def agency_add(
         console.document(office.agency_document([entry], {entry.code: url}))
     else:
         console.say(office.agency_lines([entry], {entry.code: url}, console.screen()))
+    return Exit.DONE
+
+
+def _agency_by_metadata(console: Console, given: "NewAgency", sha256: str | None) -> int:
+    """Add an agency by the metadata of its node; the key that signed it is confirmed by its fingerprint."""
+    from transport.desk import partnering
+    from transport.present import office
+    from transport.present.errors import CommandError
+
+    found = partnering.fetch(console, given, now=now())
+    entry, endpoint = found.change.entry, found.change.endpoint
+    if sha256 is not None and sha256.lower() != found.fingerprint:
+        raise CommandError("EDOC-USE-070", found=found.fingerprint, wanted=sha256)
+    lines = [f"SHA-256 {found.fingerprint}", endpoint, *(f"{c.use} {c.sha256}" for c in found.change.added)]
+    act = office.question("agency.confirm", console.lang, f"{entry.name} ({entry.code})", lines)
+    if not console.confirmed(act, yes=sha256 is not None):
+        return Exit.REFUSED
+    partnering.confirm(console, found, now=now())
+    if console.json:
+        console.document(office.agency_document([entry], {entry.code: endpoint}))
+    else:
+        console.say(office.agency_lines([entry], {entry.code: endpoint}, console.screen()))
     return Exit.DONE
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -16,6 +16,7 @@ from typing import BinaryIO, Literal, Protocol
 
 from transport import points
 from transport.dispatch import RENEW_EVERY, Key
+from transport.names import HeadRef
 from transport.store.values import Claim, LedgerRef
 
 POLL_SECONDS = 1.0
@@ -46,6 +47,7 @@ class Parcel:
     ledger: LedgerRef | None = None
     expect: bool = False
     trace: str = ""
+    heads: tuple[HeadRef, ...] = ()
     source: Callable[[], AbstractContextManager[BinaryIO]] | None = None  # of a large message, instead of ``data``
     signed_at: Callable[[], datetime] | None = None  # for request signatures: when the lease was last known to be ours
 
@@ -64,6 +66,15 @@ class Reply:
     retry_after: int | None = None
     ledger: LedgerRef | None = None
     exposed: bool = False
+    heads: tuple[HeadRef, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An answer of a partner's node to a ping: its members and its fields."""
+
+    members: Mapping[str, object]
+    headers: tuple[tuple[str, str], ...]
 
 
 class Carrier(Protocol):

@@ -1,4 +1,4 @@
-"""Names by which everything in this package refers to a dispatch and to a place in a ledger; no logic, no imports."""
+"""Names by which everything in this package refers to a dispatch and to places in ledgers; no logic, no imports."""
 
 from __future__ import annotations
 
@@ -21,3 +21,12 @@ class LedgerRef:
     origin: str
     index: int
     leaf: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeadRef:
+    """A head of some log as gossip carries it: origin, size, root (hexadecimal)."""
+
+    origin: str
+    size: int
+    root: str

@@ -202,6 +202,26 @@ class Settings:
         return self._text("exchange.delivery")
 
     @property
+    def endpoint(self) -> str | None:
+        """Address of this node's exchange as partners call it; None: as it was called."""
+        return self._text_or_none("exchange.endpoint")
+
+    @property
+    def resumable_upload(self) -> bool:
+        """True: messages are taken in parts as well (exchange.md 12)."""
+        return self.values["exchange.resumable_upload"] is True
+
+    @property
+    def proxies(self) -> tuple[str, ...]:
+        """TLS proxies whose ``Client-Cert`` is believed, in CIDR form (exchange.md 4)."""
+        return self._tuple("exchange.proxies")
+
+    @property
+    def follow_trace(self) -> bool:
+        """True: a partner's trace context is continued, not only linked to (exchange.md 13)."""
+        return self.values["exchange.follow_trace"] is True
+
+    @property
     def network_private(self) -> tuple[str, ...]:
         """Private address ranges that may be reached, in CIDR form."""
         return self._tuple("network.private")

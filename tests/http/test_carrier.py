@@ -297,7 +297,7 @@ async def test_forbidden_addresses_are_never_connected_to(endpoint: str) -> None
 
 async def test_ping_says_who_is_there_and_whether_we_are_known(office: Office) -> None:
     async with carrier(office.clock) as one:
-        found = await one.ping(office.urls["exchange"])
+        found = (await one.ping(office.urls["exchange"])).members
         assert (found["node"], found["versions"]) == ("nut-1", ["v1"])
         office.node.callers.clear()
         with pytest.raises(Refused):

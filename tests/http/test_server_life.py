@@ -78,7 +78,7 @@ async def test_over_tls_a_message_is_exchanged_by_name_and_given_anchors_only(
                 request_key=SENDER_KEY, clock=office.clock, tls=context, reach=reach, limits=small()
             ) as one:
                 if good:
-                    assert (await one.ping(endpoint))["node"] == "nut-1"
+                    assert (await one.ping(endpoint)).members["node"] == "nut-1"
                 else:
                     with pytest.raises(Exception, match="did not answer"):
                         await one.ping(endpoint)

@@ -161,11 +161,11 @@ def networked(node: Node, console: Console, pins: Pins) -> Node:
             settings.tsa_url, timeout=RECEIPT_STAMP_SECONDS, reach=reach, attempts=1
         )
     return node.with_network(
-        tls=_tls(node.office, settings), reach=reach, fetch_status=lambda needs: fetch_status(needs, reach=reach)
+        tls=channel(node.office, settings), reach=reach, fetch_status=lambda needs: fetch_status(needs, reach=reach)
     )
 
 
-def _tls(office: Office, settings: Settings) -> ssl.SSLContext | None:
+def channel(office: Office, settings: Settings) -> ssl.SSLContext | None:
     """Return the TLS context with the anchors of use ``tls``; the system's anchors are never used."""
     from transport.http.tls import client_context
     from transport.store import directory
@@ -250,6 +250,8 @@ def serve(console: Console, pins: Pins, wanted: Listening, *, on_ready: Callable
                 on_ready=on_ready,
             )
             beside = [node.run_effects, *([node.run_courier] if wanted.courier else [])]
+            if wanted.courier:
+                beside.append(node.run_partners)
             if wanted.courier and node.office.settings.delivery == "pull":
                 beside.append(node.run_puller)
             asyncio.run(run(node, config=config, alongside=beside))

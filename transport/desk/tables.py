@@ -81,7 +81,7 @@ class NewAgency:
     """What ``agency add`` was given; certificates as ``[USE=]FILE``."""
 
     code: str
-    name: str
+    name: str | None
     url: str | None = None
     certs: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
@@ -102,6 +102,8 @@ def agency(console: Console, given: NewAgency) -> Agency:
         raise CommandError("EDOC-USE-004", name="--url", value=given.url, expected="https://…")
     directory = trusting.directory_of(console)
     known = directory.get(given.code) if directory is not None else None
+    if given.name is None:
+        raise CommandError("EDOC-USE-003", name="--name", command="edoc agency add")
     before = known or Agency(check_code(given.code), given.name)
     found = tuple(item for text in given.certs for item in _certificates(console, text))
     return replace(

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from transport.errors import Problem
 from transport.http.wire import ACCEPT_SIGNATURE, JSON_TYPE, PROBLEM_TYPE, RECEIPT_TYPE, format_digest, format_ledger
+from transport.http.wire.fields import PROOF_REL
 from transport.http.wire.problems import problem_json
 from transport.names import LedgerRef
 
@@ -46,8 +47,14 @@ def receipt_answer(status: int, receipt: bytes, ledger: LedgerRef | None) -> web
         raise ValueError("no receipt leaves before its leaf has a place")
     if status == 202 or ledger is None:
         return empty(202, {"Retry-After": str(PLACED_SOON)})
-    fields = {"Edoc-Ledger": format_ledger(ledger), "ETag": f'"{sha256(receipt).hexdigest()}"'}
+    digest = sha256(receipt).hexdigest()
+    fields = {"Edoc-Ledger": format_ledger(ledger), "ETag": f'"{digest}"', "Link": proof_link(digest)}
     return answer(status, receipt, RECEIPT_TYPE, fields)
+
+
+def proof_link(receipt: str) -> str:
+    """Return ``Link`` to the proof of a receipt's leaf in the ledger API (ledger.md 9); ``receipt`` its SHA-256."""
+    return f'</edoc-ledger/proof/receipt/{receipt}>; rel="{PROOF_REL}"'
 
 
 def problem_answer(problem: Problem, *, instance: str | None = None) -> web.Response:

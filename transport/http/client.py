@@ -24,7 +24,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from transport.courier import Parcel, Reply
+from transport.courier import Parcel, Reply, Told
 from transport.errors import Refused, TransportError, TryLater
 from transport.http.addresses import Reach, Target, resolve
 from transport.http.limits import HttpLimits
@@ -38,14 +38,17 @@ from transport.http.wire import (
     RequestKey,
     RequestView,
     format_digest,
+    format_heads,
     format_ledger,
     media_type,
     parse_digest,
+    parse_heads,
     parse_ledger,
     path_of,
     read_problem,
     sign_request,
 )
+from transport.names import HeadRef
 from transport.store.values import LedgerRef
 
 CHUNK = 256 * 1024
@@ -207,10 +210,11 @@ class HttpCarrier:
         at = parcel.signed_at
         return await self._attempt("GET", parcel.endpoint, path_of(parcel.key, "/receipt"), progress=progress, at=at)
 
-    async def ping(self, endpoint: str) -> dict[str, object]:
-        """Ask whether the node is there and knows us (E7). Raises ``TryLater``, ``Refused``."""
-        reply = await self._call("POST", endpoint, BASE + "/ping", signed=True)
-        return _object(reply)
+    async def ping(self, endpoint: str, heads: tuple[HeadRef, ...] = ()) -> Told:
+        """Ask whether the node is there and knows us (E7), naming heads. Raises ``TryLater``, ``Refused``."""
+        more = (("Edoc-Heads", format_heads(heads)),) if heads else ()
+        reply = await self._call("POST", endpoint, BASE + "/ping", signed=True, more=more)
+        return Told(_object(reply), reply.headers)
 
     async def metadata(self, url: str) -> tuple[bytes, tuple[tuple[str, str], ...]]:
         """Fetch an agency's metadata (E8), not yet verified: its bytes and fields. Raises ``TryLater``, ``Refused``."""
@@ -261,6 +265,8 @@ class HttpCarrier:
             fields.append(("traceparent", f"00-{parcel.trace}-{secrets.token_hex(8)}-01"))
         if parcel.ledger is not None:
             fields.append(("Edoc-Ledger", format_ledger(parcel.ledger)))
+        if parcel.heads:
+            fields.append(("Edoc-Heads", format_heads(parcel.heads)))
         reply = await self._attempt(
             "PUT",
             parcel.endpoint,
@@ -291,11 +297,14 @@ class HttpCarrier:
             return _made("nothing" if progress.exposed else "unreachable", exposed=progress.exposed)
         return _reply(found, exposed=progress.exposed, limits=self._limits)
 
-    async def _call(self, method: str, endpoint: str, path: str, *, signed: bool) -> Answer:
+    async def _call(
+        self, method: str, endpoint: str, path: str, *, signed: bool, more: tuple[tuple[str, str], ...] = ()
+    ) -> Answer:
         """Make a request whose failure is raised."""
         progress = _Progress(self._limits, expect=False)
         url = self._url(endpoint, path)
-        fields = self._signed(method, url, (("Content-Length", "0"),) if method == "POST" else ()) if signed else ()
+        length = (("Content-Length", "0"),) if method == "POST" else ()
+        fields = self._signed(method, url, (*length, *more)) if signed else more
         try:
             found = await self._request(
                 method, url, progress=progress, fields=fields, most=self._limits.metadata_max_bytes
@@ -437,7 +446,15 @@ def _made(
         retry_after=after,
         ledger=ledger,
         exposed=exposed,
+        heads=() if found is None else _heads(found),
     )
+
+
+def _heads(found: Answer) -> tuple[HeadRef, ...]:
+    try:
+        return parse_heads(found.get("edoc-heads"))
+    except ValueError:
+        return ()
 
 
 def _digest_fits(found: Answer) -> bool:

@@ -11,6 +11,7 @@ from typing import BinaryIO, Protocol, runtime_checkable
 
 from transport.dispatch import Key
 from transport.http.wire import Caller
+from transport.names import HeadRef
 from transport.store.values import Known, LedgerRef
 
 
@@ -44,6 +45,14 @@ class ConflictPort(Protocol):
     """A node that keeps a leaf ``id-conflict``, once per K and digest (S4)."""
 
     def conflict(self, key: Key, *, sha256: str, now: datetime) -> None: ...
+
+
+@runtime_checkable
+class GossipPort(Protocol):
+    """A node that names heads of logs to its callers and hears theirs (ledger.md 8)."""
+
+    def heads(self, agency: str, now: datetime) -> tuple[HeadRef, ...]: ...
+    def heard(self, agency: str, named: tuple[HeadRef, ...], now: datetime) -> None: ...
 
 
 @runtime_checkable

@@ -20,7 +20,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -32,9 +32,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from transport.dispatch import Key
 from transport.errors import Problem, StoreError
-from transport.http.answers import answer, empty, json_answer, receipt_answer
+from transport.http.answers import answer, empty, json_answer, proof_link, receipt_answer
 from transport.http.limits import Buckets, Gauge, HttpLimits
-from transport.http.ports import Answer, Clocks, ConflictPort, LargePort, NodePort, OutcomeUnknown
+from transport.http.ports import Answer, Clocks, ConflictPort, GossipPort, LargePort, NodePort, OutcomeUnknown
 from transport.http.reporting import Reporting, k_of
 from transport.http.spool import Disk, Spool
 from transport.http.wire import (
@@ -44,11 +44,13 @@ from transport.http.wire import (
     NonceMemory,
     Proof,
     RequestView,
+    format_heads,
     format_ledger,
     header,
     key_id_of,
     media_type,
     parse_digest,
+    parse_heads,
     parse_ledger,
     verify_request,
 )
@@ -175,10 +177,30 @@ class Receiving:
 
     # --- E1 ------------------------------------------------------------------------------------------------------
 
+    async def with_heads(self, request: web.Request, caller: Caller, made: web.Response) -> web.Response:
+        """Hear the heads a caller names and name ours beside the answer; heads that cannot be read are no fault."""
+        if not isinstance(self.node, GossipPort):
+            return made
+        now = self.clocks.now()
+        with suppress(ValueError):
+            named = parse_heads(request.headers.get("Edoc-Heads"))
+            if named:
+                await self.in_thread(self.node.heard, caller.code, named, now)
+        heads = await self.in_thread(self.node.heads, caller.code, now)
+        if heads:
+            made.headers["Edoc-Heads"] = format_heads(heads)
+        return made
+
     async def put(self, request: web.Request, key: Key) -> web.Response:
         """Receive a message (E1)."""
         announced = self._shape(request)
         caller, proof = await self.authenticate(request)
+        return await self.with_heads(request, caller, await self._put(request, key, announced, (caller, proof)))
+
+    async def _put(
+        self, request: web.Request, key: Key, announced: Announced, who: tuple[Caller, Proof]
+    ) -> web.Response:
+        caller, proof = who
         known = await self.in_thread(self._look_up, caller, key)
         reached("receive.looked-up")
         if known is not None:
@@ -318,7 +340,7 @@ class Receiving:
 
     async def state(self, request: web.Request, key: Key) -> web.Response:
         """Say what is known of K (E2)."""
-        known = await self._known(request, key)
+        known, caller = await self._known(request, key)
         receipt = known.receipt
         if receipt.ledger is None:
             return empty(202, {"Retry-After": "1"})
@@ -334,11 +356,16 @@ class Receiving:
                 "leaf": receipt.ledger.leaf,
             },
         }
-        return json_answer(members, {"Edoc-State": known.state, "Edoc-Ledger": format_ledger(receipt.ledger)})
+        fields = {
+            "Edoc-State": known.state,
+            "Edoc-Ledger": format_ledger(receipt.ledger),
+            "Link": proof_link(receipt.sha256),
+        }
+        return await self.with_heads(request, caller, json_answer(members, fields))
 
     async def receipt(self, request: web.Request, key: Key) -> web.Response:
         """Give the stored receipt (E3): the same bytes for ever."""
-        known = await self._known(request, key)
+        known, caller = await self._known(request, key)
         if known.receipt.ledger is None:
             return empty(202, {"Retry-After": "1"})
         etag = f'"{known.receipt.sha256}"'
@@ -347,18 +374,19 @@ class Receiving:
             "Cache-Control": "private, max-age=31536000, immutable",
             "Edoc-State": known.state,
             "Edoc-Ledger": format_ledger(known.receipt.ledger),
+            "Link": proof_link(known.receipt.sha256),
         }
         if request.headers.get("If-None-Match") == etag:
             return empty(304, fields)
-        return answer(200, known.receipt.data, RECEIPT_TYPE, fields)
+        return await self.with_heads(request, caller, answer(200, known.receipt.data, RECEIPT_TYPE, fields))
 
-    async def _known(self, request: web.Request, key: Key) -> Known:
+    async def _known(self, request: web.Request, key: Key) -> tuple[Known, Caller]:
         caller, _ = await self.authenticate(request)
         with self.admit(caller):
             known = await self.in_thread(self._look_up, caller, key)
         if known is None:
             raise Problem("unknown-message", 404, "nothing is known of this message")
-        return known
+        return known, caller
 
 
 def _stored(known: Known) -> web.Response:

@@ -27,7 +27,7 @@ from transport.http.pulled import Pulled
 from transport.http.receiving import Receiving
 from transport.http.reporting import METRICS_TYPE, Reporting
 from transport.http.spool import Disk
-from transport.http.wire import METADATA, OPENAPI, PING, RequestView, ResponseView, feed_of, key_of, sign_response
+from transport.http.wire import BASE, METADATA, OPENAPI, PING, RequestView, ResponseView, feed_of, key_of, sign_response
 from transport.receiptform import format_time
 
 _METADATA_AGE = "max-age=3600"
@@ -166,14 +166,15 @@ class Exchange:
             "versions": ["v1"],
             "ledger": found.get("ledger"),
         }
-        return json_answer(members)
+        return await self.receiving.with_heads(request, caller, json_answer(members))
 
     async def _metadata(self, request: web.Request) -> web.Response:
         """E8, signed over status, content and authority with the node's request key."""
         now = self._clocks.now()
-        response = json_answer(
-            await self.receiving.in_thread(self._node.metadata, now), {"Cache-Control": _METADATA_AGE}
-        )
+        members = await self.receiving.in_thread(self._node.metadata, now)
+        if members.get("endpoint") is None:  # as it was called: the authority is under the signature
+            members["endpoint"] = f"{self._config.scheme}://{request.headers['Host']}{BASE}"
+        response = json_answer(members, {"Cache-Control": _METADATA_AGE})
         if self._config.request_key is not None:
             url = f"{self._config.scheme}://{request.headers['Host']}{request.raw_path}"
             asked = RequestView(request.method, url, tuple(request.headers.items()))

@@ -26,12 +26,14 @@ from transport.http.client import HttpCarrier
 from transport.http.limits import HttpLimits
 from transport.http.pulling import HttpFetcher
 from transport.intake import vietnam_day
+from transport.names import HeadRef
 from transport.node import deciding, fetching, following, looking, opening, proving, receiving, sending
 from transport.node.deciding import Acceptance, Decided
 from transport.node.incoming import Fetched
 from transport.node.looking import Screen, Shown
 from transport.node.office import Office, record
 from transport.node.outgoing import Outgoing
+from transport.node.partners import Partners
 from transport.node.receiving import Answer
 from transport.node.sending import Sent
 from transport.puller import Puller
@@ -195,6 +197,14 @@ class Node:
             self.conflict(taken.known.key, sha256=sha256, now=now)
             raise
 
+    def heads(self, agency: str, now: datetime) -> tuple[HeadRef, ...]:
+        """Return the heads of logs to name to a partner (ledger.md 8)."""
+        return self.office.gossip.heads(agency, now=now)
+
+    def heard(self, agency: str, named: tuple[HeadRef, ...], now: datetime) -> None:
+        """Compare the heads a partner names with what is known."""
+        self.office.gossip.heard(agency, named, now=now)
+
     def metadata(self, now: datetime) -> dict[str, object]:
         """Return what this node says of itself (exchange.md 8)."""
         return proving.metadata(self.office, now)
@@ -329,6 +339,16 @@ class Node:
             fetched = Fetched(self.office, self, utc_now)
             fetcher = HttpFetcher(carrier, taking=fetched, spool=spool, limits=limits, clock=utc_now)
             await Puller(fetched, fetcher).run(stop)
+
+    async def run_partners(self, stop: asyncio.Event) -> None:
+        """Ping every active partner hourly and take what it says of itself, until told to stop (exchange.md 3, 8)."""
+        if self.office.request is None:
+            raise SettingsError("EDOC-CFG-022", "the node has no request key", agency=self.office.code)
+        limits, key = HttpLimits.of(self.office.settings.limits), self.office.request
+        async with HttpCarrier(
+            request_key=key, clock=utc_now, tls=self._tls, reach=self._reach, limits=limits
+        ) as carrier:
+            await Partners(self.office, carrier, clock=utc_now).run(stop)
 
     async def run_effects(self, stop: asyncio.Event) -> None:
         """Work off effects until told to stop."""

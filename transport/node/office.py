@@ -15,9 +15,10 @@ from signer.errors import SigningRefused
 from signer.trust import Anchor, Context, Limits, TrustStore
 from transport.anchoruses import anchors_for
 from transport.dispatch import Key
-from transport.errors import SettingsError
+from transport.errors import LedgerError, SettingsError
 from transport.ledger import event
 from transport.meter import SILENT, Meter
+from transport.node.gossip import Gossip
 from transport.store import directory as directories
 from transport.store.values import LedgerRef, Ticket
 
@@ -48,11 +49,16 @@ class Office:
     name: str
     exchange: Credential | None = None
     request: RequestKey | None = None
+    channel: bytes | None = None  # certificate (DER) with which this node calls others over TLS
     timestamper: Timestamper | None = None
     fetch_status: StatusFetcher | None = None
     node_name: str = "nut-1"
     meter: Meter = SILENT
     on_work: Callable[[], None] = field(default=lambda: None)  # something is due: wake the courier
+    gossip: Gossip = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.gossip = Gossip(self)
 
     def exchange_key(self, now: datetime | None = None) -> Credential:
         """Return the key that seals messages and signs receipts; with ``now`` it must be within its days then.
@@ -108,6 +114,14 @@ class Office:
             return None
         self.store.do(lambda unit: keep_status(unit, fetched, now))
         return context.with_trust(fetched.coming_from("online"))
+
+    def log_is_open(self) -> bool:
+        """Say whether acts can be entered in the ledger: it is opened by the first exchange key."""
+        try:
+            self.store.read(self.log.head)
+        except LedgerError:
+            return False
+        return self.log.signer is not None
 
     def append(
         self,

@@ -118,6 +118,7 @@ class Outgoing:
             ledger=claim.sent,
             expect=unknown or claim.size > EXPECT_ABOVE_BYTES,
             trace=claim.trace,
+            heads=self.office.gossip.heads(claim.key.recipient, now=now),
             source=None if data else lambda: self.office.store.reading(claim.sha256),
         )
 
@@ -143,6 +144,8 @@ class Outgoing:
 
     def settle(self, claim: Claim, reply: Reply, now: datetime) -> None:
         """Apply what the reply means (T3, T4, T5, T7)."""
+        if reply.heads:
+            self.office.gossip.heard(claim.key.recipient, reply.heads, now=now)
         if reply.kind == "receipt":
             try:
                 verified = self.verify(claim.key, reply.body, size=claim.size, sha256=claim.sha256, now=now)

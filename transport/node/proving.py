@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
 from edoc import __version__
 from transport import evidence as packages
 from transport.errors import LedgerError
 from transport.evidence import AuditResult, EvidenceParts, LeafOpening
 from transport.evidence.package import EventFile
+from transport.http.wire import MESSAGE_TYPE, RECEIPT_TYPE
+from transport.http.wire.signatures import ALGORITHMS
 from transport.ledger import event
 from transport.ledger.extract import LogExtract, ProvedLeaf
 from transport.node import looking
 from transport.node.office import Office, milliseconds
-from transport.store import directory as directories
+from transport.receiptform import format_time
 from transport.store.behind import bytes_behind
 from transport.store.values import SentMessage
 
@@ -57,30 +62,76 @@ class OtherSide:
 
 
 def metadata(office: Office, now: datetime) -> dict[str, object]:
-    """Return the node's metadata: endpoint, agencies, keys, protocol, ledger (exchange.md 8)."""
+    """Return the node's metadata: endpoint, agencies, keys, protocol, limits, ledger (exchange.md 8)."""
     head = office.store.read(office.log.head)
-    keys = [
-        {
-            "use": entry.role,
-            "agency": office.code if entry.role == "exchange" else None,
-            "sha256": entry.sha256,
-            "not_before": entry.not_before.isoformat() if entry.not_before else None,
-            "not_after": entry.not_after.isoformat() if entry.not_after else None,
-            "status": "active",
-        }
-        for entry in office.store.read(directories.keys)
-        if entry.role in {"exchange", "request", "tls"}
-    ]
-    return {
+    members: dict[str, object] = {
         "version": 1,
         "node": office.node_name,
-        "issued_at": now.isoformat(),
-        "expires_at": (now + timedelta(days=7)).isoformat(),
-        "agencies": [{"code": office.code, "name": office.name, "delivery": office.settings.delivery}],
-        "keys": keys,
-        "protocol": {"versions": [1], "media_types": ["application/vnd.edoc.message+xml; v=1"], "features": []},
+        "issued_at": format_time(milliseconds(now)),
+        "expires_at": format_time(milliseconds(now) + METADATA_LASTS),
+        "endpoint": office.settings.endpoint,
+        "agencies": [_own_agency(office)],
+        "keys": _own_keys(office, now),
+        "protocol": {
+            "versions": ["v1"],
+            "media_types": [MESSAGE_TYPE, RECEIPT_TYPE],
+            "algorithms": sorted(ALGORITHMS),
+            "receipt_level": "B-T" if office.timestamper is not None else "B-B",
+            "features": ["pull", *(["resumable-upload"] if office.settings.resumable_upload else [])],
+        },
         "limits": office.settings.limits,
-        "ledger": {"origin": head.origin, "vkey": office.log.signer.vkey if office.log.signer else None},
+        "ledger": {
+            "origin": head.origin,
+            "vkey": office.log.signer.vkey if office.log.signer else None,
+            "url": f"/edoc-ledger/{head.shard}",
+            "keys": f"/edoc-ledger/{head.shard}/keys.xml",
+            "heads": [head.note],
+        },
+    }
+    return members
+
+
+METADATA_LASTS = timedelta(days=7)
+
+
+def _own_agency(office: Office) -> dict[str, object]:
+    known = office.directory().get(office.code)
+    return {
+        "code": office.code,
+        "former": list(known.old_codes) if known else [],
+        "name": office.name,
+        "delivery": office.settings.delivery,
+        "successor": known.successor if known else None,
+    }
+
+
+def _own_keys(office: Office, now: datetime) -> list[dict[str, object]]:
+    """Return what others need of our keys: certificates, or the bare key that signs requests; never the keys."""
+    found: list[dict[str, object]] = []
+    if office.exchange is not None:
+        chain = [base64.b64encode(der).decode("ascii") for der in office.exchange.chain]
+        shown = {"use": "exchange", "agency": office.code, "chain": chain}
+        found.append({**_certificate(office.exchange.certificate, now), **shown})
+    if office.request is not None:
+        spki = office.request.private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        bare = {"spki": base64.b64encode(spki).decode("ascii"), "sha256": hashlib.sha256(spki).hexdigest()}
+        found.append({**bare, "use": "request", "not_before": None, "not_after": None, "status": "active"})
+    if office.channel is not None:
+        found.append({**_certificate(office.channel, now), "use": "tls"})
+    return found
+
+
+def _certificate(der: bytes, now: datetime) -> dict[str, object]:
+    from cryptography import x509
+
+    certificate = x509.load_der_x509_certificate(der)
+    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return {
+        "certificate": base64.b64encode(der).decode("ascii"),
+        "sha256": hashlib.sha256(der).hexdigest(),
+        "not_before": format_time(begins),
+        "not_after": format_time(ends),
+        "status": "next" if now < begins else "active" if now <= ends else "retired",
     }
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import cast
 
 import http_sf
 
+from transport.names import HeadRef as HeadRef
 from transport.names import LedgerRef
 
 MESSAGE_TYPE = "application/vnd.edoc.message+xml; v=1"
@@ -24,15 +24,6 @@ MAX_HEADS = 3
 
 _ORIGIN = re.compile(r"[!-~]{1,200}")
 _HEX = re.compile(r"[0-9a-f]{64}")
-
-
-@dataclass(frozen=True, slots=True)
-class HeadRef:
-    """A head of some log as gossip carries it: origin, size, root (hexadecimal)."""
-
-    origin: str
-    size: int
-    root: str
 
 
 def header(fields: Iterable[tuple[str, str]], name: str) -> str | None:
