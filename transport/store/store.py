@@ -10,6 +10,7 @@ a time; on PostgreSQL units run in parallel, in every process. The functions of 
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -22,7 +23,7 @@ from sqlalchemy import Connection
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
-from transport.errors import SettingsError
+from transport.errors import SettingsError, StoreError
 from transport.store import blobs
 from transport.store.blobs import Blobs, Staged
 from transport.store.clock import Clock, never_back, of_database
@@ -103,8 +104,12 @@ class Store:
         return cls.open(settings, log=log)
 
     @classmethod
-    def open(cls, settings: Home, *, log: Placing | None = None, read_only: bool = False) -> Store:
+    def open(
+        cls, settings: Home, *, log: Placing | None = None, read_only: bool = False, any_step: bool = False
+    ) -> Store:
         """Open the store of a home. Without ``log`` no unit can append leaves; read-only starts no writer.
+
+        ``any_step`` reads a database of whatever step of the schema, for backups and their check.
 
         Raises:
             SettingsError: no database here (EDOC-CFG-005), not migrated (-008), of a newer program (-009).
@@ -114,7 +119,8 @@ class Store:
         _need_database(url, settings.home)
         store = cls(settings.home, url, log=log, read_only=read_only)
         try:
-            store.read(check_revision)
+            if not any_step:
+                store.read(check_revision)
         except BaseException:
             store.close()
             raise
@@ -206,6 +212,19 @@ class Store:
             StoreError: missing (EDOC-STO-008), damaged (EDOC-STO-006) or unreadable.
         """
         return self.read(lambda connection: blobs.read(connection, self.blobs, digest))
+
+    def check_blob(self, digest: str) -> None:
+        """Read all bytes of a digest and hash them again, a piece at a time.
+
+        Raises:
+            StoreError: missing (EDOC-STO-008), damaged (EDOC-STO-006) or unreadable.
+        """
+        hashed = hashlib.sha256()
+        with self.reading(digest) as file:
+            while chunk := file.read(blobs.CHUNK):
+                hashed.update(chunk)
+        if hashed.hexdigest() != digest:
+            raise StoreError("EDOC-STO-006", "stored bytes were changed or damaged", digest=digest, path=digest)
 
     def close(self) -> None:
         """Write what waits and let go of the database; may be called twice."""
