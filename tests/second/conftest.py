@@ -30,7 +30,7 @@ from tests.second.second_dsig import Signer
 from tests.second.second_handler import ROOT, Seen
 from tests.second.second_message import Letter, Organ, Sealed, document, seal
 from tests.second.second_receipt import Issuer
-from tests.second.second_server import SecondServer, Sender
+from tests.second.second_server import SecondServer, Sender, exchange_key, request_key
 from tests.second.second_wire import PublicKey, RequestKey, key_id
 from transport.demo.offices import Office, environment, free_ports
 from transport.node.node import Node
@@ -307,6 +307,18 @@ def make_ring(folder: Path, *, secure: bool = False) -> Ring:
     server = SecondServer(issuers, {OURS.code: sender}, request_keys[THEIRS.code])
     server.tls = channels.listening() if secure else None
     server.start(other)
+    rolled = signer_of(
+        pki.issue(Role.EXCHANGE, Subject(THEIRS.name, organization=THEIRS.name, tax_number="0100000001"))
+    )
+    signers["next"], request_keys["next"] = rolled, REQUEST_KEYS[""]()
+    server.keys.extend(
+        [
+            exchange_key(THEIRS.code, signers[THEIRS.code], "active"),
+            exchange_key(THEIRS.code, rolled, "next"),
+            request_key(request_keys[THEIRS.code].public_key(), "active"),
+            request_key(request_keys["next"].public_key(), "next"),
+        ]
+    )
     mute = SecondServer({"H99.28": issuers["H99.28"]}, server.senders, server.key, script={"H99.28": deque(["mute"])})
     mute.tls = server.tls
     mute.start(third)

@@ -217,8 +217,8 @@ class Handler(BaseHTTPRequestHandler):
             "expires_at": stamp(now + timedelta(days=1)),
             "endpoint": self.node.base,
             "agencies": [{"code": organ.code, "name": organ.name, "delivery": "push"} for organ in organs],
-            "keys": [],
-            "protocol": {"versions": ["v1"], "media_types": [MESSAGE_TYPE, RECEIPT_TYPE]},
+            "keys": self.node.keys,
+            "protocol": {"versions": [1], "media_types": [MESSAGE_TYPE, RECEIPT_TYPE]},
             "limits": {"message_max_bytes": self.node.max_bytes},
             "ledger": {},
         }

@@ -15,8 +15,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import ThreadingHTTPServer
 
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
 from tests.second import second_receipt as receipts
-from tests.second.second_dsig import Broken, fingerprint
+from tests.second.second_dsig import Broken, Signer, b64, fingerprint, stamp
 from tests.second.second_handler import ROOT, Handler, K, Seen
 from tests.second.second_message import Opened, Sealed, open_sealed
 from tests.second.second_wire import PublicKey, RequestKey
@@ -68,6 +70,7 @@ class SecondServer:
     senders: Mapping[str, Sender]
     key: RequestKey
     node: str = "nut-hai"
+    keys: list[dict[str, object]] = field(default_factory=list)
     script: dict[str, deque[str]] = field(default_factory=dict)
     stored: dict[K, Stored] = field(default_factory=dict)
     waiting: dict[K, Waiting] = field(default_factory=dict)
@@ -139,3 +142,18 @@ class SecondServer:
         if (opened.slip["MessageId"], opened.slip["Sender"]) != (message_id, sender):
             return "slip-mismatch", opened
         return ("" if recipient in opened.recipients else "wrong-addressee"), opened
+
+
+def exchange_key(agency: str, signer: Signer, status: str) -> dict[str, object]:
+    """Return the entry of an exchange key in the metadata."""
+    certificate = signer.certificate
+    times = {"not_before": certificate.not_valid_before_utc, "not_after": certificate.not_valid_after_utc}
+    shown = {name: stamp(moment) for name, moment in times.items()}
+    data, *chain = (b64(one.public_bytes(Encoding.DER)) for one in (certificate, *signer.chain))
+    return {"use": "exchange", "agency": agency, "certificate": data, "chain": chain, **shown, "status": status}
+
+
+def request_key(key: PublicKey, status: str) -> dict[str, object]:
+    """Return the entry of a request key in the metadata."""
+    data = b64(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+    return {"use": "request", "spki": data, "not_before": None, "not_after": None, "status": status}

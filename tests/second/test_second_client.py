@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.second.conftest import ORIGIN, OTHERS, OURS, THEIRS, Ring
-from tests.second.second_message import Letter, Opened, seal
+from tests.second.second_message import Letter, Opened, document, seal
 from tests.second.second_message import status as status_file
 from transport.demo.offices import until
 
@@ -48,6 +48,20 @@ def test_all_kinds_of_keys_are_understood(ring: Ring, code: str) -> None:
     (sender,) = (one for one in OTHERS if one.code == code)
     settled = ring.client_of(code).send(ring.sealed(replace(ring.letter(), sender=sender)))
     assert (settled.answer.status, settled.receipt.reasons) == (201, ())
+
+
+def test_keys_announced_in_signed_metadata_are_learned(ring: Ring) -> None:
+    """The second server's metadata name a next request key and a next exchange key, signed by a key that is known."""
+    client = ring.client_of("next")
+    rolled = replace(client, agency=THEIRS.code)
+    letter = ring.letter("601")
+
+    def sent() -> bool:
+        message = seal(document(letter), THEIRS.code, kind="edoc", signer=ring.signers["next"], at=letter.at)
+        answer = rolled.put(message)
+        return answer.status == 201
+
+    until("both new keys are known", sent, seconds=60)
 
 
 def test_the_leaf_of_the_sender_is_cited_by_the_recipient(ring: Ring) -> None:

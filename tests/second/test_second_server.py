@@ -7,10 +7,13 @@ overlap.
 from __future__ import annotations
 
 import hashlib
+import re
 
 import pytest
 
 from tests.second.conftest import THEIRS, WORDS, Campaign
+from tests.second.second_client import WELL_KNOWN
+from tests.second.second_handler import ROOT
 from tests.second.second_message import open_sealed
 from transport.demo.offices import until
 
@@ -105,7 +108,7 @@ def test_a_slow_fault_waits_five_minutes_and_a_redirect_is_not_followed(
     assert (row.state, row.attempts) == (state, 1)
     assert row.wait_seconds >= 300
     assert len(campaign.calls(code)) == 1
-    assert all(one.path.startswith("/exchange/v1/") for one in campaign.ring.server.seen)
+    assert not any(one.path == ROOT for one in campaign.ring.server.seen)
 
 
 def test_a_busy_partner_is_left_alone_for_thirty_seconds(campaign: Campaign) -> None:
@@ -131,3 +134,15 @@ def test_a_large_message_whose_fate_is_unknown_is_asked_for_before_it_is_sent_ag
     """More than 1 MiB: E3 first, and its receipt settles."""
     calls = campaign.calls("H99.29", campaign.more["large"])
     assert [(one.method, one.answered) for one in calls] == [("PUT", "silence"), ("GET", "200")]
+
+
+def test_our_node_asks_its_partners_whether_they_are_there(campaign: Campaign) -> None:
+    """E7, E8: signed, answered, with the newest head of our log; the metadata are fetched as well."""
+    server = campaign.ring.server
+    until("a ping has come", lambda: any(one.path.endswith("/ping") for one in server.seen), seconds=60)
+    pings = [one for one in server.seen if one.path.endswith("/ping")]
+    assert {one.answered for one in pings} == {"200"}
+    heads = [one.headers["Edoc-Heads"] for one in pings if "Edoc-Heads" in one.headers]
+    for one in heads:
+        assert re.fullmatch(r'("[^"]+";size=\d+;root=:[A-Za-z0-9+/]{43}=:(, )?){1,3}', one)
+    until("the metadata were fetched", lambda: any(WELL_KNOWN in one.path for one in server.seen), seconds=60)
