@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 from edoc.errors import EdocError
 from signer.errors import CredentialError, SignerError
 from transport.desk import signmakers
+from transport.desk.checkedkey import KeyRefused
 from transport.desk.files import check_target, read_input, write_output
 from transport.desk.signdesk import prepared as desk_for
 from transport.desk.signdesk import settings_of, timestamper_for
@@ -54,6 +56,8 @@ def prepare(console: Console, request: Request) -> tuple[Desk, Outcome]:
     desk = desk_for(console, request)
     try:
         return desk, _prepared(desk, name)
+    except KeyRefused as refused:
+        raise refused.error from None
     except (SignerError, EdocError, TransportError) as error:
         error.facts.setdefault("path", name)
         raise
@@ -205,7 +209,7 @@ def _first_fitting(held: Prepared, values: Iterator[bytes], timestamper: Timesta
 
 def _values(console: Console, value: str) -> Iterator[bytes]:
     """Yield how a value may be meant: a file, or the value itself, in hexadecimal or base64."""
-    data = read_input(value, console) if value == "-" or Path(value).is_file() else value.encode()
+    data = read_input(value, console) if value == "-" or os.path.isfile(value) else value.encode()
     if len(data) > VALUE_MAX:
         return
     yield data
