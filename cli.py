@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from transport.desk.nodes import Listing
     from transport.present.help import Parameter as Shown
     from transport.present.office import KeyRow
+    from transport.present.people import UserRow
 
 Act = TypeVar("Act", bound=Callable[..., int])
 
@@ -345,7 +346,7 @@ def extend(
     trust: TrustOption = None,
     chain: Annotated[Texts, typer.Option("--chain", metavar="PATH")] = None,
     revocation: RevocationOption = None,
-    tsa: Annotated[str | None, typer.Option("--tsa", metavar="URL")] = None,
+    tsa: Annotated[Texts, typer.Option("--tsa", metavar="URL")] = None,
     content: Annotated[Texts, typer.Option("--content", metavar="[NAME=]FILE")] = None,
     output: Output = None,
     force: Force = False,
@@ -363,7 +364,7 @@ def extend(
         trust=tuple(trust or ()),
         chain=tuple(chain or ()),
         revocation=tuple(revocation or ()),
-        tsa=tsa,
+        tsa=tuple(tsa or ()),
         contents=tuple(content or ()),
         output=output,
         force=force,
@@ -1018,10 +1019,12 @@ agency = typer.Typer(cls=EdocGroup, rich_markup_mode=None)
 trust_ = typer.Typer(cls=EdocGroup, rich_markup_mode=None)
 key_ = typer.Typer(cls=EdocGroup, rich_markup_mode=None)
 token_ = typer.Typer(cls=EdocGroup, rich_markup_mode=None)
+user_ = typer.Typer(cls=EdocGroup, rich_markup_mode=None)
 app.add_typer(agency, name="agency")
 app.add_typer(trust_, name="trust")
 app.add_typer(key_, name="key")
 key_.add_typer(token_, name="token")
+app.add_typer(user_, name="user")
 
 
 @command("add", group=agency)
@@ -1154,6 +1157,7 @@ def key_import(
     name: Annotated[str, typer.Option("--name", metavar="NAME")],
     role: Annotated[str, typer.Option("--role", metavar="ROLE")],
     cert: Annotated[Texts, typer.Option("--cert", metavar="FILE")] = None,
+    link: Annotated[str | None, typer.Option("--link", metavar="PERSON")] = None,
     module: Module = None,
     pin_fd: PinFd = None,
     pin_file: PinFile = None,
@@ -1164,7 +1168,7 @@ def key_import(
     from transport.desk.values import choice
 
     role, pins = choice(role, "--role", nodekeys.ROLES), Pins(pin_fd, pin_file, pin_keyring)
-    given = nodekeys.NewKey(file, name, role, tuple(cert or ()), pins, module)
+    given = nodekeys.NewKey(file, name, role, tuple(cert or ()), pins, module, link)
     console, at = console_of(ctx), now()
     return _keys_shown(console, [nodekeys.import_key(console, given, now=at)], at)
 
@@ -1249,6 +1253,105 @@ def token_test(
     return Exit.DONE
 
 
+# --- people of the node ----------------------------------------------------------------------------------------------
+
+UserName = Annotated[str, typer.Argument(metavar="NAME")]
+RoleOption = Annotated[list[str], typer.Option("--role", metavar="ROLE")]
+
+
+def _users_shown(console: Console, rows: "Sequence[UserRow]", at: datetime) -> int:
+    from edoc.values import vietnam_day
+    from transport.present import catalogue, people
+    from transport.present.text import sanitise
+
+    for row in rows:
+        if {"admin", "clerk"} <= set(row.roles) and row.active:
+            console.warn(catalogue.word("user.admin_and_clerk", console.lang, name=sanitise(row.name)))
+    if console.json:
+        console.document(people.user_document(rows, today=vietnam_day(at)))
+    else:
+        console.say(people.user_lines(rows, console.screen(), today=vietnam_day(at)))
+    return Exit.DONE
+
+
+@command("add", group=user_)
+def user_add(
+    ctx: typer.Context,
+    name: UserName,
+    role: RoleOption,
+    full_name: Annotated[str | None, typer.Option("--name", metavar="TEXT")] = None,
+    cert: Annotated[Texts, typer.Option("--cert", metavar="FILE")] = None,
+) -> int:
+    from transport.desk import users
+
+    console, at = console_of(ctx), now()
+    row = users.add(console, name, full_name or name, roles=role, certs=cert or (), now=at)
+    return _users_shown(console, [row], at)
+
+
+@command("list", group=user_)
+def user_list(ctx: typer.Context) -> int:
+    from transport.desk import users
+
+    console = console_of(ctx)
+    return _users_shown(console, users.listed(console), now())
+
+
+@command("role", group=user_)
+def user_role(ctx: typer.Context, name: UserName, role: RoleOption) -> int:
+    from transport.desk import users
+
+    console, at = console_of(ctx), now()
+    return _users_shown(console, [users.set_roles(console, name, roles=role, now=at)], at)
+
+
+@command("grant", group=user_)
+def user_grant(
+    ctx: typer.Context,
+    name: UserName,
+    position: Annotated[str | None, typer.Option("--position", metavar="TEXT")] = None,
+    capacity: Annotated[str | None, typer.Option("--capacity", metavar="TEXT")] = None,
+    agency_: Annotated[str | None, typer.Option("--agency", metavar="AGENCY")] = None,
+    type_: Annotated[Texts, typer.Option("--type", metavar="TYPE")] = None,
+    area: Annotated[Texts, typer.Option("--area", metavar="TEXT")] = None,
+    start: Annotated[str | None, typer.Option("--from", metavar="DATE")] = None,
+    last: Annotated[str | None, typer.Option("--to", metavar="DATE")] = None,
+    basis: Annotated[str | None, typer.Option("--basis", metavar="TEXT")] = None,
+    source: Annotated[int | None, typer.Option("--source", metavar="N")] = None,
+    agency_key: Annotated[str | None, typer.Option("--agency-key", metavar="NAME|all")] = None,
+    end: Annotated[int | None, typer.Option("--end", metavar="N")] = None,
+    cert: Annotated[Texts, typer.Option("--cert", metavar="FILE")] = None,
+) -> int:
+    from transport.desk import users
+    from transport.desk.values import day
+
+    given = users.Grant(
+        name=name,
+        capacity=capacity or "",
+        position=position or "",
+        agency=agency_,
+        types=tuple(type_ or ()),
+        areas=tuple(area or ()),
+        start=day(start, "--from") if start else None,
+        last=day(last, "--to") if last else None,
+        basis=basis or "",
+        source=source,
+        agency_key=agency_key,
+        end=end,
+        certs=tuple(cert or ()),
+    )
+    console, at = console_of(ctx), now()
+    return _users_shown(console, [users.grant(console, given, now=at)], at)
+
+
+@command("disable", group=user_)
+def user_disable(ctx: typer.Context, name: UserName) -> int:
+    from transport.desk import users
+
+    console, at = console_of(ctx), now()
+    return _users_shown(console, [users.disable(console, name, now=at)], at)
+
+
 @command("init")
 def init(
     ctx: typer.Context,
@@ -1269,6 +1372,22 @@ def init(
 
 
 # --- the installation ------------------------------------------------------------------------------------------------
+
+
+@command("migrate")
+def migrate(
+    ctx: typer.Context, check: Annotated[bool, typer.Option("--check")] = False, dry_run: DryRun = False
+) -> int:
+    from transport.desk import migrating
+    from transport.present import office
+
+    console = console_of(ctx)
+    found = migrating.migrate(console, only_look=check or dry_run, now=now())
+    if console.json:
+        console.document(office.migrate_document(found))
+    else:
+        console.say(office.migrate_lines(found, console.lang))
+    return Exit.REFUSED if check and found.steps else Exit.DONE
 
 
 @command("doctor")
