@@ -47,7 +47,7 @@ class Timestamper(Protocol):
 
 
 @runtime_checkable
-class CheckingTimestamper(Protocol):
+class CheckingTimestamper(Timestamper, Protocol):
     """Asks several authorities in turn, and so must know itself which answer holds."""
 
     def token(self, request: bytes, *, context: Context | None) -> bytes:

@@ -103,3 +103,19 @@ def test_a_detached_signature_finds_its_content_beside_it_or_by_option(
     assert (named.code, named.json["files"][0]["to"]) == (0, "CAdES-B-LTA")
     checked = desk("verify", "b.txt.extended.p7s", "--content", "a.txt", "--trust", "root.pem", "--json", env=DEMO)
     assert (checked.code, checked.json["files"][0]["signatures"][0]["level"]) == (0, "CAdES-B-LTA")
+
+
+def test_authorities_are_asked_in_turn_and_each_is_named(desk: Edoc, services: tuple[str, DevPki]) -> None:
+    url = services[0]
+    dead = ("--tsa", "http://127.0.0.1:9/", "--tsa", url + "/nowhere")
+    line = ("extend", "a.xml", "--level", "t", "--trust", "root.pem")
+    ran = desk(*line, *dead, "--tsa", url + "/tsa", "--json", env=DEMO)
+    assert (ran.code, ran.json["files"][0]["to"]) == (0, "XAdES-B-T")
+    (desk.folder / "a.extended.xml").unlink()
+    ran = desk(*line, *dead, "--json", env=DEMO)
+    error = ran.json["files"][0]["error"]
+    assert (ran.code, error["code"], error["retryable"]) == (4, "EDOC-PKI-007", True)
+    assert "http://127.0.0.1:9/ (connection refused, EDOC-PKI-001)" in error["why"]
+    assert f"{url}/nowhere (404)" in error["why"]
+    assert "--level b" in error["next"]
+    assert not (desk.folder / "a.extended.xml").exists()

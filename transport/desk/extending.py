@@ -47,7 +47,7 @@ class Request:
     trust: tuple[str, ...] = ()
     chain: tuple[str, ...] = ()
     revocation: tuple[str, ...] = ()
-    tsa: str | None = None
+    tsa: tuple[str, ...] = ()
     contents: tuple[str, ...] = ()
     output: str | None = None
     force: bool = False

@@ -16,7 +16,7 @@ from transport.present.errors import CommandError
 
 if TYPE_CHECKING:
     from signer.extending import Extended
-    from signer.timestamp import Timestamper
+    from signer.timestamp import CheckingTimestamper, Timestamper
     from signer.trust import Context, TrustStore
     from transport.settings import Settings
 
@@ -126,13 +126,19 @@ def fetcher(settings: Settings) -> Fetch:
     return lambda needs: fetch_status(needs, reach=reach).coming_from("online")
 
 
-def timestamper_of(url: str | None, settings: Settings) -> Timestamper | None:
-    """Return who gives time stamps: the authority of the call, else that of the settings; ``None`` without any."""
-    from transport.http.addresses import Reach
-    from transport.http.pki import HttpTimestamper
+def timestamper_of(
+    urls: Sequence[str], settings: Settings, context: Context | None = None
+) -> CheckingTimestamper | None:
+    """Return who gives time stamps: the authorities of the call, else those of the settings; ``None`` without any.
 
-    named = url or settings.tsa_url
+    They are asked in this order. With ``context`` a stamp must be of an authority that is trusted for it, also where
+    the signing itself does not ask for that (signing.md 7.2).
+    """
+    from transport.http.addresses import Reach
+    from transport.http.stamping import Authorities
+
+    named = tuple(urls) or settings.tsa_urls
     if not named:
         return None
     reach = Reach.of(settings.network_private, demo=settings.demo)
-    return HttpTimestamper(named, timeout=settings.tsa_timeout, reach=reach)
+    return Authorities(named, reach=reach, timeout=settings.tsa_timeout, context=context)

@@ -222,7 +222,7 @@ def timestamper_for(request: Request, settings: Settings, context: Context) -> T
         return None
     from transport.desk.lifting import timestamper_of
 
-    found = timestamper_of(request.tsa[0] if request.tsa else None, settings)
+    found = timestamper_of(request.tsa, settings, context)
     if found is None:
         raise CommandError("EDOC-USE-032", path=request.files[0] if request.files else "-")
     return found
