@@ -147,6 +147,7 @@ class Code(StrEnum):
     PDFA_LEVEL = "PDFA_LEVEL"
     PICTURE_RESOLUTION = "PICTURE_RESOLUTION"
     PICTURE_OPAQUE = "PICTURE_OPAQUE"
+    SEAL_RAISED = "SEAL_RAISED"
 
 
 SUB_INDICATIONS: tuple[Code, ...] = tuple(Code)[: tuple(Code).index(Code.NO_SIGNATURE)]

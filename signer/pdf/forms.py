@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from signer.errors import InputRefused
-from signer.pdf.geometry import MM, Box
+from signer.pdf.geometry import MM, Box, raised
 from signer.pdf.layout import RED, Frame, Image, Layout, Line
 from signer.pdf.measures import SEAL_LEAST, SEAL_MOST
 from signer.pdf.options import Visible
@@ -82,21 +82,26 @@ def _signature(visible: Visible, picture: Picture, ground: Ground) -> Layout:
 
 
 def _seal(visible: Visible, picture: Picture, ground: Ground) -> Layout:
-    """R40: true size, right edge at one third of the leader's widget, centres level."""
+    """R40: true size, right edge at one third of the leader's widget, centres level.
+
+    The letters of the signer's name reach into that place as soon as the name is some 33 mm long: the seal is then
+    raised as little as may be, by ``seal_rise`` at most.
+    """
     d = visible.diameter
     if not SEAL_LEAST <= d <= SEAL_MOST:
         raise InputRefused("EDOC-PDF-013", "not a seal's size", box=f"{d:g} mm", page=visible.page)
     if ground.place is None and ground.leader is not None:
         x, y, w, h = ground.leader[1]
-        page, box = page_at(ground.views, ground.leader[0]), (x + w / 3 - d, y + h / 2 - d / 2, d, d)
-    else:
-        page, given = _placed(visible, ground)
-        inner = _centred(given, d, d)
-        if ground.fixed:
-            _check_fits(visible, given, (d, d))
-            return Layout(page, given, _fitted(picture, _within(inner, given)))
-        box = inner
-    return Layout(page, box, _fitted(picture, (0.0, 0.0, d, d)))
+        page, level = page_at(ground.views, ground.leader[0]), (x + w / 3 - d, y + h / 2 - d / 2, d, d)
+        kept = [one for number, one in visible.keep_out if number == page.number]
+        box = raised(level, kept, most=visible.geometry.seal_rise) or level
+        return Layout(page, box, _fitted(picture, (0.0, 0.0, d, d)), rise=level[1] - box[1])
+    page, given = _placed(visible, ground)
+    inner = _centred(given, d, d)
+    if ground.fixed:
+        _check_fits(visible, given, (d, d))
+        return Layout(page, given, _fitted(picture, _within(inner, given)))
+    return Layout(page, inner, _fitted(picture, (0.0, 0.0, d, d)))
 
 
 def _centred(box: Box, width: float, height: float) -> Box:

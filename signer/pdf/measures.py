@@ -25,13 +25,15 @@ MEASURE_MOST = 500.0
 class Geometry:
     """Where visible forms stand, and how large they are; lengths in mm, sizes of letters in points.
 
-    ``signature_gap`` lies between the signature and the name below it; ``line_…`` are T1 and T2: distance of the right
-    edge from the page's, baseline from its top, height and greatest width, distance of a second line, size and least
-    size. ``state_name`` is kept free of seals on page 1. ``time_template`` is ``offset``
-    (``05/01/2026; 14:30:05 +07:00``) or ``iso`` (``2026-01-05T14:30:05+07:00``).
+    ``seal_rise`` is the most a seal may be raised to stay off the signer's name; ``signature_gap`` lies between the
+    signature and the name below it; ``line_…`` are T1 and T2: distance of the right edge from the page's, baseline from
+    its top, height and greatest width, distance of a second line, size and least size. ``state_name`` is kept free of
+    seals on page 1. ``time_template`` is ``offset`` (``05/01/2026; 14:30:05 +07:00``) or ``iso``
+    (``2026-01-05T14:30:05+07:00``).
     """
 
     seal_diameter: float = 36.0
+    seal_rise: float = 4.0
     signature_width: float = 50.0
     signature_height: float = 25.0
     signature_gap: float = 2.0

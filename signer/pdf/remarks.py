@@ -1,6 +1,7 @@
 """What is noticed about a visible form and does not stop the job (signing.md 3.3): pictures, and PDF/A-1.
 
-A seal is drawn with at least 300 dots per inch, signature and seal are transparent. PDF/A-1 forbids transparency.
+A seal is drawn with at least 300 dots per inch, signature and seal are transparent, and a seal that would touch the
+signer's name stands a little higher. PDF/A-1 forbids transparency.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ def remarks_on(layout: Layout, visible: Visible) -> tuple[Reason, ...]:
     picture, found = layout.image.picture, []
     if picture.opacity is None:
         found.append(Reason(Code.PICTURE_OPAQUE, {"form": visible.form}))
+    if layout.rise > 0:
+        found.append(Reason(Code.SEAL_RAISED, {"mm": f"{layout.rise:.1f}"}))
     dpi = round(picture.width / layout.image.box[2] * 25.4)
     if visible.form == "seal" and dpi < SEAL_DPI:
         found.append(Reason(Code.PICTURE_RESOLUTION, {"dpi": str(dpi), "least": str(SEAL_DPI)}))
