@@ -16,7 +16,7 @@ from signer.pdf.reading import PdfFile
 from signer.pdf.reading.lexer import Lexer
 from signer.pdf.reading.state import State
 from signer.pdf.tail.words import has_forbidden
-from signer.pdf.values import Reference, Value
+from signer.pdf.values import Reference, Stream, Value
 from signer.trust import Limits
 
 _SPACE = b"\0\t\n\f\r "
@@ -74,14 +74,13 @@ class Ordinary:
         if entry.container is not None:
             return self._packed(reference, entry.container, entry.index)
         assert entry.offset is not None
-        lexer = Lexer(self.data, self.file.limits.pdf_nesting)
-        head = lexer.header(entry.offset)
+        head = Lexer(self.data, 0).header(entry.offset)
         if head is None or head[:2] != (reference.number, reference.generation) or head[1] != entry.generation:
             raise NotOrdinary
-        value, end = lexer.value(head[2])
-        if lexer.oddities or _ENDOBJ.match(self.data, end) is None:
+        found = self.state.at(entry.offset)
+        if isinstance(found.value, Stream) or _ENDOBJ.match(self.data, found.end) is None:
             raise NotOrdinary
-        return Located(value, reference.generation, self.data[_skip(self.data, head[2]) : end])
+        return Located(found.value, reference.generation, self.data[_skip(self.data, head[2]) : found.end])
 
     def _packed(self, reference: Reference, container: int, index: int) -> Located:
         stream = self.state.entry(container)

@@ -67,6 +67,8 @@ def _packed(file: PdfFile, sections: Sequence[Section]) -> Iterator[bytes]:
 def _spells(text: bytes) -> bool:
     if _WORD.search(text) is not None:
         return True
+    if text.find(b"#") < 0:
+        return False
     for count, match in enumerate(_ESCAPE.finditer(text)):
         begin = text.rfind(b"/", max(0, match.start() - _LONGEST), match.start())
         spelled = _SPELLED.match(text, begin) if begin >= 0 else None
