@@ -42,6 +42,7 @@ class Given:
     tsa: tuple[str, ...] = ()
     capacity: str | None = None
     position: str | None = None
+    type: str | None = None
     reason: str | None = None
     visible: str = "auto"
     text: str | None = None
@@ -91,7 +92,7 @@ def request_of(given: Given, at: datetime) -> Request:
     return Request(
         files=_files(given),
         at=at,
-        act=signrequest.checked_act(Act(role, given.capacity, given.position, given.of, copy)),
+        act=signrequest.checked_act(Act(role, given.capacity, given.position, given.of, copy, given.type)),
         key=_key(given),
         look=_look(given),
         delivery=_delivery(given.delivery),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transport.desk import keys, trusting
 from transport.desk.acting import Ready, ready_for
+from transport.desk.authorising import authorising
 from transport.desk.checkedkey import CheckedKey, KeyRules
 from transport.desk.files import read_input
 from transport.desk.signrequest import Request
@@ -125,9 +127,7 @@ def prepared(console: Console, request: Request) -> Desk:
     directory = trusting.directory_of(console)
     profile = request.profile or settings.sign_profile
     rules = KeyRules(console, settings, context, profile, request.key.unknown_status_basis)
-    key = CheckedKey(
-        _found(console, request, settings), rules, lambda credential: fits(console, credential, request.role)
-    )
+    key = CheckedKey(_found(console, request, settings), rules, partial(_may_act, console, settings, request))
     picture = request.look.image or settings.picture(request.role)
     desk = Desk(
         console=console,
@@ -142,6 +142,16 @@ def prepared(console: Console, request: Request) -> Desk:
         geometry=geometry_of(settings),
     )
     return replace(desk, ready=ready_for(desk))
+
+
+def _may_act(console: Console, settings: Settings, request: Request, credential: Credential) -> None:
+    """Refuse a key for another role, or one whose holder has no right to the act (R26, R29).
+
+    Raises:
+        CommandError: which of them it is.
+    """
+    fits(console, credential, request.role)
+    authorising(console, settings, request, sha256=credential.sha256).check(credential)
 
 
 def settings_of(console: Console) -> Settings:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from transport.desk import acting
 from transport.desk.signplan import CONTAINER, DETACHED, form_of, is_attachment
 from transport.desk.signrequest import Made
 from transport.present.errors import CommandError
@@ -156,7 +157,7 @@ def _xml(desk: Desk, name: str, data: bytes) -> Made:
     from signer.xml.sign import sign_xml
 
     rule = rule_for(desk, name)
-    credential, roles = desk.credential, desk.ready.roles
+    credential, roles = desk.credential, acting.roles_of(desk)
     signed = sign_xml(
         data,
         credential=credential,
