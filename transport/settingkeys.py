@@ -169,8 +169,8 @@ _MEASURE_TEXTS = (
     (
         "seal_rise",
         4.0,
-        "nâng con dấu nhiều nhất để không chạm họ tên, mm; 0: không nâng",
-        "most a seal is raised to stay off the name, mm; 0: never",
+        "nâng con dấu nhiều nhất, mm (0: không)",
+        "most a seal is raised off the name, mm (0: never)",
     ),
     ("signature_width", 50.0, "bề rộng hình chữ ký, mm (R39)", "width of the signature, mm (R39)"),
     ("signature_height", 25.0, "bề cao hình chữ ký, mm", "height of the signature, mm"),
