@@ -150,9 +150,9 @@ class PyHanko:
         return asyncio.run(made).ades_subindic
 
     def long_term(self, data: bytes) -> object:
-        """Return the AdES indication with archive stamps (5.6); every certificate needs a list."""
+        """Return the AdES indication with archive stamps (5.6); every certificate needs a status answer."""
         known = LocalKnowledge(known_crls=[CRLContainer(crl.CertificateList.load(der)) for der in self.lists])
-        spec = PdfSignatureValidationSpec(self._spec(RevocationCheckingRule.CRL_REQUIRED, known))
+        spec = PdfSignatureValidationSpec(self._spec(RevocationCheckingRule.CRL_OR_OCSP_REQUIRED, known))
         made = ades.ades_lta_validation(self._first(data), spec, timing_info=self._timing())
         return asyncio.run(made).ades_subindic
 
