@@ -7,6 +7,7 @@ entries for the agency, refuses nothing; that it was not asked is said with the 
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
@@ -67,11 +68,9 @@ class Authorising:
             )
 
     def _check_clerk(self, credential: Credential | None) -> None:
-        from transport.desk.nodes import login
-
         if self.agency is None:
             return
-        clerk, sha256 = login(), credential.sha256 if credential else None
+        clerk, sha256 = account_at_desk(), credential.sha256 if credential else None
         found = self.table.key_right(clerk, agency=self.agency, certificate_sha256=sha256, day=self.day)
         if found.standing == "missing":
             why = _word(f"authority.key.{found.why}", self.console.lang)
@@ -124,6 +123,18 @@ class Authorising:
             return (_word("sign.authority", self.console.lang),)
         found = None if credential is None else self._judged(_signer(credential))
         return (self.why(found),) if found is not None and found.standing == "unknown" else ()
+
+
+def account_at_desk() -> str:
+    """Return the account of the system this process runs as; the environment, which anybody sets, is not asked."""
+    try:
+        import pwd
+
+        return pwd.getpwuid(os.getuid()).pw_name
+    except (ImportError, KeyError):
+        from transport.desk.nodes import login
+
+        return login()
 
 
 def authorising(console: Console, settings: Settings, request: Request, *, sha256: str | None) -> Authorising:
