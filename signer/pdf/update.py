@@ -68,12 +68,12 @@ def write(data: bytes, target: Target, blank: Blank) -> Reserved:
     identify(writer, data, blank.body)
     body = Raw(blank.body)
     signature = _add(writer, body)
-    appearance = _paint(writer, target.painted) if target.painted is not None else None
+    appearance = paint(writer, target.painted) if target.painted is not None else None
     if target.existing is None:
         _add_field(writer, target, signature, appearance)
     else:
         _set(writer, target.existing, "/V", signature)
-        if target.lock is not None and "/Lock" not in (dictionary_of(_held(writer, target.existing)) or ()):
+        if target.lock is not None and "/Lock" not in (dictionary_of(pointer(writer, target.existing)) or ()):
             _set(writer, target.existing, "/Lock", Raw(encode(target.lock.entry())))
         if appearance is not None:
             _set(writer, target.existing, "/AP", _normal(writer, appearance))
@@ -119,15 +119,17 @@ def _add(writer: Writer, value: generic.PdfObject) -> Reference:
     return Reference(added.idnum, 0)
 
 
-def _held(writer: Writer, at: Reference) -> generic.IndirectObject:
+def pointer(writer: Writer, at: Reference) -> generic.IndirectObject:
+    """Return a reference that the writer follows."""
     return reference(at.number, at.generation, writer)
 
 
 def _normal(writer: Writer, appearance: Reference) -> generic.DictionaryObject:
-    return dictionary({"N": _held(writer, appearance)})
+    return dictionary({"N": pointer(writer, appearance)})
 
 
-def _paint(writer: Writer, painted: Painted) -> Reference:
+def paint(writer: Writer, painted: Painted) -> Reference:
+    """Add the objects of an appearance and return the form XObject."""
     places = [writer.allocate_placeholder() for _ in painted.objects]
     numbers = {index: place.idnum for index, place in enumerate(places)}
     for index, value in enumerate(painted.objects):
@@ -137,7 +139,7 @@ def _paint(writer: Writer, painted: Painted) -> Reference:
 
 def _add_field(writer: Writer, target: Target, signature: Reference, appearance: Reference | None) -> None:
     field = writer.add_object(Raw(encode(target.widget(signature, appearance))))
-    page = _held(writer, target.page)
+    page = pointer(writer, target.page)
     entries = dictionary_of(page)
     if entries is not None and "/Annots" in entries and entry(entries, "/Annots") is None:
         del entries["/Annots"]  # null, or a reference to nothing
@@ -146,17 +148,17 @@ def _add_field(writer: Writer, target: Target, signature: Reference, appearance:
 
 
 def _set(writer: Writer, at: Reference, key: str, value: generic.PdfObject | Reference) -> None:
-    held = _held(writer, at)
+    held = pointer(writer, at)
     field = dictionary_of(held)
     assert field is not None
-    field[pdf_name(key)] = _held(writer, value) if isinstance(value, Reference) else value
+    field[pdf_name(key)] = pointer(writer, value) if isinstance(value, Reference) else value
     writer.mark_update(held)
 
 
 def _fill(writer: Writer, filling: Filling) -> None:
     _set(writer, filling.field, "/V", Raw(encode(text_string(filling.text))))
     if filling.painted is not None:
-        _set(writer, filling.widget, "/AP", _normal(writer, _paint(writer, filling.painted)))
+        _set(writer, filling.widget, "/AP", _normal(writer, paint(writer, filling.painted)))
 
 
 def _append_to_form(writer: Writer, added: generic.IndirectObject) -> None:
@@ -185,8 +187,8 @@ def _certify(writer: Writer, signature: Reference) -> None:
     root = writer.root
     held = entry(root, "/Perms")
     if isinstance(held, generic.DictionaryObject):
-        held[pdf_name("/DocMDP")] = _held(writer, signature)
+        held[pdf_name("/DocMDP")] = pointer(writer, signature)
         writer.update_container(held)
         return
-    root[pdf_name("/Perms")] = dictionary({"DocMDP": _held(writer, signature)})
+    root[pdf_name("/Perms")] = dictionary({"DocMDP": pointer(writer, signature)})
     writer.update_root()  # type: ignore[no-untyped-call]
