@@ -153,8 +153,10 @@ def _with_authority(
     for standing in (CONFIRMED, UNKNOWN, MISSING):
         answer = next((one for one in found if one.standing == standing), None)
         if answer is not None:
-            position = answer.entry.position if answer.entry and standing != MISSING else signer.position
-            return replace(item, signer=replace(signer, authority=standing, position=position))
+            entry = answer.entry if standing != MISSING else None
+            position, capacity = (entry.position, entry.capacity.value or None) if entry else (signer.position, None)
+            told = replace(signer, authority=standing, position=position, capacity=capacity)
+            return replace(item, signer=told)
     return item
 
 

@@ -166,7 +166,10 @@ def test_the_agency_signs_what_a_person_with_authority_has_signed(node: Edoc) ->
     ran = node("verify", "y.pdf", "--json")
     assert ran.json["files"][0]["legal_class"] == "original"
     leader, agency = signers(node, "y.pdf")
-    assert (leader["authority"], leader["position"]) == ("confirmed", "Phó Giám đốc")
+    assert (leader["authority"], leader["capacity"], leader["position"]) == ("confirmed", "KT.", "Phó Giám đốc")
+    assert "Nguyễn Văn Mẫu, KT. Phó Giám đốc (đúng thẩm quyền)" in node("verify", "y.pdf").out
+    page = node("verify", "y.pdf", "--report", "html", "-o", "-").out
+    assert "đúng thẩm quyền vào ngày ký" in page
     assert (agency["agency"]["code"], agency["authority"]) == ("H99.01", "unknown")
 
 
@@ -294,6 +297,7 @@ def test_a_signature_without_authority_is_missing_and_makes_no_original(node: Ed
     (found,) = ran.json["files"]
     assert [one["signer"]["authority"] for one in found["signatures"]] == ["missing", "unknown"]
     assert (found["legal_class"], found["verdict"]) == ("information-only", "valid")
+    assert "Lê Văn Mẫu (không có thẩm quyền)" in node("verify", "y.pdf").out
     assert "MISSING_PERSON_SIGNATURE" in [one["code"] for one in found["warnings"]]
 
 
