@@ -67,10 +67,12 @@ def _drawn_image(box: Box, height: float) -> str:
 
 
 def _drawn_frame(frame: Frame, height: float) -> str:
+    """Return a frame as the area between two rectangles: a line would be moved to whole pixels by some renderers."""
     x, y, w, h = (value * MM for value in frame.box)
     weight = frame.weight * MM
-    inner = f"{x + weight / 2:.3f} {height - y - h + weight / 2:.3f} {w - weight:.3f} {h - weight:.3f} re S"
-    return f"q {_colour(frame.colour, 'RG')} {weight:.3f} w {inner} Q"
+    outer = f"{x:.3f} {height - y - h:.3f} {w:.3f} {h:.3f} re"
+    inner = f"{x + weight:.3f} {height - y - h + weight:.3f} {w - 2 * weight:.3f} {h - 2 * weight:.3f} re"
+    return f"q {_colour(frame.colour, 'rg')} {outer} {inner} f* Q"
 
 
 def _drawn_line(line: Line, key: str, font: Embedded, *, height: float) -> str:

@@ -185,6 +185,9 @@ def _broken(visible: Visible, text: str, face: Typeface, room: float) -> tuple[f
     raise InputRefused("EDOC-PDF-020", "the line is too long", form=visible.form, text=text[:40])
 
 
+ENTRY_SIZE, ENTRY_LEAST = 9.0, 6.0
+LAST_STEP = 4.6
+"""Distance of the line beneath the last one of an upright stamp, in mm."""
 RECEIVED_LABELS = ("Số", "Ngày", "Chuyển", "Số và ký hiệu HS")
 
 
@@ -213,7 +216,7 @@ class _Stamp:
     entry_step: float
 
 
-_UPRIGHT_STAMP = _Stamp(5.2, 3.6, 3, 20.0, 27.0, 6.5)
+_UPRIGHT_STAMP = _Stamp(5.2, 3.6, 3, 19.5, 26.0, 5.6)
 _LYING_STAMP = _Stamp(4.6, 3.4, 2, 14.0, 19.0, 4.5)
 
 
@@ -254,15 +257,20 @@ def _middle(text: str, box: Box, baseline: float, *, size: float) -> Line:
 
 
 def _entry(visible: Visible, label: str, value: str, place: tuple[float, float, float]) -> list[Line]:
-    """Return one line of the stamp: its label in red, its value in black, or dots to write on."""
+    """Return one line of the stamp: its label in red, its value in black, or dots to write on.
+
+    What finds no room behind the last label stands in the line beneath it.
+    """
     x, baseline, room = place
-    face, size = serif(), 9.0
+    face, size = serif(), ENTRY_SIZE
     start = face.width(f"{label}: ", size) / MM
     found = [Line(x, baseline, f"{label}:", size, face, RED)]
     if not value:
         dots = "." * max(0, int((room - start) * MM / face.width(".", size)))
         return [*found, Line(x + start, baseline, dots, size, face, RED)] if dots else found
-    while face.width(value, size) / MM > room - start and size > 6:
+    if face.width(value, size) / MM > room - start and label == RECEIVED_LABELS[-1] and room < RECEIVED[0]:
+        start, baseline = 0.0, baseline + LAST_STEP
+    while face.width(value, size) / MM > room - start and size > ENTRY_LEAST:
         size -= 0.5
     if face.width(value, size) / MM > room - start:
         raise InputRefused("EDOC-PDF-020", "the value is too wide", form=visible.form, text=value[:40])

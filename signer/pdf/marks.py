@@ -123,7 +123,7 @@ def _check_free(layout: Layout, known: list[Field], writer: Writer) -> None:
     """Refuse a mark over a field or another mark."""
     number = layout.page.number
     taken = [(one.name, box) for one in known for page, box in one.widgets if page == number]
-    page = dictionary_of(writer.get_object(layout.page.reference))
+    page = dictionary_of(pointer(writer, _page_of(layout)))
     for item in items_of(entry(page, "/Annots")):
         held = dictionary_of(item)
         rectangle = rectangle_of(entry(held, "/Rect"))
@@ -134,8 +134,12 @@ def _check_free(layout: Layout, known: list[Field], writer: Writer) -> None:
             raise InputRefused("EDOC-PDF-014", "the mark covers something", field=name, page=number)
 
 
+def _page_of(layout: Layout) -> Reference:
+    return Reference(layout.page.reference.idnum, layout.page.reference.generation)
+
+
 def _updated(writer: Writer, data: bytes, layout: Layout, appearance: Painted) -> bytes:
-    page = Reference(layout.page.reference.idnum, layout.page.reference.generation)
+    page = _page_of(layout)
     stamp: dict[str, Value] = {
         "Type": Name("Annot"),
         "Subtype": Name("Stamp"),

@@ -19,6 +19,8 @@ VALUE_SIZES = (13.0, 14.0)
 """Sizes of number and date in points."""
 SEAL_LEAST, SEAL_MOST = 5.0, 60.0
 MEASURE_MOST = 500.0
+HIGHEST = 0.89 * 25.4 / 72
+"""Height of the highest Vietnamese letter above the baseline, in mm for each point of its size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class Geometry:
             raise ValueError("no such size or template")
         if not 4 <= self.line_size_least <= self.line_size <= 20 or min(self.line_width, self.line_height) < 1:
             raise ValueError("no measures of a line")
+        if self.line_size * HIGHEST > self.line_height * 0.76:  # its baseline, 3.8 of 5 below the upper edge
+            raise ValueError("letters higher than their line")
 
     @classmethod
     def of(cls, settings: Mapping[str, object]) -> Geometry:
