@@ -1,7 +1,7 @@
 """What the act needs beside the key: the rule R28, the form of a copy, what is stated of the signer (R26, R28, R47).
 
 ``edoc`` supplies the rules; here they are put before the key is used. What the authority table says stands in
-``authorising``.
+``authorising``, what is asked of copies in ``copying``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from transport.desk import copying
 from transport.desk.authorising import Authorising, authorising
 from transport.desk.files import read_input
 from transport.present.errors import CommandError
@@ -17,12 +18,6 @@ from transport.present.errors import CommandError
 if TYPE_CHECKING:
     from signer.report import Reason, Report
     from transport.desk.signdesk import Desk
-
-COPY_WORDS = {"sy": "SAO Y", "sl": "SAO LỤC", "trs": "TRÍCH SAO"}
-"""How the line T2 begins, by form of copy (R42, R47)."""
-
-_FROM_PAPER_ONLY = ("sy", "sl")
-"""Forms of copy that lead from paper to a file, never from file to file (R47)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +46,7 @@ def ready_for(desk: Desk) -> Ready:
     if act.role != "agency":
         return Ready(notes=notes)
     if act.copy:
-        return Ready(_allowed, text=_copy_line(desk), notes=notes)
+        return Ready(_allowed, text=copying.line_of(desk), notes=notes)
     rule = _rule(desk, table)
     return Ready(rule, _by_main(desk, rule) if act.attachment_of else None, notes=notes)
 
@@ -108,30 +103,3 @@ def _by_main(desk: Desk, rule: Callable[[Report], Reason | None]) -> Callable[[R
     assert main is not None
     answer = rule(authorised(desk, read_input(main, desk.console)))
     return lambda _: answer
-
-
-def _copy_line(desk: Desk) -> str:
-    """Return what the line T2 says before date and time: ``SAO Y; Sở Mẫu A``."""
-    form = COPY_WORDS[desk.request.act.copy or ""]
-    shown = desk.key.shown
-    name = desk.settings.agency_name
-    if name is None and shown is not None:
-        from signer.chain import common_name
-
-        name = common_name(shown.x509.subject)
-    return f"{form}; {name}" if name else form
-
-
-def refuse_copy(desk: Desk, name: str, data: bytes) -> None:
-    """Refuse a copy in a direction that does not exist: no «sao y», no «sao lục» from file to file (R47).
-
-    Raises:
-        CommandError: the file carries signatures, so it is an electronic document and is sent as it is.
-    """
-    form = desk.request.act.copy
-    if form not in _FROM_PAPER_ONLY:
-        return
-    from signer.inspect import inspect_file
-
-    if inspect_file(data, context=desk.context).signatures:
-        raise CommandError("EDOC-USE-054", path=name, form=COPY_WORDS[form])

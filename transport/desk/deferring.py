@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from edoc.errors import EdocError
 from signer.errors import CredentialError, SignerError
-from transport.desk import signmakers
+from transport.desk import copying, signmakers
 from transport.desk.checkedkey import KeyRefused
 from transport.desk.files import check_target, read_input, write_output
 from transport.desk.signdesk import prepared as desk_for
@@ -75,13 +75,14 @@ def _prepared(desk: Desk, name: str) -> Outcome:
     data = read_input(name, desk.console)
     if format_of(desk.request.format, data, name) != "PAdES":
         raise CommandError("EDOC-USE-055", path=name)
+    notes = copying.looked_at(desk, name, "PAdES", data)
     signmakers.signable(desk, name, "PAdES", data)
     warnings = desk.key.checked()
     rule = signmakers.rule_for(desk, name)
     made = prepare_pdf(
         data,
         credential=desk.credential,
-        options=signmakers.pdf_options(desk, name),
+        options=signmakers.pdf_options(desk, name, data),
         precondition=rule,
         context=desk.informed(data) if rule is not None else desk.context,
     )
@@ -98,7 +99,7 @@ def _prepared(desk: Desk, name: str) -> Outcome:
         page=made.page,
         signed_at=made.at,
         warnings=warnings,
-        notes=desk.ready.notes,
+        notes=(*desk.ready.notes, *notes),
         prepared=ToSign(made.digest.hex(), made.scheme.value, made.sha256, made.field),
     )
 

@@ -83,7 +83,7 @@ def request_of(given: Given, at: datetime) -> Request:
     """
     if not given.files:
         raise CommandError("EDOC-USE-003", name="FILE", command="edoc sign")
-    if given.attachment != (given.of is not None):
+    if given.attachment != (given.of is not None) and not (given.copy and given.of):
         raise CommandError(
             "EDOC-USE-004", name="--attachment", value=given.of or "-", expected="--attachment --of FILE"
         )
@@ -92,7 +92,7 @@ def request_of(given: Given, at: datetime) -> Request:
     return Request(
         files=_files(given),
         at=at,
-        act=signrequest.checked_act(Act(role, given.capacity, given.position, given.of, copy, given.type)),
+        act=_act(given, role, copy),
         key=_key(given),
         look=_look(given),
         delivery=_delivery(given.delivery),
@@ -105,6 +105,11 @@ def request_of(given: Given, at: datetime) -> Request:
         reason=given.reason,
         elsewhere=given.prepare,
     )
+
+
+def _act(given: Given, role: str, copy: str | None) -> Act:
+    main, source = (given.of, None) if given.attachment else (None, given.of)
+    return signrequest.checked_act(Act(role, given.capacity, given.position, main, copy, given.type, source))
 
 
 def _level(given: Given) -> str | None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from transport.desk import acting
+from transport.desk import acting, copying
 from transport.desk.signplan import CONTAINER, DETACHED, form_of, is_attachment
 from transport.desk.signrequest import Made
 from transport.present.errors import CommandError
@@ -103,7 +103,7 @@ def ask(desk: Desk, name: str, data: bytes) -> None:
         put(desk.credential, rule, desk.informed(data), lambda context: inspect_file(data, context=context))
 
 
-def pdf_options(desk: Desk, name: str) -> PdfOptions:
+def pdf_options(desk: Desk, name: str, data: bytes) -> PdfOptions:
     """Return how a PDF is signed; the desk itself reads it back.
 
     Raises:
@@ -116,7 +116,7 @@ def pdf_options(desk: Desk, name: str) -> PdfOptions:
         level=desk.first_level,
         profile=desk.profile,
         visible=_visible(desk, name),
-        reason=desk.request.reason,
+        reason=desk.request.reason or copying.mark_of(desk, data),
         field=desk.request.look.field,
         read_back=False,
     )
@@ -143,7 +143,7 @@ def _pdf(desk: Desk, name: str, data: bytes) -> Made:
     signed = sign_pdf(
         data,
         credential=desk.credential,
-        options=pdf_options(desk, name),
+        options=pdf_options(desk, name, data),
         timestamper=desk.timestamper,
         precondition=rule,
         context=desk.informed(data) if rule is not None else desk.context,
@@ -229,7 +229,7 @@ def signable(desk: Desk, name: str, kind: str, data: bytes) -> None:
             digest = scheme_for(shown.key_type, bits=shown.bits, profile=desk.profile).digest
         except ValueError:
             digest = "sha256"  # a key too weak is told with the key (K7)
-    reserve(data, pdf_options(desk, name), ROOM, digest=digest, limits=desk.context.limits)
+    reserve(data, pdf_options(desk, name, data), ROOM, digest=digest, limits=desk.context.limits)
 
 
 ROOM = 16 * 1024

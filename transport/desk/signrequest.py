@@ -45,6 +45,7 @@ class Act:
     attachment_of: str | None = None
     copy: str | None = None
     document_type: str | None = None
+    copy_of: str | None = None  # the document copied, as the node names it
 
 
 @dataclass(frozen=True, slots=True)
