@@ -101,13 +101,17 @@ def not_reached(report: SignatureReport, needs: Sequence[Need], level: str) -> L
 
 
 def _missing(needs: Sequence[Need], report: SignatureReport) -> tuple[str, str]:
+    """Return what is missing, with the certificate it is about, and the addresses it could be had from."""
     if needs:
-        urls = (*needs[0].ocsp_urls, *needs[0].crl_urls)
-        return _subject(needs[0].certificate), urls[0] if urls else "-"
-    reasons = [reason.code for reason in (*report.reasons, *report.warnings) if reason.code in _TELLING]
-    if not reasons:
-        reasons = [one.sub_indication for one in report.timestamps if one.sub_indication is not None]
-    return reasons[0].value if reasons else Code.TRY_LATER.value, "-"
+        urls = dict.fromkeys((*needs[0].ocsp_urls, *needs[0].crl_urls))
+        return _subject(needs[0].certificate), ", ".join(urls) or "-"
+    told = [reason.code for reason in (*report.reasons, *report.warnings) if reason.code in _TELLING]
+    if told:
+        return f"{told[0].value} ({report.signer.name or '-'})", "-"
+    for stamp in report.timestamps:
+        if stamp.sub_indication is not None:
+            return f"{stamp.sub_indication.value} ({stamp.tsa or '-'})", "-"
+    return f"{Code.TRY_LATER.value} ({report.signer.name or '-'})", "-"
 
 
 def _subject(certificate: bytes) -> str:

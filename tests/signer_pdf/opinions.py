@@ -39,6 +39,13 @@ def contents_of(data: bytes, number: int) -> tuple[bytes, bytes]:
     return bytes(one.pkcs7_content), data[a : a + b] + data[c : c + d]
 
 
+def value_changed(data: bytes, number: int) -> bytes:
+    """Return the file with one digit of the value of a signature changed."""
+    value = cms.ContentInfo.load(contents_of(data, number)[0])["content"]["signer_infos"][0]["signature"].native
+    at = data.lower().index(value.hex().encode()) + 2 * len(value) - 1
+    return data[:at] + (b"1" if data[at : at + 1] == b"0" else b"0") + data[at + 1 :]
+
+
 # --- pdfsig and openssl ----------------------------------------------------------------------------------------------
 
 
