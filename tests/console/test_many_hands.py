@@ -14,7 +14,7 @@ from asn1crypto import keys, x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.sign import signers
-from pyhanko.sign.fields import MDPPerm
+from pyhanko.sign.fields import MDPPerm, SigSeedSubFilter
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from signer.credential import Role
@@ -247,11 +247,31 @@ def test_a_file_certified_against_every_change_takes_no_further_hand(office: Off
         assert office.refused("closed.pdf", key, *words) == "EDOC-PDF-009"
 
 
+@pytest.mark.parametrize("closed", [True, False])
+def test_what_permits_no_further_change_is_kept_for_long_all_the_same(office: Office, closed: bool) -> None:
+    """Validation data and time stamps are allowed always, under P=1 and where every field is locked."""
+    if closed:
+        data = closed_by_pyhanko(form(), office.drafter)
+    else:
+        options = PdfOptions(datetime.now(UTC), "b", lock=("*",))
+        data = sign_pdf(form(), credential=office.drafter.credential, options=options).data
+    (office.folder / "shut.pdf").write_bytes(data)
+    line = ("extend", "shut.pdf", "-o", "shut-lta.pdf", "--force", "--trust", "root.pem", "--tsa", office.url + "/tsa")
+    ran = office.edoc(*line, "--json", env=DEMO)
+    assert (ran.code, ran.json["files"][0]["to"], ran.json["files"][0]["error"]) == (0, "PAdES-B-LTA", None)
+    office.checked("shut-lta.pdf", 1, stamps=2, words=())
+    office.agreed("shut-lta.pdf", 1, stamps=2)
+
+
 def closed_by_pyhanko(data: bytes, who: DevIdentity) -> bytes:
     """Return a file certified by another program so that nothing may follow."""
     writer = IncrementalPdfFileWriter(BytesIO(data))
     meta = signers.PdfSignatureMetadata(
-        field_name="ChungNhan", md_algorithm="sha256", certify=True, docmdp_permissions=MDPPerm.NO_CHANGES
+        field_name="ChungNhan",
+        md_algorithm="sha256",
+        subfilter=SigSeedSubFilter.PADES,
+        certify=True,
+        docmdp_permissions=MDPPerm.NO_CHANGES,
     )
     held = SimpleCertificateStore()  # type: ignore[no-untyped-call]
     held.register_multiple([x509.Certificate.load(der) for der in who.credential.chain])
