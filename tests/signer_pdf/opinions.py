@@ -163,6 +163,19 @@ class PyHanko:
         made = ades.ades_lta_validation(self._first(data), spec, timing_info=self._timing())
         return asyncio.run(made).ades_subindic
 
+    def of_cms(self, data: bytes, content: bytes, *, stamped: bool) -> object:
+        """Return the AdES indication of a detached CMS, with or without regard to its time stamp."""
+        signed = cms.ContentInfo.load(data)["content"]
+        name = signed["signer_infos"][0]["digest_algorithm"]["algorithm"].native
+        judge = ades.ades_with_time_validation if stamped else ades.ades_basic_validation
+        made = judge(
+            signed,
+            self._spec(RevocationCheckingRule.CHECK_IF_DECLARED),
+            timing_info=self._timing(),
+            raw_digest=hashlib.new(name, content).digest(),
+        )
+        return asyncio.run(made).ades_subindic
+
     def _first(self, data: bytes) -> EmbeddedPdfSignature:
         one: EmbeddedPdfSignature = PdfFileReader(BytesIO(data), strict=True).embedded_regular_signatures[0]
         one.compute_integrity_info()  # type: ignore[no-untyped-call]
