@@ -197,6 +197,7 @@ class _Connection(http.client.HTTPConnection):
         step = min(_left(self._deadline), CONNECT_TIME)
         plain = socket.create_connection((address, self._target.port), timeout=step)
         plain.settimeout(_left(self._deadline))
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # head and body are sent apart
         if self._target.scheme != "https":
             return plain
         context = self._tls or ssl.create_default_context()
