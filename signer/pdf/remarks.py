@@ -6,8 +6,7 @@ signer's name stands a little higher. PDF/A-1 forbids transparency.
 
 from __future__ import annotations
 
-import re
-
+from signer.pdf.archival import says_part_1
 from signer.pdf.layout import Layout
 from signer.pdf.options import Visible
 from signer.pdf.target import Painted
@@ -15,8 +14,6 @@ from signer.pdf.values import Stream
 from signer.report import Code, Reason
 
 SEAL_DPI = 300
-_PART = re.compile(rb"""pdfaid:part[\0-\x20]*(?:=[\0-\x20]*["']|>)[\0-\x20]*1(?![0-9])""")
-"""XMP of a PDF/A-1 file stands in it unpacked (ISO 19005-1, 6.7.2)."""
 
 
 def remarks_on(layout: Layout, visible: Visible) -> tuple[Reason, ...]:
@@ -39,6 +36,6 @@ def remarks_on_level(data: bytes, painted: Painted | None) -> tuple[Reason, ...]
     transparent = painted is not None and any(
         isinstance(one, Stream) and "SMask" in one.dictionary for one in painted.objects
     )
-    if not transparent or _PART.search(data) is None:
+    if not transparent or not says_part_1(data):
         return ()
     return (Reason(Code.PDFA_LEVEL, {"level": "PDF/A-1"}),)
