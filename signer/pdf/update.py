@@ -16,7 +16,8 @@ from pyhanko.pdf_utils.generic import pdf_name
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 
 from signer.pdf.dictionary import Blank, byte_range
-from signer.pdf.objects import dictionary, dictionary_of, entry, integer_of, number, reference
+from signer.pdf.objects import dictionary, dictionary_of, entry, integer_of, items_of, number, reference
+from signer.pdf.opening import Reader
 from signer.pdf.reserved import Reserved, changed_identifier
 from signer.pdf.target import Filling, Painted, Target, renumbered
 from signer.pdf.values import Reference
@@ -49,6 +50,12 @@ class Writer(IncrementalPdfFileWriter):
             del trailer["/ID"]
 
 
+def writer_of(data: bytes) -> Writer:
+    """Return a writer that reads strictly. Faults of the file raise what pyHanko raises."""
+    stream = BytesIO(data)
+    return Writer(stream, prev=Reader(stream, strict=True))
+
+
 class Raw(generic.PdfObject):
     """A value written as it stands, that remembers where."""
 
@@ -64,7 +71,7 @@ class Raw(generic.PdfObject):
 
 def write(data: bytes, target: Target, blank: Blank) -> Reserved:
     """Return the input with its tail, the gap not yet filled. Faults of the file raise what pyHanko raises."""
-    writer = Writer(BytesIO(data), strict=True)
+    writer = writer_of(data)
     identify(writer, data, blank.body)
     body = Raw(blank.body)
     signature = _add(writer, body)
@@ -143,6 +150,9 @@ def _add_field(writer: Writer, target: Target, signature: Reference, appearance:
     entries = dictionary_of(page)
     if entries is not None and "/Annots" in entries and entry(entries, "/Annots") is None:
         del entries["/Annots"]  # null, or a reference to nothing
+    if target.apart and entries is not None:
+        entries[pdf_name("/Annots")] = generic.ArrayObject(items_of(entries.raw_get("/Annots")))
+        writer.mark_update(page)
     writer.register_annotation(page, field)  # type: ignore[no-untyped-call]
     _append_to_form(writer, field)
 
@@ -172,8 +182,9 @@ def _append_to_form(writer: Writer, added: generic.IndirectObject) -> None:
         form[pdf_name("/Fields")] = generic.ArrayObject()
         writer.update_container(form)
     fields = form["/Fields"]
-    fields.append(added)
-    writer.update_container(fields)
+    if added not in items_of(fields):  # the same array may list the annotations of the page
+        fields.append(added)
+        writer.update_container(fields)
 
 
 def _flag_form(writer: Writer) -> None:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from signer.errors import InputRefused
+from signer.errors import InputRefused, LimitExceeded
 from signer.pdf.reading import PdfFile
 from signer.pdf.reading.lexer import Lexer
 from signer.pdf.reading.state import State
@@ -103,6 +103,7 @@ def ordinary(data: bytes, *, limits: Limits) -> Ordinary:
 
     Raises:
         NotOrdinary: it is not, or cannot be read.
+        LimitExceeded: it is over a limit.
     """
     try:
         file = PdfFile(data, limits=limits)
@@ -113,8 +114,10 @@ def ordinary(data: bytes, *, limits: Limits) -> Ordinary:
             raise NotOrdinary
         last = file.updates[-1].sections[0]
         found = Ordinary(data, file, size, last.offset, last.stream is not None)
-        if has_forbidden(file, sections, limits=limits):
+        if has_forbidden(file, limits=limits):
             raise NotOrdinary
+    except LimitExceeded:
+        raise
     except InputRefused:
         raise NotOrdinary from None
     check_clean(file)
