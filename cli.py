@@ -703,6 +703,8 @@ def show(
     ctx: typer.Context,
     ref: Ref,
     file: Annotated[int | None, typer.Option("--file", metavar="N")] = None,
+    print_: Annotated[str | None, typer.Option("--print", metavar="plain|certified")] = None,
+    copy: Annotated[str | None, typer.Option("--copy", metavar="sy|sl|trs")] = None,
     receipts: Annotated[bool, typer.Option("--receipts")] = False,
     output: Output = None,
     force: Force = False,
@@ -712,6 +714,8 @@ def show(
     from transport.present import exchange
 
     console = console_of(ctx)
+    if print_ is not None or copy is not None:
+        return _on_paper(console, ref, file=file, kind=print_, copy=copy, output=output, force=force)
     with nodes.reading(console) as office:
         if file is not None:
             return _one_file(console, looking.file_of(office, ref, file, now()), output, force=force)
@@ -725,6 +729,27 @@ def show(
         console.say(exchange.show_lines(shown, names, console.screen()))
         console.say(receipt.data.decode("utf-8").rstrip() for receipt in shown.receipts if receipts)
     return Exit.DONE
+
+
+def _on_paper(
+    console: Console, ref: str, *, file: int | None, kind: str | None, copy: str | None, output: str | None, force: bool
+) -> int:
+    """Write the rendition of a document for paper; where it goes is looked at before a number is taken."""
+    from transport.desk import files, packing, printing
+    from transport.desk.signrequest import COPIES
+    from transport.desk.values import choice
+
+    def may_write(name: str) -> None:
+        if output != "-":
+            files.check_target(Path(output) if output else Path(packing.safe_name(name, 1)), force=force)
+
+    wanted = printing.Wanted(
+        ref,
+        1 if file is None else file,
+        choice(kind or "certified", "--print", printing.KINDS),
+        choice(copy, "--copy", COPIES) if copy else None,
+    )
+    return _one_file(console, printing.printed(console, wanted, may_write=may_write, now=now()), output, force=force)
 
 
 def _one_file(console: Console, found: tuple[str, bytes], output: str | None, *, force: bool) -> int:
