@@ -115,7 +115,7 @@ def pdf_options(desk: Desk, name: str, data: bytes) -> PdfOptions:
         at=desk.request.at,
         level=desk.first_level,
         profile=desk.profile,
-        visible=_visible(desk, name),
+        visible=_placed(desk, _visible(desk, name), data),
         reason=desk.request.reason or copying.mark_of(desk, data),
         field=desk.request.look.field,
         read_back=False,
@@ -134,6 +134,37 @@ def _visible(desk: Desk, name: str) -> Visible | None:
         raise CommandError("EDOC-USE-003", name="--text", command="edoc sign")
     pictured = desk.picture if form in ("signature", "seal") else None
     return Visible(form, look.page or 1, look.box, pictured, text, geometry=desk.geometry)
+
+
+def _placed(desk: Desk, visible: Visible | None, data: bytes) -> Visible | None:
+    """Return the form with its place, found by what is printed where neither box nor field is named (R39, R40).
+
+    Raises:
+        InputRefused: the place of a signature is not found, or is not one only; it is never guessed.
+    """
+    if visible is None or visible.form not in ("signature", "seal") or visible.box_mm or desk.request.look.field:
+        return visible
+    from signer.pdf.anchors import aimed
+
+    name = _leader(desk, data) if visible.form == "seal" else _own_name(desk)
+    return aimed(data, visible, name=name, position=desk.request.act.position)
+
+
+def _own_name(desk: Desk) -> str | None:
+    from signer.chain import common_name
+
+    shown = desk.key.shown or desk.credential
+    return common_name(shown.x509.subject)
+
+
+def _leader(desk: Desk, data: bytes) -> str | None:
+    """Return the name of the last person who signed a file: the seal stays off it."""
+    from signer.inspect import inspect_file
+
+    names = (
+        one.signer.name for one in inspect_file(data, context=desk.context).signatures if one.signer.type == "person"
+    )
+    return next(reversed([name for name in names if name]), None)
 
 
 def _pdf(desk: Desk, name: str, data: bytes) -> Made:
