@@ -50,6 +50,11 @@ class Timestamper(Protocol):
 class CheckingTimestamper(Timestamper, Protocol):
     """Asks several authorities in turn, and so must know itself which answer holds."""
 
+    @property
+    def last_size(self) -> int | None:
+        """Octets of the last token, for the room that the next signature reserves; ``None`` before the first."""
+        ...
+
     def token(self, request: bytes, *, context: Context | None) -> bytes:
         """Send a TimeStampReq (DER) and return the first token that ``check_answer`` lets through.
 

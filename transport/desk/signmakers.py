@@ -110,14 +110,17 @@ def pdf_options(desk: Desk, name: str, data: bytes) -> PdfOptions:
         CommandError: the form needs a text or picture that is not given.
     """
     from signer.pdf.options import PdfOptions
+    from signer.timestamp import CheckingTimestamper
 
+    stamps = desk.timestamper
     return PdfOptions(
         at=desk.request.at,
         level=desk.first_level,
         profile=desk.profile,
         visible=_placed(desk, _visible(desk, name), data),
-        reason=desk.request.reason or copying.mark_of(desk, data),
+        reason=copying.reason_of(desk, data),
         field=desk.request.look.field,
+        token_size=stamps.last_size if isinstance(stamps, CheckingTimestamper) else None,
         read_back=False,
     )
 
