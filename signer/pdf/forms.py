@@ -185,7 +185,7 @@ def _broken(visible: Visible, text: str, face: Typeface, room: float) -> tuple[f
     raise InputRefused("EDOC-PDF-020", "the line is too long", form=visible.form, text=text[:40])
 
 
-ENTRY_SIZE, ENTRY_LEAST = 9.0, 6.0
+WORD_SIZE, ENTRY_SIZE, ENTRY_LEAST = 14.0, 9.0, 6.0
 LAST_STEP = 4.6
 """Distance of the line beneath the last one of an upright stamp, in mm."""
 RECEIVED_LABELS = ("Số", "Ngày", "Chuyển", "Số và ký hiệu HS")
@@ -206,18 +206,22 @@ def _received(visible: Visible, text: str, ground: Ground) -> Layout:
 
 @dataclass(frozen=True, slots=True)
 class _Stamp:
-    """Baselines of a stamp of arrival, in mm from its upper edge: agency, the word ĐẾN, lines to fill."""
+    """Baselines of a stamp of arrival in mm from its upper edge: agency (of so many lines), the word ĐẾN, each entry.
+
+    ``beside`` is how far the first two entries stand to the right, behind the word; 0 puts all of them beneath it.
+    """
 
     agency: float
     agency_step: float
     agency_lines: int
     word: float
-    entries: float
-    entry_step: float
+    entries: tuple[float, ...]
+    beside: float = 0.0
 
 
-_UPRIGHT_STAMP = _Stamp(5.2, 3.6, 3, 19.5, 26.0, 5.6)
-_LYING_STAMP = _Stamp(4.6, 3.4, 2, 14.0, 19.0, 4.5)
+_UPRIGHT_STAMP = _Stamp(5.2, 3.6, 3, 19.5, (26.0, 31.6, 37.2, 42.8))
+_LYING_STAMP = _Stamp(5.0, 3.5, 2, 18.6, (15.5, 20.5, 26.0, 31.5), beside=14.0)
+"""As the decree draws it: the word stands to the left of number and date."""
 
 
 def _stamp_lines(visible: Visible, text: str, box: Box) -> list[Line]:
@@ -227,12 +231,16 @@ def _stamp_lines(visible: Visible, text: str, box: Box) -> list[Line]:
         raise InputRefused("EDOC-PDF-020", "not the parts of a stamp", form=visible.form, text=text[:40])
     stamp, margin = _UPRIGHT_STAMP if height > width else _LYING_STAMP, 2.0
     head = _heading(visible, agency.upper(), (width - 2 * margin, stamp.agency_lines))
-    lines = [
-        _middle(one, box, y + stamp.agency + stamp.agency_step * row, size=AGENCY_SIZE) for row, one in enumerate(head)
-    ]
-    lines.append(_middle("ĐẾN", box, y + stamp.word, size=14.0))
-    for row, label in enumerate(RECEIVED_LABELS):
-        place = (x + margin, y + stamp.entries + row * stamp.entry_step, width - 2 * margin)
+    spare = stamp.agency_lines - len(head)  # lines that are not needed: the others stand in the middle of their room
+    top = y + stamp.agency + spare * stamp.agency_step / 2
+    lines = [_middle(one, box, top + stamp.agency_step * row, size=AGENCY_SIZE) for row, one in enumerate(head)]
+    if stamp.beside:
+        lines.append(_middle("ĐẾN", (x + margin, y, stamp.beside - margin, height), y + stamp.word, size=WORD_SIZE))
+    else:
+        lines.append(_middle("ĐẾN", box, y + stamp.word - 1.2 * spare, size=WORD_SIZE))
+    for row, (label, baseline) in enumerate(zip(RECEIVED_LABELS, stamp.entries, strict=True)):
+        start = margin + (stamp.beside if row < 2 else 0.0)
+        place = (x + start, y + baseline, width - margin - start)
         lines += _entry(visible, label, values[row] if row < len(values) else "", place)
     return lines
 

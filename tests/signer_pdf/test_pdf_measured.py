@@ -6,6 +6,9 @@ signature of a leader; T2 stands where T1 does, so it has a page of its own. A t
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -258,3 +261,37 @@ def test_a_mark_that_may_not_be_put_on_is_refused(office: Office, small: bytes) 
     with pytest.raises(InputRefused) as refused:
         mark_pdf(simple(), "KHẨN", box_mm=(20.0, 60.0, 20.0, 8.0), page=2)
     assert refused.value.code == "EDOC-PDF-016"
+
+
+@pytest.mark.parametrize(("width", "height"), [(35.0, 50.0), (50.0, 35.0)])
+@pytest.mark.parametrize(
+    "text", ["Sở Mẫu B", "Ủy ban nhân dân tỉnh Mẫu; 1234; 21/11/2026; Phòng Hành chính; 15/QĐ-UBND"]
+)
+def test_the_stamp_of_arrival_has_its_five_parts_upright_and_lying(
+    width: float, height: float, text: str, office: Office, tmp_path: Path
+) -> None:
+    """Agency, Số, Ngày, Chuyển, Số và ký hiệu HS, filled or dotted; nothing reaches the frame."""
+    look = Visible("received", box_mm=(20.0, 100.0, width, height), text=text)
+    signed = office.by_agency(printed(()), look, level="b")
+    drawn = RENDERERS["pdfium"](signed.data, (210.0, 297.0), tmp_path)
+    agree(drawn.ink((10, 90, 80, 80)), (20, 100, width, height))
+    x, y, w, h = drawn.ink((20.7, 100.7, width - 1.4, height - 1.4))
+    assert min(x - 20.5, y - 100.5, 20 + width - 0.5 - x - w, 100 + height - 0.5 - y - h) > 0.8
+    read = "".join(text_by_pdfium(signed.data).split())
+    parts = [part.strip() for part in text.split(";")]
+    for part in (parts[0].upper(), "ĐẾN", "Số:", "Ngày:", "Chuyển:", "Số và ký hiệu HS:", *parts[1:]):
+        assert part.replace(" ", "") in read
+    assert ("......" in read) == (len(parts) == 1)
+
+
+@pytest.mark.tool("pdftoppm")
+def test_the_pictures_of_the_documentation_can_be_drawn_again(tmp_path: Path) -> None:
+    """``samples/pictures.py`` signs the sample letter in every form; each picture is a small PNG."""
+    if shutil.which("pdftoppm") is None:
+        pytest.skip("pdftoppm is not installed")
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run([sys.executable, str(root / "samples/pictures.py"), str(tmp_path)], capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+    drawn = {path.name for path in tmp_path.glob("*.png")}
+    assert drawn == {path.name for path in (root / "docs/pictures").glob("*.png")}
+    assert all(2_000 < path.stat().st_size < 150_000 for path in tmp_path.glob("*.png"))
