@@ -226,6 +226,21 @@ def test_a_separate_appendix_goes_by_the_authority_for_its_main_document(node: E
     assert sealed(node, *words[:2], "dung.pdf", *words[3:], name="phu-luc.pdf").code == 0
 
 
+def test_every_separate_file_is_signed_and_an_appendix_in_the_same_file_is_not(node: Edoc) -> None:
+    """R36: one signature for each file of the call; the main document by its own rule, the appendices by its."""
+    granted(node, *DEPUTY)
+    assert signed(node, "x.pdf", "-o", "chinh.pdf").code == 0
+    for name in ("pl-1.pdf", "pl-2.pdf"):
+        (node.folder / name).write_bytes(simple())
+    line = ("sign", "chinh.pdf", "pl-1.pdf", "pl-2.pdf", "--as", "agency", "--attachment", "--of", "chinh.pdf")
+    ran = node(*line, "--text", "Số: 120/SMA-VP", "--key", "agency.pem", "--level", "b", "--json")
+    assert [(one["status"], one["visible"]) for one in ran.json["files"]] == [
+        ("signed", "none"),  # a seal, where a picture of one is set
+        ("signed", "t1"),
+        ("signed", "t1"),
+    ]
+
+
 # --- the clerk and the agency's key ----------------------------------------------------------------------------------
 
 
@@ -318,7 +333,19 @@ def test_a_proved_day_of_signing_confirms_for_ever(edoc: Edoc, node: Edoc, servi
     (node.folder / "t.root.pem").write_bytes(pem(pki.root.certificate))
     assert node("user", "add", "tran", "--role", "leader", "--cert", "t.crt").code == 0
     granted(node, *DEPUTY, "--to", TODAY.isoformat(), name="tran")
-    line = ("sign", "x.pdf", "--key", "t.pem", "--trust", "t.root.pem", "--tsa", f"{url}/tsa", "--level", "lta", "--json")
+    line = (
+        "sign",
+        "x.pdf",
+        "--key",
+        "t.pem",
+        "--trust",
+        "t.root.pem",
+        "--tsa",
+        f"{url}/tsa",
+        "--level",
+        "lta",
+        "--json",
+    )
     assert node(*line, env={"EDOC_DEMO": "true"}).code == 0
     later = (TODAY + timedelta(40)).isoformat()
     found = signers(node, "x.signed.pdf", "--at", later, "--trust", "t.root.pem")[0]

@@ -116,6 +116,11 @@ def _class_of(console: Console, reference: str, desk: Desk) -> str | None:
 # --- the mark of a conversion ----------------------------------------------------------------------------------------
 
 
+def reason_of(desk: Desk, data: bytes) -> str | None:
+    """Return the reason that stands in the signature: as given, and the mark of a conversion behind it."""
+    return "; ".join(part for part in (desk.request.reason, mark_of(desk, data)) if part) or None
+
+
 def mark_of(desk: Desk, data: bytes) -> str | None:
     """Return the mark a file made from paper carries in its signature (R50); ``None`` for one that was not.
 
@@ -137,8 +142,10 @@ def person_at_desk(console: Console) -> str:
     return person.full_name if person else account
 
 
-def keep(desk: Desk, name: str, data: bytes, made: bytes) -> None:
+def keep(desk: Desk, name: str, data: bytes, made: bytes | None) -> None:
     """Keep mark, time and person of a conversion in the node, and enter it in the ledger; without a node nothing.
+
+    ``made`` is the signed file; ``None`` for one that is signed elsewhere later on.
 
     Raises:
         SettingsError, StoreError: it cannot be kept; then nothing is delivered.
@@ -151,7 +158,7 @@ def keep(desk: Desk, name: str, data: bytes, made: bytes) -> None:
     from transport.desk import tables
     from transport.store import people, quick
 
-    digest = hashlib.sha256(made).hexdigest()
+    before, after = (None if one is None else hashlib.sha256(one).hexdigest() for one in (data, made))
     with tables.changing(desk.console) as office:
         conversion = people.Conversion(
             agency=office.code,
@@ -160,8 +167,8 @@ def keep(desk: Desk, name: str, data: bytes, made: bytes) -> None:
             person=person_at_desk(desk.console),
             document=desk.request.act.copy_of or name,
             at=desk.request.at,
-            sha256_in=hashlib.sha256(data).hexdigest(),
-            sha256_out=digest,
+            sha256_in=before,
+            sha256_out=after,
         )
         logged = office.log.signer is not None and quick.head(office.settings.home) is not None
 
@@ -169,6 +176,7 @@ def keep(desk: Desk, name: str, data: bytes, made: bytes) -> None:
             people.keep_conversion(unit, conversion)
             if logged:
                 action = f"copy.{conversion.form}"
-                tables.append_operation(office, unit, action, subject=digest, now=desk.request.at, note=mark)
+                subject = after or before or "-"
+                tables.append_operation(office, unit, action, subject=subject, now=desk.request.at, note=mark)
 
         office.store.do(work)

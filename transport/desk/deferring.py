@@ -87,6 +87,7 @@ def _prepared(desk: Desk, name: str) -> Outcome:
         context=desk.informed(data) if rule is not None else desk.context,
     )
     if not delivery.dry_run:
+        copying.keep(desk, name, data, None)
         _deliver(desk.console, target, made.to_bytes(), force=delivery.force)
     return Outcome(
         name,
