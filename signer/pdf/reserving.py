@@ -69,7 +69,7 @@ def reserve(data: bytes, options: PdfOptions, room: int, *, digest: str, limits:
     if not options.general:
         try:
             file = ordinary(data, limits=limits)
-            aimed = Aimed(data, with_appearance(data, target_of(file, options, limits=limits)), FAST, file)
+            aimed = Aimed(data, with_appearance(data, target_of(file, options, limits=limits), file.state), FAST, file)
             return aimed, aimed.reserved(options, room)
         except LimitExceeded:
             raise
