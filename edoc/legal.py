@@ -78,7 +78,7 @@ def agency_precondition(
         missing = Reason(Code.MISSING_PERSON_SIGNATURE, {"date": on.isoformat()})
         if report.verdict is Verdict.INVALID:
             return missing
-        persons = [item for item in report.signatures if _is_person(item, directory)]
+        persons = [item for item in (_typed(one, table) for one in report.signatures) if _is_person(item, directory)]
         if agency is None or not table.keeps(agency):
             return None if persons else missing
         asked = Question(agency, on, document_type)
@@ -122,7 +122,7 @@ def annotate(
     """
     origin = sender or (report.document or {}).get("from") or None
     parts = tuple((name, annotate(part, directory, on, sender=origin, table=table)) for name, part in report.parts)
-    signatures = tuple(_annotated(item, report, directory, on) for item in report.signatures)
+    signatures = tuple(_annotated(_typed(item, table), report, directory, on) for item in report.signatures)
     agencies = (origin,) if origin else _sealing(signatures, directory, on)
     signatures = tuple(_with_authority(item, table, agencies, on) for item in signatures)
     whole = replace(report, signatures=signatures, parts=parts)
@@ -181,6 +181,13 @@ def _is_person(item: SignatureReport, directory: Directory) -> bool:
         return False
     person = item.signer.type == "person" and not directory.knows_certificate(digest)
     return person and item.signer.authority != MISSING
+
+
+def _typed(item: SignatureReport, table: AuthorityTable) -> SignatureReport:
+    """Return a signature whose certificate the table knows as a person's as a person's, whatever its subject says."""
+    if item.signer.type != "unknown" or table.person_of(item.signer) is None:
+        return item
+    return replace(item, signer=replace(item.signer, type="person"))
 
 
 def _states_copy(item: SignatureReport) -> bool:

@@ -156,6 +156,19 @@ def test_the_position_of_the_table_is_stated_in_xades_where_none_is_given(node: 
     assert "KT." in data
 
 
+def test_somebody_whose_authority_has_ended_is_told_that_the_seal_will_not_follow(node: Edoc) -> None:
+    granted(node, *DEPUTY, "--from", "2026-01-01", "--to", YESTERDAY.isoformat())
+    ran = signed(node, "x.pdf")
+    assert ran.code == 0
+    assert any("thẩm quyền đã hết" in text for text in ran.json["files"][0]["warnings"])
+
+
+def test_the_certificate_of_an_agency_is_no_persons(node: Edoc) -> None:
+    ran = node("user", "grant", "mau", "--cert", "agency.crt", "--json")
+    assert (ran.code, ran.json["error"]["code"]) == (1, "EDOC-USE-076")
+    assert "của một cơ quan" in ran.json["error"]["why"]
+
+
 # --- the agency signs after the competent person ---------------------------------------------------------------------
 
 

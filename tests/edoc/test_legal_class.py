@@ -265,3 +265,11 @@ def test_a_claimed_day_within_an_ended_authority_is_none_to_sign_after() -> None
     assert objection is not None
     assert objection.facts["why"] == "time-not-proved"
     assert rule(pdf(PROVED), keeping(), on=LATER) is None
+
+
+def test_the_table_says_that_a_certificate_is_a_persons_where_its_subject_does_not() -> None:
+    unclear = replace(LEADER, signer=replace(LEADER.signer, type="unknown"))
+    found = annotate(pdf(unclear, SEAL), DIRECTORY, DAY, table=keeping())
+    assert (found.legal_class, found.signatures[0].signer.type) == ("original", "person")
+    assert annotate(pdf(unclear, SEAL), DIRECTORY, DAY).legal_class == "information-only"
+    assert rule(pdf(unclear), keeping()) is None

@@ -116,13 +116,20 @@ class Authorising:
 
     def notes(self, credential: Credential | None) -> tuple[str, ...]:
         """Return in words what was not asked, or could not be answered."""
-        act = self.request.act
-        if not act.capacity:
-            return ()
+        stated = bool(self.request.act.capacity)
         if not self.kept:
-            return (_word("sign.authority", self.console.lang),)
-        found = None if credential is None else self._judged(_signer(credential))
-        return (self.why(found),) if found is not None and found.standing == "unknown" else ()
+            return (_word("sign.authority", self.console.lang),) if stated else ()
+        if credential is None or self.request.role != "person":
+            return ()
+        signer = _signer(credential)
+        if not stated and not self.table.agencies_of(signer):
+            return ()  # somebody who signs as drafter
+        found = self._judged(signer)
+        return () if found.standing == "confirmed" or not (stated or self._lapsed(found)) else (self.why(found),)
+
+    def _lapsed(self, found: Finding) -> bool:
+        """Say whether somebody was given an authority that does not hold today: the seal will not follow."""
+        return found.why in ("ended", "not-yet")
 
 
 def account_at_desk() -> str:

@@ -333,7 +333,10 @@ def _own(console: Console, certs: Iterable[str]) -> list[OwnCertificate]:
 def _refuse_taken(office: Office, name: str, own: Iterable[OwnCertificate]) -> None:
     from transport.store import people
 
+    directory = office.directory()
     for item in own:
+        if directory.knows_certificate(item.sha256):
+            raise CommandError("EDOC-USE-076", serial=item.serial, name=name)
         owner = office.store.read(partial(people.owner_of, certificate=item))
         if owner is not None:
             raise CommandError("EDOC-USE-073", serial=item.serial, owner=owner, name=name)
