@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING
 
 from edoc.errors import EdocError
 from signer.errors import CredentialError, SignerError
-from transport.desk import copying, signmakers
+from transport.desk import copying, keys, signmakers
 from transport.desk.checkedkey import KeyRefused
 from transport.desk.files import check_target, read_input, write_output
 from transport.desk.signdesk import prepared as desk_for
 from transport.desk.signdesk import settings_of, timestamper_for
+from transport.desk.signfile import degraded
 from transport.desk.signplan import form_of, format_of
 from transport.desk.signrequest import Made, Outcome, Request, ToSign
 from transport.errors import TransportError
@@ -143,6 +144,9 @@ def embed(console: Console, request: Request, *, prepared: str, value: str) -> E
         error.facts.setdefault("path", prepared)
         raise
     before = held.data[: held.before]
+    if held.level == "b":
+        subject = hashlib.sha256(held.certificate).hexdigest()
+        keys.log_without_stamp(console, files=1, subject=subject, now=request.at)
     _deliver(console, target, made.data, force=delivery.force)
     outcome = Outcome(
         prepared,
@@ -156,7 +160,7 @@ def embed(console: Console, request: Request, *, prepared: str, value: str) -> E
         page=made.page,
         signed_at=held.at,
         stamp=_stamp_of(made.data, held.field, request.at),
-        warnings=made.warnings,
+        warnings=(*made.warnings, *degraded(made.level)),
     )
     profile = "interop" if held.scheme.value.startswith("rsa-pkcs1") else "strict"
     return Embedded(signer_of(held.certificate), profile, outcome)

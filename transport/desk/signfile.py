@@ -109,15 +109,15 @@ def _delivered(desk: Desk, plan: Outcome, made: Made, *, data: bytes, target: Pa
         level=made.level,
         page=made.page,
         stamp=stamp,
-        warnings=(*desk.key.checked(), *made.warnings, *_degraded(desk)),
+        warnings=(*desk.key.checked(), *made.warnings, *degraded(made.level)),
     )
 
 
-def _degraded(desk: Desk) -> tuple[Reason, ...]:
+def degraded(level: str) -> tuple[Reason, ...]:
     """R32: a signature without time stamp is marked as such in the result, as in every later report."""
     from signer.report import Code, Reason
 
-    return (Reason(Code.SIGNING_TIME_NOT_PROVED),) if desk.level == "b" else ()
+    return (Reason(Code.SIGNING_TIME_NOT_PROVED),) if level.endswith("B-B") else ()
 
 
 def _meanwhile(desk: Desk, plan: Outcome, error: CommandError, target: Path) -> Outcome | None:
