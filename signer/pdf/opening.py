@@ -50,13 +50,16 @@ _BYTE_RANGE = re.compile(rb"/ByteRange\s*\[")
 
 
 class Reader(PdfFileReader):
-    """Reads strictly; but a reference to nothing is no error, it is null (ISO 32000-2, 7.3.10)."""
+    """Reads strictly; but a reference to nothing is no error, it is null (ISO 32000-2, 7.3.10).
+
+    In a hybrid file it may lead to what only other readers find, and stays an error.
+    """
 
     def get_object(  # type: ignore[no-untyped-def, override]
         self, ref: generic.Reference, revision: int | None = None, *args, **named
     ) -> generic.PdfObject:
         """Return an object."""
-        if revision is None and self.xrefs[ref] is None:
+        if revision is None and self.xrefs[ref] is None and not self.xrefs.hybrid_xrefs_present:
             nothing = generic.NullObject()
             nothing.container_ref = ref
             return nothing
