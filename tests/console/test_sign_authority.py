@@ -50,10 +50,8 @@ def node(edoc: Edoc, world: DevPki, identities: dict[str, DevIdentity]) -> Edoc:
     (edoc.folder / "x.xml").write_bytes(b"<a>x</a>")
     desk = edoc.here()
     assert desk("trust", "add", "root.pem", "--for", "signers,tsa", "--yes").code == 0
-    line = ("agency", "add", "H99.01", "--name", "Sở Mẫu A", "--cert", "agency=agency.crt", "--yes")
-    assert desk(*line).code == 0
-    line = ("user", "add", "mau", "--name", "Nguyễn Văn Mẫu", "--role", "leader", "--cert", "leader.crt")
-    assert desk(*line).code == 0
+    assert desk("agency", "add", "H99.01", "--name", "Sở Mẫu A", "--cert", "agency=agency.crt", "--yes").code == 0
+    assert desk("user", "add", "mau", "--name", "Nguyễn Văn Mẫu", "--role", "leader", "--cert", "leader.crt").code == 0
     return desk
 
 
