@@ -271,6 +271,7 @@ def sign(
     capacity: Annotated[str | None, typer.Option("--capacity", metavar="TEXT")] = None,
     position: Annotated[str | None, typer.Option("--position", metavar="TEXT")] = None,
     type_: Annotated[str | None, typer.Option("--type", metavar="TYPE")] = None,
+    area: Annotated[str | None, typer.Option("--area", metavar="TEXT")] = None,
     reason: Annotated[str | None, typer.Option("--reason", metavar="TEXT")] = None,
     visible: Annotated[str, typer.Option("--visible", metavar="FORM")] = "auto",
     text: Annotated[str | None, typer.Option("--text", metavar="TEXT")] = None,
@@ -320,6 +321,7 @@ def sign(
         capacity=capacity,
         position=position,
         type=type_,
+        area=area,
         reason=reason,
         visible=visible,
         text=text,
@@ -381,6 +383,30 @@ def extend(
             elif file.output != "-":
                 console.say(present.line(file, console.screen()))
     return worst(file.fault.exit_code if file.fault else Exit.DONE for file in lifted)
+
+
+@command("mark")
+def mark(
+    ctx: typer.Context,
+    file: Annotated[str, typer.Argument(metavar="FILE")],
+    stamp: Annotated[str, typer.Option("--mark", metavar="MARK")],
+    box: Annotated[str | None, typer.Option("--box", metavar="X,Y,W,H")] = None,
+    page: Annotated[str | None, typer.Option("--page", metavar="N|last")] = None,
+    output: Output = None,
+    force: Force = False,
+) -> int:
+    from transport.desk import marking
+    from transport.desk.values import box_of, choice, page_of
+    from transport.present import marking as present
+
+    console = console_of(ctx)
+    named = choice(stamp, "--mark", tuple(marking.NAMES))
+    marked = marking.mark(console, marking.Request(file, named, page_of(page) or 1, box_of(box), output, force))
+    if console.json:
+        console.document(present.document(marked))
+    elif marked.output != "-":
+        console.say(present.line(marked, console.screen()))
+    return Exit.DONE
 
 
 @command("verify", alias="kiem-tra")

@@ -35,9 +35,6 @@ INFORMATION_ONLY = "information-only"
 COPY_FORMS = ("SAO Y", "SAO LỤC", "TRÍCH SAO")
 """Forms of copy, as the agency's line on a copy begins (T2 of regulations.md 6)."""
 
-OPEN = frozenset({"no-table", "type-unknown", "area-unknown"})
-"""Why an authority may be open without harm: there is no table, or what would decide is not known of the document."""
-
 _PROVED = frozenset({"timestamp", "archive-timestamp", "ledger"})
 _NO_TABLE = AuthorityTable()
 _DOCUMENTS = frozenset({"pdf", "asic", "cms", "xml"})
@@ -65,13 +62,14 @@ def agency_precondition(
     on: date,
     *,
     table: AuthorityTable = _NO_TABLE,
-    agency: str | None = None,
-    document_type: str | None = None,
+    asked: Question | None = None,
 ) -> Callable[[Report], Reason | None]:
     """Return the rule R28 as a check of a report: the agency signs only what the competent person has signed.
 
-    ``on`` is the day of the agency's signature. Where the agency keeps an authority table the person must have had the
-    authority on the day of signing (R26); ``facts`` of the objection then name who signed and ``why`` as a word.
+    ``on`` is the day of the agency's signature, ``asked`` names the agency and what is known of the document. Where the
+    agency keeps an authority table the person must have had the authority on the day of signing (R26), and a scope that
+    cannot be held against the document confirms nothing; ``facts`` of the objection then name who signed and ``why`` as
+    a word.
     """
 
     def check(report: Report) -> Reason | None:
@@ -79,12 +77,11 @@ def agency_precondition(
         if report.verdict is Verdict.INVALID:
             return missing
         persons = [item for item in (_typed(one, table) for one in report.signatures) if _is_person(item, directory)]
-        if agency is None or not table.keeps(agency):
+        if not persons or asked is None or not table.keeps(asked.agency):
             return None if persons else missing
-        asked = Question(agency, on, document_type)
         found = [(item, authority_of(item, table, asked)) for item in persons]
-        if not found or any(one.standing == CONFIRMED or one.why in OPEN for _, one in found):
-            return None if found else missing
+        if any(one.standing == CONFIRMED for _, one in found):
+            return None
         signer, why = found[-1][0].signer.name or "-", found[-1][1].why
         return replace(missing, facts={"date": on.isoformat(), "name": signer, "why": why})
 

@@ -223,7 +223,20 @@ def test_a_type_outside_the_scope_of_who_signed_is_not_sealed(node: Edoc) -> Non
     assert signed(node, "x.pdf").code == 0
     ran = sealed(node, "--type", "TTr", "-o", "y.pdf")
     assert (refusal(ran)["code"], "ngoài phạm vi" in refusal(ran)["why"]) == ("EDOC-DOC-081", True)
+    ran = sealed(node, "-o", "y.pdf")
+    assert (refusal(ran)["code"], "thêm --type" in refusal(ran)["why"]) == ("EDOC-DOC-081", True)
     assert sealed(node, "--type", "QĐ", "-o", "y.pdf").code == 0
+
+
+def test_a_field_of_work_outside_the_scope_of_who_signed_is_not_sealed(node: Edoc) -> None:
+    end = f"{TODAY.year + 1}-12-31"
+    tuq = ("--position", "Chánh Văn phòng", "--capacity", "TUQ.", "--area", "Đất đai", "--to", end, "--basis", "GUQ 3")
+    granted(node, *tuq)
+    assert signed(node, "x.pdf", "--capacity", "TUQ.", "--area", "đất đai").code == 0
+    for words, why in (((), "thêm --area"), (("--area", "Y tế"), "lĩnh vực này nằm ngoài")):
+        ran = sealed(node, *words, "-o", "y.pdf")
+        assert (refusal(ran)["code"], why in refusal(ran)["why"]) == ("EDOC-DOC-081", True)
+    assert sealed(node, "--area", "Đất đai", "-o", "y.pdf").code == 0
 
 
 def test_a_separate_appendix_goes_by_the_authority_for_its_main_document(node: Edoc) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from edoc.agencies import Agency, AgencyCertificate, Directory
-from edoc.authorities import AuthorityTable, CertificateId, Person
+from edoc.authorities import AuthorityTable, CertificateId, Person, Question
 from edoc.capacities import Authority, Capacity
 from edoc.legal import agency_precondition, annotate, legal_class
 from signer.report import (
@@ -183,8 +183,8 @@ def keeping(*entries: Authority) -> AuthorityTable:
 
 
 def rule(report: Report, table: AuthorityTable, *, on: date = DAY, document_type: str | None = None) -> Reason | None:
-    check = agency_precondition(DIRECTORY, on, table=table, agency="H99.01", document_type=document_type)
-    return check(report)
+    asked = Question("H99.01", on, document_type=document_type)
+    return agency_precondition(DIRECTORY, on, table=table, asked=asked)(report)
 
 
 def test_a_persons_signature_with_authority_makes_an_original_and_names_the_position() -> None:
@@ -231,8 +231,10 @@ def test_a_signature_with_suspect_later_changes_is_none_to_sign_after() -> None:
     assert rule(pdf(replace(LEADER, later_changes=LaterChanges.SUSPECT)), keeping()) is not None
 
 
-@pytest.mark.parametrize(("document_type", "why"), [("QĐ", None), ("Tờ trình", "type"), (None, None)])
-def test_the_scope_is_held_against_the_type_where_it_is_known(document_type: str | None, why: str | None) -> None:
+@pytest.mark.parametrize(("document_type", "why"), [("QĐ", None), ("Tờ trình", "type"), (None, "type-unknown")])
+def test_the_scope_is_held_against_the_type_and_confirms_nothing_without_one(
+    document_type: str | None, why: str | None
+) -> None:
     objection = rule(pdf(LEADER), keeping(entry(types=("QĐ",))), document_type=document_type)
     assert (objection and objection.facts["why"]) == why
 

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,9 @@ from edoc.capacities import Authority, Capacity
 from transport.errors import SettingsError
 from transport.settings import Settings, load
 from transport.store import people, quick, schema
-from transport.store.engine import revision_of, writer_engine
+from transport.store.engine import database_url, revision_of, writer_engine
 from transport.store.people import Change, OwnCertificate
-from transport.store.store import Conflict, Store, database_url, migrate
+from transport.store.store import Conflict, Store, migrate
 
 NOW = datetime(2026, 11, 20, 2, 30, tzinfo=UTC)
 CERTIFICATE = OwnCertificate("0A", "CN=THU NGHIEM", "11" * 32, b"der")
@@ -80,7 +81,7 @@ def test_an_end_comes_nearer_and_never_moves_away(store: Store) -> None:
     with_people(store)
     for day in (date(2026, 6, 30), date(2026, 9, 30)):
         store.do(
-            lambda unit, day=day: people.end(unit, "authority", 1, day, person="mau", change=change("user.grant.end"))
+            partial(people.end, table="authority", entry=1, last_day=day, person="mau", change=change("user.grant.end"))
         )
     assert store.read(people.load).entries[0].ended_on == date(2026, 6, 30)
 

@@ -75,13 +75,8 @@ def _rule(desk: Desk, table: Authorising) -> Callable[[Report], Reason | None]:
     from edoc.agencies import Directory
     from edoc.seal import agency_precondition
 
-    rule = agency_precondition(
-        desk.directory or Directory(()),
-        table.day,
-        table=table.table,
-        agency=table.agency,
-        document_type=desk.request.act.document_type,
-    )
+    asked_of = table.question() if table.agency is not None else None
+    rule = agency_precondition(desk.directory or Directory(()), table.day, table=table.table, asked=asked_of)
 
     def asked(report: Report) -> Reason | None:
         objection = rule(report)

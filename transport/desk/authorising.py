@@ -8,7 +8,7 @@ entries for the agency, refuses nothing; that it was not asked is said with the 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from transport.desk import trusting
 from transport.present.errors import CommandError
 
 if TYPE_CHECKING:
-    from edoc.authorities import AuthorityTable, Finding
+    from edoc.authorities import AuthorityTable, Finding, Question
     from edoc.capacities import Authority
     from signer.credential import Credential
     from signer.report import Signer
@@ -77,20 +77,18 @@ class Authorising:
             raise CommandError("EDOC-DOC-082", clerk=clerk, agency=self.agency, why=why)
 
     def _judged(self, signer: Signer) -> Finding:
-        from edoc.authorities import Question
         from edoc.capacities import capacity_of
 
         act = self.request.act
-        return self.table.judge(
-            signer,
-            Question(
-                self.agency or "",
-                self.day,
-                document_type=act.document_type,
-                capacity=capacity_of(act.capacity) if act.capacity else None,
-                position=act.position,
-            ),
-        )
+        capacity = capacity_of(act.capacity) if act.capacity else None
+        return self.table.judge(signer, replace(self.question(), capacity=capacity, position=act.position))
+
+    def question(self) -> Question:
+        """Return what is asked of the table about the document: agency, day, type and field of work as given."""
+        from edoc.authorities import Question
+
+        act = self.request.act
+        return Question(self.agency or "", self.day, document_type=act.document_type, area=act.area)
 
     def why(self, found: Finding) -> str:
         """Return in words why an authority is not confirmed."""

@@ -43,6 +43,7 @@ class Given:
     capacity: str | None = None
     position: str | None = None
     type: str | None = None
+    area: str | None = None
     reason: str | None = None
     visible: str = "auto"
     text: str | None = None
@@ -109,7 +110,9 @@ def request_of(given: Given, at: datetime) -> Request:
 
 def _act(given: Given, role: str, copy: str | None) -> Act:
     main, source = (given.of, None) if given.attachment else (None, given.of)
-    return signrequest.checked_act(Act(role, given.capacity, given.position, main, copy, given.type, source))
+    return signrequest.checked_act(
+        Act(role, given.capacity, given.position, main, copy, given.type, source, given.area)
+    )
 
 
 def _level(given: Given) -> str | None:
