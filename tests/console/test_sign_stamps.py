@@ -1,6 +1,7 @@
 """Whom ``edoc sign`` asks for time stamps, in which order, and what it says if nobody serves (R32; signing.md 7.2)."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,6 +12,9 @@ from tests.console.conftest import Edoc
 from tests.console.schema import problems
 from tests.http.stampers import House
 from tests.signer_pdf.files import simple
+from transport.desk.console import Console
+from transport.desk.signing import sign
+from transport.desk.signrequest import KeyChoice, Request
 
 TODAY = datetime.now(UTC)
 FILES = tuple(f"{number}.pdf" for number in range(6))
@@ -105,3 +109,15 @@ def test_other_formats_ask_in_turn_as_well(desk: Edoc, house: House, name: str) 
     assert (ran.code, ran.json["files"][0]["error"]["code"]) == (4, "EDOC-PKI-007")
     ran = desk(*line, *asking(house, "/untrusted", "/good"), env=demo())
     assert (ran.code, ran.json["files"][0]["error"]) == (0, None)
+
+
+def test_a_file_is_signed_in_its_turn_not_when_the_batch_began(desk: Edoc) -> None:
+    """After an hour of waiting for stamps the next letter states its own time, and is judged at it."""
+    console = Console(("--json",), {})
+    files = tuple(str(desk.folder / name) for name in FILES)
+    key, root = str(desk.folder / "leader.pem"), str(desk.folder / "root.pem")
+    begun, _ = sign(console, Request(files, TODAY, key=KeyChoice(key), trust=(root,), level="b"))
+    later = replace(begun, started=begun.started - 3600).moved_on()
+    assert timedelta(seconds=3600) <= later.request.at - TODAY < timedelta(seconds=3660)
+    assert later.context.at == later.request.at
+    assert later.moved_on().request.at - later.request.at < timedelta(seconds=60), "what has passed counts once"

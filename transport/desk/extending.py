@@ -6,9 +6,10 @@ is missing and puts it in.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,11 @@ class _Desk:
     context: Context
     settings: Settings
     timestamper: Timestamper | None
+    started: float = field(default_factory=time.monotonic)
+
+    def now(self) -> datetime:
+        """Return the moment: when the call began, and what has passed since; a batch may take hours."""
+        return self.request.at + timedelta(seconds=int(time.monotonic() - self.started))
 
 
 def extend(console: Console, request: Request) -> list[Lifted]:
@@ -98,7 +104,7 @@ def _lifted(desk: _Desk, name: str) -> Lifted:
 
 
 def _made(desk: _Desk, name: str, data: bytes) -> Extended:
-    kind, context = recognise(data), desk.context
+    kind, context = recognise(data), replace(desk.context, at=desk.now())
     if kind == "cms" and not context.contents:
         context = replace(context, contents=_beside(desk, name))
     return lifted(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,6 +65,16 @@ class Desk:
     picture: bytes | None
     geometry: Geometry
     fetched: Fetched = field(default_factory=Fetched)
+    started: float = field(default_factory=time.monotonic)
+
+    def moved_on(self) -> Desk:
+        """Return the same desk now: a batch that waits for time stamps may take hours, a file is signed in its turn."""
+        passed = int(time.monotonic() - self.started)
+        if passed < 1:
+            return self
+        at, started = self.request.at + timedelta(seconds=passed), self.started + passed
+        context = replace(self.context, at=at)
+        return replace(self, request=replace(self.request, at=at), context=context, started=started)
 
     @property
     def credential(self) -> Credential:

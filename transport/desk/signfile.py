@@ -32,7 +32,7 @@ def sign_one(desk: Desk, name: str) -> Outcome:
         KeyRefused: the key cannot be used, for any file.
     """
     try:
-        return _signed(desk, name)
+        return _signed(desk.moved_on(), name)
     except (CommandError, SignerError, EdocError, TransportError, OSError) as error:
         desk.key.note(error)
         found = fault(error, desk.console.lang, path=name)
