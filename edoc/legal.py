@@ -69,7 +69,7 @@ def agency_precondition(
     ``on`` is the day of the agency's signature, ``asked`` names the agency and what is known of the document. Where the
     agency keeps an authority table the person must have had the authority on the day of signing (R26), and a scope that
     cannot be held against the document confirms nothing; ``facts`` of the objection then name who signed and ``why`` as
-    a word.
+    a word. A document that another agency has sealed is that agency's: on it stands the stamp of arrival.
     """
 
     def check(report: Report) -> Reason | None:
@@ -77,9 +77,10 @@ def agency_precondition(
         if report.verdict is Verdict.INVALID:
             return missing
         persons = [item for item in (_typed(one, table) for one in report.signatures) if _is_person(item, directory)]
-        if not persons or asked is None or not table.keeps(asked.agency):
+        question = None if asked is None else replace(asked, agency=_origin(report, directory, on) or asked.agency)
+        if not persons or question is None or not table.keeps(question.agency):
             return None if persons else missing
-        found = [(item, authority_of(item, table, asked)) for item in persons]
+        found = [(item, authority_of(item, table, question)) for item in persons]
         if any(one.standing == CONFIRMED for _, one in found):
             return None
         signer, why = found[-1][0].signer.name or "-", found[-1][1].why
@@ -115,12 +116,13 @@ def annotate(
     """Return the report with what the node knows: ``kind: seal``, ``signer.agency``, ``signer.authority``, legal class.
 
     ``signer.authority`` and the position of the table (R37) are judged on the day of signing, for the agency the
-    document is of: its sender, else the agencies that sealed it, else those the signer was given an authority for.
+    document is of: its sender, else the first to seal it, else those the signer was given an authority for.
     """
     origin = sender or (report.document or {}).get("from") or None
     parts = tuple((name, annotate(part, directory, on, sender=origin, table=table)) for name, part in report.parts)
     signatures = tuple(_annotated(_typed(item, table), report, directory, on) for item in report.signatures)
-    agencies = (origin,) if origin else _sealing(signatures, directory, on)
+    first = origin or _origin(report, directory, on)
+    agencies = () if first is None else (first,)
     signatures = tuple(_with_authority(item, table, agencies, on) for item in signatures)
     whole = replace(report, signatures=signatures, parts=parts)
     if report.kind not in _DOCUMENTS and not parts:
@@ -132,10 +134,14 @@ def annotate(
     return replace(whole, legal_class=found, warnings=warnings)
 
 
-def _sealing(signatures: tuple[SignatureReport, ...], directory: Directory, on: date) -> tuple[str, ...]:
-    """Return the agencies whose own signature on the document is valid."""
-    sealed = (item.signer.agency for item in signatures if _is_agency(item, directory, on, None))
-    return tuple(dict.fromkeys(code for code in sealed if code is not None))
+def _origin(report: Report, directory: Directory, on: date) -> str | None:
+    """Return whose document it is by the first valid agency signature on it, ``None`` before there is one."""
+    for item in report.signatures:
+        digest = item.signer.certificate_sha256
+        if digest is not None and _is_agency(item, directory, on, None):
+            agency = directory.agency_of(digest, "agency", on)
+            return agency.code if agency is not None else None
+    return None
 
 
 def _with_authority(

@@ -275,3 +275,20 @@ def test_the_table_says_that_a_certificate_is_a_persons_where_its_subject_does_n
     assert (found.legal_class, found.signatures[0].signer.type) == ("original", "person")
     assert annotate(pdf(unclear, SEAL), DIRECTORY, DAY).legal_class == "information-only"
     assert rule(pdf(unclear), keeping()) is None
+
+
+def test_a_document_another_agency_has_sealed_is_judged_as_that_agencys() -> None:
+    """At the receiver the stamp of arrival is put on a copy: its own table knows nothing of the sender's leader."""
+    stranger, theirs = signature("99" * 32), signature(OTHER, type="agency")
+    assert rule(pdf(stranger), keeping()) is not None
+    assert rule(pdf(stranger, theirs), keeping()) is None
+    assert rule(pdf(stranger, SEAL), keeping()) is not None  # sealed by ourselves: our table decides again
+    both = keeping(entry(), entry(id=2, agency="H99.02"))
+    assert rule(pdf(stranger, theirs), both) is not None
+    assert rule(pdf(LEADER, theirs), both) is None
+
+
+def test_a_stamp_of_arrival_does_not_make_a_document_ours() -> None:
+    stranger, theirs = signature("99" * 32), signature(OTHER, type="agency")
+    found = annotate(pdf(stranger, theirs, SEAL), DIRECTORY, DAY, table=keeping())
+    assert (found.legal_class, found.signatures[0].signer.authority) == ("original", "unknown")
