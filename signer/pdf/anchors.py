@@ -9,9 +9,12 @@ place is never guessed. Needs the extra ``preview``.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from signer.errors import InputRefused, LimitExceeded
@@ -97,7 +100,23 @@ def _sheets(data: bytes) -> tuple[int, list[tuple[int, Sheet]]]:
     return len(pages), [(one.number, one.sheet) for one in reversed(pages) if one.sheet is not None]
 
 
+_FOUND: OrderedDict[tuple[bytes, _Wanted, Geometry], tuple[int, Box]] = OrderedDict()
+_FOUND_MAX = 16
+
+
 def _place(data: bytes, wanted: _Wanted, geometry: Geometry) -> tuple[int, Box]:
+    """Return where a signature goes. What was found is kept: a file is looked at before the key is, and then signed."""
+    key = hashlib.sha256(data).digest(), wanted, geometry
+    found = _FOUND.get(key)
+    if found is None:
+        found = _FOUND[key] = _searched(data, wanted, geometry)
+        while len(_FOUND) > _FOUND_MAX:
+            with suppress(KeyError):  # another thread was faster
+                _FOUND.popitem(last=False)
+    return found
+
+
+def _searched(data: bytes, wanted: _Wanted, geometry: Geometry) -> tuple[int, Box]:
     total, sheets = _sheets(data)
     for number, lines in lines_of_pages(data, sheets, total=total):
         found = _named(lines, wanted) if wanted.name else _positioned(lines, wanted.position)

@@ -17,12 +17,11 @@ from signer.pdf.forms import FRAME, ROUNDING
 from signer.pdf.geometry import MM, Box
 from signer.pdf.layout import BLACK, RED, Colour, Frame, Layout, Line
 from signer.pdf.objects import dictionary_of, entry, is_name, items_of
-from signer.pdf.opening import has_signature, open_pdf, reading, split_trailing
-from signer.pdf.page import Field, PageView, fields, overlap, page_at, pages, rectangle_of
+from signer.pdf.opening import bounded, has_signature, open_pdf, reading, split_trailing
+from signer.pdf.page import Field, PageView, fields, is_shared, overlap, page_at, pages, rectangle_of
 from signer.pdf.refusals import refuse_unsignable
-from signer.pdf.target import Painted
 from signer.pdf.typeface import serif
-from signer.pdf.update import Raw, Writer, identify, paint, pointer, section
+from signer.pdf.update import Raw, Writer, annotate, identify, paint, pointer, section
 from signer.pdf.values import Name, Reference, Value
 from signer.pdf.writing import encode, text_string
 from signer.trust import Limits
@@ -81,6 +80,7 @@ def mark_pdf(data: bytes, mark: str, *, box_mm: Box, page: int = 1, limits: Limi
         raise InputRefused("EDOC-PDF-051", "the file is signed", mark=found.text)
     if split_trailing(data)[1]:
         raise InputRefused("EDOC-PDF-005", "bytes behind the end of the file", where="%%EOF")
+    bounded(data, limits=bounds)
     reader = open_pdf(data, limits=bounds)
     with reading("pages and fields"):
         refuse_unsignable(reader, limits=bounds)
@@ -90,9 +90,10 @@ def mark_pdf(data: bytes, mark: str, *, box_mm: Box, page: int = 1, limits: Limi
         raise InputRefused("EDOC-PDF-051", "the file is signed", mark=found.text)
     layout = _laid_out(found, page_at(views, page), box_mm)
     with reading("update"):
+        apart = is_shared(reader, views, _page_of(layout))
         writer = Writer(BytesIO(data), strict=True)
         _check_free(layout, known, writer)
-        return data + _updated(writer, data, layout, painted(layout))
+        return data + _updated(writer, data, layout, apart=apart)
 
 
 def _mark(text: str) -> Mark:
@@ -138,7 +139,7 @@ def _page_of(layout: Layout) -> Reference:
     return Reference(layout.page.reference.idnum, layout.page.reference.generation)
 
 
-def _updated(writer: Writer, data: bytes, layout: Layout, appearance: Painted) -> bytes:
+def _updated(writer: Writer, data: bytes, layout: Layout, *, apart: bool) -> bytes:
     page = _page_of(layout)
     stamp: dict[str, Value] = {
         "Type": Name("Annot"),
@@ -147,10 +148,10 @@ def _updated(writer: Writer, data: bytes, layout: Layout, appearance: Painted) -
         "F": PRINTED_AND_LOCKED,
         "P": page,
         "Contents": text_string(layout.text or ""),
-        "AP": {"N": paint(writer, appearance)},
+        "AP": {"N": paint(writer, painted(layout))},
     }
     body = encode(stamp)
     identify(writer, data, body)
     added = writer.add_object(Raw(body))
-    writer.register_annotation(pointer(writer, page), added)  # type: ignore[no-untyped-call]
+    annotate(writer, page, added, apart=apart)
     return bytes(section(writer, data))

@@ -146,15 +146,20 @@ def paint(writer: Writer, painted: Painted) -> Reference:
 
 def _add_field(writer: Writer, target: Target, signature: Reference, appearance: Reference | None) -> None:
     field = writer.add_object(Raw(encode(target.widget(signature, appearance))))
-    page = pointer(writer, target.page)
+    annotate(writer, target.page, field, apart=target.apart)
+    _append_to_form(writer, field)
+
+
+def annotate(writer: Writer, at: Reference, added: generic.IndirectObject, *, apart: bool) -> None:
+    """Add an annotation to a page; ``apart``: its list is another page's, too, and it gets one of its own."""
+    page = pointer(writer, at)
     entries = dictionary_of(page)
     if entries is not None and "/Annots" in entries and entry(entries, "/Annots") is None:
         del entries["/Annots"]  # null, or a reference to nothing
-    if target.apart and entries is not None:
+    if apart and entries is not None:
         entries[pdf_name("/Annots")] = generic.ArrayObject(items_of(entries.raw_get("/Annots")))
         writer.mark_update(page)
-    writer.register_annotation(page, field)  # type: ignore[no-untyped-call]
-    _append_to_form(writer, field)
+    writer.register_annotation(page, added)  # type: ignore[no-untyped-call]
 
 
 def _set(writer: Writer, at: Reference, key: str, value: generic.PdfObject | Reference) -> None:
