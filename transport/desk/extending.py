@@ -21,7 +21,7 @@ from transport.desk import trusting
 from transport.desk.fetching import settings_of
 from transport.desk.files import beside, check_target, read_input, write_output
 from transport.desk.giving import given
-from transport.desk.lifting import fetcher, lifted, timestamper_of
+from transport.desk.lifting import Answers, fetcher, lifted, timestamper_of
 from transport.errors import TransportError
 from transport.present.errors import CommandError, fault
 from transport.present.extending import Lifted
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from signer.timestamp import Timestamper
     from signer.trust import Context
     from transport.desk.console import Console
-    from transport.settings import Settings
 
 LEVELS = ("t", "lt", "lta")
 DETACHED = ".p7s"
@@ -59,7 +58,7 @@ class _Desk:
     console: Console
     request: Request
     context: Context
-    settings: Settings
+    answers: Answers
     timestamper: Timestamper | None
     started: float = field(default_factory=time.monotonic)
 
@@ -80,7 +79,7 @@ def extend(console: Console, request: Request) -> list[Lifted]:
     store = trusting.store_of(console, trust=request.trust, chain=request.chain, revocation=request.revocation)
     context = trusting.context_of(store, at=request.at, policy="interop")
     context = replace(context, contents=given(console, request.contents, ()).contents)
-    desk = _Desk(console, request, context, settings, timestamper_of(request.tsa, settings))
+    desk = _Desk(console, request, context, Answers(fetcher(settings)), timestamper_of(request.tsa, settings))
     return [_one(desk, name) for name in request.files]
 
 
@@ -113,7 +112,7 @@ def _made(desk: _Desk, name: str, data: bytes) -> Extended:
         to=desk.request.level,
         context=context,
         timestamper=desk.timestamper,
-        fetch=fetcher(desk.settings),
+        fetch=desk.answers.for_file(),
     )
 
 

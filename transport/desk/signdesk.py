@@ -27,26 +27,35 @@ if TYPE_CHECKING:
     from signer.timestamp import Timestamper
     from signer.trust import Context, TrustStore
     from transport.desk.console import Console
+    from transport.desk.lifting import Answers, Fetch
     from transport.settings import Settings
 
 
 @dataclass(slots=True)
 class Fetched:
-    """Status answers fetched in this run for those who signed before: asked for once, whoever's letter is next."""
+    """Status answers fetched in this run: for those who signed before asked for once, whoever's letter is next."""
 
     store: TrustStore | None = None
     asked: set[bytes] = field(default_factory=set)
+    answers: Answers | None = None
+
+    def for_file(self, settings: Settings) -> Fetch:
+        """Return what fetches the answers that a long-term level of one file needs."""
+        from transport.desk.lifting import Answers, fetcher
+
+        if self.answers is None:
+            self.answers = Answers(fetcher(settings))
+        return self.answers.for_file()
 
     def more(self, needs: Sequence[Need], settings: Settings) -> bool:
         """Fetch what was not asked for yet; say whether anything was."""
         from signer.trust import TrustStore
-        from transport.desk.lifting import fetcher
 
         wanted = [need for need in needs if need.certificate not in self.asked]
         if not wanted:
             return False
         self.asked.update(need.certificate for need in wanted)
-        self.store = (self.store or TrustStore()).merged(fetcher(settings)(wanted))
+        self.store = (self.store or TrustStore()).merged(self.for_file(settings)(wanted))
         return True
 
 

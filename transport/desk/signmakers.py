@@ -63,7 +63,7 @@ def raised(desk: Desk, first: Made, data: bytes) -> Made:
     """
     if desk.level not in ("lt", "lta"):
         return first
-    from transport.desk.lifting import fetcher, lifted
+    from transport.desk.lifting import lifted
 
     whole = lifted(
         first.data,
@@ -71,7 +71,7 @@ def raised(desk: Desk, first: Made, data: bytes) -> Made:
         to=desk.level,
         context=desk.context,
         timestamper=desk.timestamper,
-        fetch=fetcher(desk.settings),
+        fetch=desk.fetched.for_file(desk.settings),
         content=data if first.format == DETACHED else None,
     )
     return replace(first, data=whole.data, level=level_of(desk, first.format))
