@@ -8,22 +8,26 @@ does it. Peers are pyHanko, endesive, openssl; see ``peers_sign.py``. Words on t
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 from bench_verify import NOW, PERSON, TSA, pdf
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from measure import Figure, measure, report
+from measure import Figure, figure, measure, report
 from peers_sign import Peers
 
+from signer.credential import Role
+from signer.devpki import DevPki, Subject, pem
 from signer.pdf.files import sign_pdf_file
 from signer.pdf.sign import Job, PdfOptions, Visible, sign_pdf
 from transport.demo.letter import sample
@@ -31,6 +35,10 @@ from transport.demo.letter import sample
 B = PdfOptions(at=NOW, level="b", read_back=False)
 BOX = (20.0, 150.0, 36.0, 36.0)
 MIB = 1024 * 1024
+ROOT = Path(__file__).resolve().parents[1]
+TODAY_PKI = DevPki.create(at=datetime.now(UTC) - timedelta(days=30))
+TODAY_PERSON = TODAY_PKI.issue(Role.PERSON, Subject("Nguyễn Văn Mẫu", organization="Sở Mẫu A"), key_type="rsa2048")
+"""The command signs now, so its key is of today."""
 
 
 def floor_of(name: str, data: bytes) -> Figure:
@@ -126,6 +134,8 @@ MEMORY = """
 import sys
 from pathlib import Path
 from bench_sign import B, MIB, PERSON
+from signer.credential import Role
+from signer.devpki import DevPki, Subject, pem
 from signer.pdf.files import sign_pdf_file
 from signer.pdf.sign import Job
 from dataclasses import replace
@@ -169,7 +179,59 @@ def _growth(folder: Path, how: str) -> float:
     return round(float(subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout), 2)
 
 
-PARTS: dict[str, Callable[[], None]] = {"plain": plain, "visible": visible, "stamped": stamped, "files": files}
+LETTERS = 1_000
+
+
+def batch() -> None:
+    """A thousand copies of the letter by the command, with one process and with two; its start is part of it.
+
+    ``library`` is the same by one held key in this process, file to file, each read back and brought to the disk.
+    """
+    letter = sample("letter.pdf")
+    with tempfile.TemporaryDirectory(prefix="edoc-bench-") as base:
+        folder = Path(base)
+        (folder / "root.pem").write_bytes(pem(TODAY_PKI.root.certificate))
+        (folder / "leader.pem").write_bytes(TODAY_PERSON.pem)
+        (folder / "leader.pem").chmod(0o600)
+        for jobs in ("1", "2"):
+            rates = [_rate(folder, letter, jobs) for _ in range(3)]
+            report(figure(f"sign.batch-{LETTERS}.jobs-{jobs}", rates, unit="files/s"))
+        _fill(folder, letter)
+        job = Job(PERSON.credential, replace(B, read_back=True))
+        start = time.perf_counter()
+        for path in sorted((folder / "in").iterdir()):
+            sign_pdf_file(path, folder / "out.pdf", job=job)
+        report(figure(f"sign.batch-{LETTERS}.library", [LETTERS / (time.perf_counter() - start)], unit="files/s"))
+
+
+def _fill(folder: Path, letter: bytes) -> None:
+    shutil.rmtree(folder / "in", ignore_errors=True)
+    (folder / "in").mkdir()
+    for number in range(LETTERS):
+        (folder / "in" / f"{number:04}.pdf").write_bytes(letter)
+
+
+def _rate(folder: Path, letter: bytes, jobs: str) -> float:
+    _fill(folder, letter)
+    words = [sys.executable, "-m", "edoc", "sign", "in", "-r", "--key", "leader.pem", "--trust", "root.pem"]
+    words += ["--level", "b", "--jobs", jobs, "--json"]
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": str(folder), "LC_ALL": "C.UTF-8"}
+    start = time.perf_counter()
+    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True)
+    spent = time.perf_counter() - start
+    signed = len(list((folder / "in").glob("*.signed.pdf")))
+    if done.returncode or signed != LETTERS:
+        raise SystemExit(f"{signed} signed: {done.stderr[-500:].decode()}{done.stdout[-500:].decode()}")
+    return LETTERS / spent
+
+
+PARTS: dict[str, Callable[[], None]] = {
+    "plain": plain,
+    "visible": visible,
+    "stamped": stamped,
+    "files": files,
+    "batch": batch,
+}
 
 if __name__ == "__main__":
     for part in sys.argv[1:] or PARTS:
