@@ -17,6 +17,8 @@ from signer.pdf.page import Field, overlap
 def check_place(layout: Layout, visible: Visible, *, others: Sequence[Field], own: str | None) -> None:
     """Refuse a box off the page, over another widget or in a keep-out; ``own`` is the field that is being filled.
 
+    Fields that were made beforehand may lie over one another as their maker wanted, the seal's over the leader's.
+
     Raises:
         InputRefused: as said.
     """
@@ -27,6 +29,8 @@ def check_place(layout: Layout, visible: Visible, *, others: Sequence[Field], ow
         _check_kept_out(layout, visible)
     for field in others:
         if field.name == own or (visible.form == "seal" and field.filled_signature):
+            continue
+        if own is not None and field.kind == "/Sig" and not field.filled_signature:
             continue
         for page, box in field.widgets:
             if page == layout.page.number and overlap(box, layout.box):

@@ -38,14 +38,17 @@ LOCK = b"/FT /Sig /Lock << /Type /SigFieldLock /Action /Include /Fields [(GhiChu
 
 
 def form(*, seal: bool = False) -> bytes:
-    """Return a page with empty fields for number, date and a note, and for the leader, who locks the note."""
+    """Return a page with empty fields for number, date and a note, and for the leader, who locks the note.
+
+    The field for the seal lies over the left third of the leader's (R40).
+    """
     fields = [
         WIDGET % (60, 700, 120, 724, b"So", TEXT),
         WIDGET % (330, 700, 500, 724, b"Ngay", TEXT),
         WIDGET % (60, 600, 300, 624, b"GhiChu", TEXT),
         WIDGET % (361, 150, 503, 221, b"LanhDao", LOCK),
     ]
-    fields += [WIDGET % (240, 134, 342.0472, 236.0472, b"Dau", b"/FT /Sig")] if seal else []
+    fields += [WIDGET % (306.2861, 134.4764, 408.3333, 236.5236, b"Dau", b"/FT /Sig")] if seal else []
     listed = b"[%s]" % b" ".join(b"%d 0 R" % number for number in range(6, 6 + len(fields)))
     font = b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"
     return simple(catalog=FORM % listed, page=b"/Annots %s" % listed, more=[font, *fields])
