@@ -120,3 +120,26 @@ def text_by_poppler(data: bytes, folder: Path) -> str:
     """Return the text of page 1, as poppler reads it."""
     (folder / "text.pdf").write_bytes(data)
     return run("pdftotext", "-raw", str(folder / "text.pdf"), "-").stdout.decode()
+
+
+Colour = tuple[int, int, int]
+
+
+def colours_by_pdfium(data: bytes) -> list[Colour]:
+    """Return the colours of the pixels of page 1 (red, green, blue) at 100 dots per inch."""
+    document = pypdfium2.PdfDocument(data)
+    document.init_forms()
+    bitmap = document[0].render(scale=100 / 72, may_draw_forms=True, rev_byteorder=True)
+    rows, step = bytes(bitmap.buffer), bitmap.n_channels
+    lines = [rows[y * bitmap.stride : y * bitmap.stride + bitmap.width * step] for y in range(bitmap.height)]
+    return [one for line in lines for one in zip(line[::step], line[1::step], line[2::step], strict=True)]
+
+
+def colours_by_poppler(data: bytes, folder: Path) -> list[Colour]:
+    """Return the colours of the pixels of page 1 (red, green, blue) at 100 dots per inch."""
+    (folder / "colours.pdf").write_bytes(data)
+    done = run("pdftoppm", "-r", "100", "-f", "1", "-l", "1", str(folder / "colours.pdf"))
+    match = re.match(rb"P6\s+(\d+)\s+(\d+)\s+255\s", done.stdout)
+    assert match is not None, done.stderr
+    pixels = done.stdout[match.end() :]
+    return list(zip(pixels[::3], pixels[1::3], pixels[2::3], strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,6 +22,7 @@ from signer.pdf.verify import inspect_pdf
 from signer.report import Code, Integrity
 from signer.trust import Context
 from tests.signer_pdf.files import Office, build
+from tests.signer_pdf.measuring import by_pdfium
 from tests.signer_pdf.papers import A4, PAPERS, Paper, Print, centred, printed
 from transport.demo.letter import LETTER, sample
 from transport.present import catalogue
@@ -234,6 +236,30 @@ def test_every_refusal_names_the_ways_and_ends_with_2(code: str) -> None:
     for language in ("vi", "en"):
         assert "--box" in entry.texts[language]["next"]
         assert "--field" in entry.texts[language]["next"]
+
+
+SET_BY_ANOTHER = {
+    "columns": "#grid(columns: (1fr, 1fr), [*Nơi nhận:*], align(center)[*KT. CHỦ TỊCH* #v(25mm) *Nguyễn Văn Mẫu*])",
+    "spaced out": "#align(right)[#text(tracking: 2pt)[Nguyễn Văn Mẫu]]",
+    "decomposed": f"#align(center)[{unicodedata.normalize('NFD', NAME)}]",
+    "underlined": "#align(center)[#underline[Nguyễn] #strike[Văn] Mẫu]",
+    "mixed": "#align(center)[*Nguyễn* _Văn_ #text(size: 18pt)[Mẫu]]",
+    "turned sheet": "#set page(flipped: true)\n#align(right)[Nguyễn Văn Mẫu]",
+}
+
+
+@pytest.mark.parametrize("kind", SET_BY_ANOTHER)
+def test_the_name_is_found_in_what_another_program_has_set(kind: str) -> None:
+    """Typst kerns, splits and justifies in its own way; the ink found is in the middle of the box."""
+    typst = pytest.importorskip("typst", reason="the extra report (typst) is not installed")
+    fonts = str(Path(anchors.__file__).with_name("fonts"))
+    source = f'#set page(paper: "a4", margin: 40mm)\n#set text(font: "Edoc Serif", size: 14pt)\n{SET_BY_ANOTHER[kind]}'
+    data = typst.compile(source.encode(), font_paths=[fonts], ignore_system_fonts=True)
+    page, (x, y, w, h) = place(data)
+    ink = by_pdfium(data, A4.sheet.size if kind != "turned sheet" else (297.0, 210.0), Path()).ink((x, y + h, w, 8.0))
+    assert page == 1
+    assert ink[0] + ink[2] / 2 == pytest.approx(x + w / 2, abs=0.3)
+    assert ink[1] == pytest.approx(y + h + 2, abs=0.2)
 
 
 HOSTILE = {

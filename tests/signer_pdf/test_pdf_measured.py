@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,16 @@ from signer.pdf.verify import inspect_pdf
 from signer.report import Integrity, LaterChanges
 from signer.trust import Context
 from tests.signer_pdf.files import Office, simple
-from tests.signer_pdf.measuring import RENDERERS, Drawn, ink_of, text_by_pdfium, text_by_poppler, width_of
+from tests.signer_pdf.measuring import (
+    RENDERERS,
+    Drawn,
+    colours_by_pdfium,
+    colours_by_poppler,
+    ink_of,
+    text_by_pdfium,
+    text_by_poppler,
+    width_of,
+)
 from tests.signer_pdf.papers import PAPERS, Paper, printed
 
 TENTH = 0.1
@@ -231,6 +241,18 @@ def test_a_mark_keeps_its_size_and_its_colour(mark: str, tmp_path: Path) -> None
     assert width == wanted.get(mark, width)
 
 
+@pytest.mark.parametrize("mark", MARKS)
+@pytest.mark.tool("pdftoppm")
+def test_urgency_is_bright_red_and_circulation_black(mark: str, tmp_path: Path) -> None:
+    """The frame, by both renderers."""
+    data = mark_pdf(printed(()), mark, box_mm=(20.0, 60.0, 80.0, 8.0))
+    red = mark in ("HỎA TỐC", "THƯỢNG KHẨN", "KHẨN")
+    for colours in (colours_by_pdfium(data), colours_by_poppler(data, tmp_path)):
+        (r, g, b), _ = Counter(colours).most_common(2)[1]  # white is the first
+        assert max(g, b) < 40
+        assert (r > 240) == red
+
+
 def test_a_marked_letter_is_signed_like_any_other(office: Office, context: Context) -> None:
     """The mark is part of what is signed."""
     marked = mark_pdf(simple(), "KHẨN", box_mm=(20.0, 60.0, 20.0, 8.0))
@@ -275,6 +297,8 @@ def test_the_stamp_of_arrival_has_its_five_parts_upright_and_lying(
     signed = office.by_agency(printed(()), look, level="b")
     drawn = RENDERERS["pdfium"](signed.data, (210.0, 297.0), tmp_path)
     agree(drawn.ink((10, 90, 80, 80)), (20, 100, width, height))
+    side = drawn.ink((19.0, 100.0 + height - 3.0, 2.5, 0.5))
+    assert side[2] == pytest.approx(0.5, abs=TENTH), "weight of the frame"
     x, y, w, h = drawn.ink((20.7, 100.7, width - 1.4, height - 1.4))
     assert min(x - 20.5, y - 100.5, 20 + width - 0.5 - x - w, 100 + height - 0.5 - y - h) > 0.8
     read = "".join(text_by_pdfium(signed.data).split())
