@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from signer.errors import InputRefused, LimitExceeded
-from signer.pdf.formtree import pages_of
+from signer.pdf.formtree import FormField, fields_of, pages_of
 from signer.pdf.geometry import Box, Sheet
 from signer.pdf.letters import PrintedLine, lines_of_pages
 from signer.pdf.measures import Geometry
@@ -55,7 +55,7 @@ def aimed(data: bytes, visible: Visible, *, name: str | None, position: str | No
         LimitExceeded: ``signature`` only: the file is over a limit.
     """
     if visible.form == "seal":
-        return replace(visible, keep_out=(*visible.keep_out, *_kept_out(data, name)))
+        return replace(visible, keep_out=(*visible.keep_out, *_kept_out(data, visible, name)))
     if visible.form != "signature" or visible.box_mm is not None:
         return visible
     wanted = _Wanted(_cleaned(_NOTE.sub("", name or "")), _cleaned(position or ""))
@@ -197,25 +197,29 @@ def _name_under(lines: Sequence[PrintedLine], position: PrintedLine) -> PrintedL
     return min(under, key=lambda one: one.box[1], default=None)
 
 
-def _kept_out(data: bytes, name: str | None) -> tuple[tuple[int, Box], ...]:
+def _kept_out(data: bytes, visible: Visible, name: str | None) -> tuple[tuple[int, Box], ...]:
     """Return the letters of the signer's name, and of the state's on page 1, as far as they are found."""
     if not is_possible():
         return ()
     try:
-        return tuple(_kept_letters(data, _cleaned(_NOTE.sub("", name or ""))))
+        return tuple(_kept_letters(data, visible, _cleaned(_NOTE.sub("", name or ""))))
     except (InputRefused, LimitExceeded, OSError):  # signing itself says what is wrong with the file
         return ()
 
 
-def _kept_letters(data: bytes, name: str) -> Iterator[tuple[int, Box]]:
-    total, sheets = _sheets(data)
-    state = {folded(one) for one in STATE_NAMES}
-    named = not name
-    for number, lines in lines_of_pages(data, [*sheets[-1:], *sheets[:-1]], total=total):
-        if named and number != 1:
-            return
+def _kept_letters(data: bytes, visible: Visible, name: str) -> Iterator[tuple[int, Box]]:
+    state = PdfFile(data, limits=Limits()).latest
+    pages = pages_of(state)
+    sheets = [(one.number, one.sheet) for one in pages if one.sheet is not None]
+    wanted = _pages_of_seals(fields_of(state, pages), visible, len(pages))
+    names = {folded(one) for one in STATE_NAMES}
+    for number, lines in lines_of_pages(data, [one for one in sheets if one[0] in wanted], total=len(pages)):
         for line in lines:
-            is_name = bool(name) and _is_name(line.text, name)
-            if is_name or (number == 1 and folded(line.text) in state):
+            if (name and _is_name(line.text, name)) or (number == 1 and folded(line.text) in names):
                 yield from ((number, one.ink) for one in line.letters if min(one.ink[2:]) > 0)
-            named = named or (is_name and number != 1)
+
+
+def _pages_of_seals(fields: Sequence[FormField], visible: Visible, last: int) -> set[int]:
+    """Return the pages where a seal may come to stand: the one given, those of signatures; and the first."""
+    signed = {page for one in fields if one.kind == "Sig" for page, box in one.widgets if min(box[2:]) > 0}
+    return {1, last if visible.page == -1 else visible.page, *signed}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import struct
 import unicodedata
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,7 @@ from signer.errors import InputRefused
 from signer.pdf import anchors, pictures
 from signer.pdf.anchors import aimed, folded
 from signer.pdf.geometry import Box
-from signer.pdf.letters import lines_of_pages
+from signer.pdf.letters import _told, lines_of_pages
 from signer.pdf.measures import Geometry
 from signer.pdf.options import Visible
 from signer.pdf.typeface import serif
@@ -189,11 +192,15 @@ def test_the_measures_of_the_agency_are_those_used() -> None:
     assert found == pytest.approx((usual[0] + 5, usual[1] + 5 - 1, 40.0, 20.0))
 
 
-def test_a_seal_is_kept_off_the_letters_of_the_name_and_of_the_state() -> None:
-    """Only where they are found: 'Quốc hiệu' is looked for on page 1 alone."""
+def test_a_seal_is_kept_off_the_letters_of_the_name_and_of_the_state(office: Office) -> None:
+    """On page 1, where alone the state's name is looked for, on the page given, and on those of signatures."""
     state = (Print(100, 25, "CỘNG HOÀ XÃ HỘI CHỦ NGHĨA VIỆT NAM"), BODY)
     data = printed(state, block())
-    kept = aimed(data, Visible("seal"), name=NAME).keep_out
+    assert {page for page, _ in aimed(data, Visible("seal"), name=NAME).keep_out} == {1}, "no signature on page 2"
+    kept = aimed(data, Visible("seal", page=2), name=NAME).keep_out
+    assert kept == aimed(data, Visible("seal", page=-1), name=NAME).keep_out
+    leader = office.by_person(data, aimed(data, LOOK, name=NAME), level="b").data
+    assert kept == aimed(leader, Visible("seal"), name=NAME).keep_out
     assert {page for page, _ in kept} == {1, 2}
     assert len([box for page, box in kept if page == 2]) == len(NAME.replace(" ", ""))
     assert all(20 < box[1] < 26 for page, box in kept if page == 1)
@@ -236,6 +243,16 @@ def test_every_refusal_names_the_ways_and_ends_with_2(code: str) -> None:
     for language in ("vi", "en"):
         assert "--box" in entry.texts[language]["next"]
         assert "--field" in entry.texts[language]["next"]
+
+
+@given(st.binary(max_size=400), st.integers(0, 3))
+def test_whatever_a_worker_says_makes_lines_or_none(said: bytes, count: int) -> None:
+    """A worker that a file has taken over may write anything: numbers of no place, letters that are none."""
+    told = struct.pack("<I", count) + said
+    for number, lines in _told(BytesIO(told), [(1, A4.sheet), (2, A4.sheet)]):
+        assert number in (1, 2)
+        assert all(math.isfinite(value) for line in lines for value in line.box)
+        assert all(ord(one.text) > 32 for line in lines for one in line.letters)
 
 
 SET_BY_ANOTHER = {
