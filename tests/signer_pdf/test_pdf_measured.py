@@ -19,12 +19,13 @@ from signer.errors import InputRefused
 from signer.pdf.geometry import Box
 from signer.pdf.marks import MARKS, mark_pdf, size_of
 from signer.pdf.measures import Geometry
-from signer.pdf.options import Visible
+from signer.pdf.options import PdfOptions, Visible
 from signer.pdf.png import Picture, write_png
+from signer.pdf.sign import sign_pdf
 from signer.pdf.verify import inspect_pdf
 from signer.report import Integrity, LaterChanges
 from signer.trust import Context
-from tests.signer_pdf.files import Office, simple
+from tests.signer_pdf.files import Office, allowed, build, simple
 from tests.signer_pdf.measuring import (
     RENDERERS,
     Drawn,
@@ -319,3 +320,56 @@ def test_the_pictures_of_the_documentation_can_be_drawn_again(tmp_path: Path) ->
     drawn = {path.name for path in tmp_path.glob("*.png")}
     assert drawn == {path.name for path in (root / "docs/pictures").glob("*.png")}
     assert all(2_000 < path.stat().st_size < 150_000 for path in tmp_path.glob("*.png"))
+
+
+def with_fields(paper: Paper, boxes: dict[str, tuple[str, Box]]) -> bytes:
+    """Return a page with empty fields (name: type and box in mm), as a form designer leaves them."""
+    widgets = [
+        b"<< /Type /Annot /Subtype /Widget /FT /%s /T (%s) /Rect [%s] /F 4 /P 3 0 R >>"
+        % (kind.encode(), name.encode(), " ".join(f"{v:.3f}" for v in paper.sheet.rectangle(box)).encode())
+        for name, (kind, box) in boxes.items()
+    ]
+    listed = b" ".join(b"%d 0 R" % (4 + index) for index in range(len(widgets)))
+    page = b"<< /Type /Page /Parent 2 0 R %s /Resources << >> /Annots [%s] >>" % (paper.entries, listed)
+    root = b"<< /Type /Catalog /Pages 2 0 R /AcroForm << /Fields [%s] >> >>" % listed
+    return build([root, b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>", page, *widgets])
+
+
+@pytest.mark.parametrize("renderer", RENDERERS)
+@pytest.mark.parametrize("kind", PAPERS)
+@pytest.mark.tool("pdftoppm")
+def test_fields_that_were_there_are_filled_where_they_are(
+    kind: str, renderer: str, office: Office, context: Context, tmp_path: Path
+) -> None:
+    """R35: leader and seal in fields of signatures, number and date in fields for text, on every kind of page."""
+    paper = PAPERS[kind]
+    at = Spread.on(paper)
+    seal = at.box(10, 100, 40, 38)
+    data = with_fields(
+        paper, {"Ld": ("Sig", at.leader), "So": ("Tx", at.number), "Ngay": ("Tx", at.date), "Dau": ("Sig", seal)}
+    )
+    data = office.by_person(data, Visible("signature", image=square(100, height=50)), level="b", field="Ld").data
+    data = by_field(office, data, Visible("number", text="120"), "So")
+    data = by_field(office, data, Visible("date", text=DATE), "Ngay")
+    data = by_field(office, data, Visible("seal", image=square(426)), "Dau")
+    report = inspect_pdf(data, context=context)
+    assert [one.integrity for one in report.signatures] == [Integrity.INTACT] * 4
+    drawn = RENDERERS[renderer](data, paper.sheet.size, tmp_path)
+    agree(drawn.ink(around(at.leader)), at.leader)
+    agree(drawn.ink(around(seal)), (seal[0] + 2, seal[1] + 1, 36, 36))
+    for box, text, style in ((at.number, "120", "Regular"), (at.date, DATE, "Italic")):
+        x, y, w, h = box
+        start = x + (w - width_of(text, size=13, style=style)) / 2
+        wanted = ink_of(text, size=13, x=start, baseline=y + h * 3 / 4, style=style)
+        agree(drawn.ink(box), wanted, TENTH + HALF_A_PIXEL)
+
+
+def by_field(office: Office, data: bytes, visible: Visible, field: str) -> bytes:
+    """The agency signs into, or fills, a field."""
+    return sign_pdf(
+        data,
+        credential=office.agency.credential,
+        options=PdfOptions(at=office.now, level="b", visible=visible, field=field),
+        precondition=allowed,
+        context=office.context,
+    ).data
