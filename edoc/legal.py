@@ -122,7 +122,7 @@ def annotate(
     parts = tuple((name, annotate(part, directory, on, sender=origin, table=table)) for name, part in report.parts)
     signatures = tuple(_annotated(_typed(item, table), report, directory, on) for item in report.signatures)
     first = origin or _origin(report, directory, on)
-    agencies = () if first is None else (first,)
+    agencies = () if first is None else (directory.canonical(first),)
     signatures = tuple(_with_authority(item, table, agencies, on) for item in signatures)
     whole = replace(report, signatures=signatures, parts=parts)
     if report.kind not in _DOCUMENTS and not parts:

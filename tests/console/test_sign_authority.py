@@ -218,6 +218,14 @@ def test_the_rule_holds_for_every_format(node: Edoc, name: str, format_: str) ->
     assert (ran.code, refusal(ran)["code"]) == (1, "EDOC-DOC-081")
 
 
+def test_the_rule_holds_for_a_key_that_is_elsewhere(node: Edoc) -> None:
+    granted(node, *DEPUTY)
+    assert signed(node, "x.pdf", key="other.pem").code == 0
+    ran = sealed(node, "--prepare", "-o", "p.bin")
+    assert (ran.code, ran.json["error"]["code"]) == (1, "EDOC-DOC-081")
+    assert not (node.folder / "p.bin").exists()
+
+
 def test_a_type_outside_the_scope_of_who_signed_is_not_sealed(node: Edoc) -> None:
     granted(node, *DEPUTY, "--type", "QĐ")
     assert signed(node, "x.pdf").code == 0

@@ -292,3 +292,10 @@ def test_a_stamp_of_arrival_does_not_make_a_document_ours() -> None:
     stranger, theirs = signature("99" * 32), signature(OTHER, type="agency")
     found = annotate(pdf(stranger, theirs, SEAL), DIRECTORY, DAY, table=keeping())
     assert (found.legal_class, found.signatures[0].signer.authority) == ("original", "unknown")
+
+
+def test_an_old_code_of_the_agency_asks_the_same_table() -> None:
+    """R79: what names the agency by its former code is the agency's all the same."""
+    renamed = Directory((replace(DIRECTORY.agencies[0], old_codes=("000.00.17.H99",)), *DIRECTORY.agencies[1:]))
+    found = annotate(pdf(signature("99" * 32)), renamed, DAY, sender="000.00.17.H99", table=keeping())
+    assert found.signatures[0].signer.authority == "missing"
