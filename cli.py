@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from transport.desk.tables import NewAgency
     from transport.present.help import Parameter as Shown
     from transport.present.office import KeyRow
+    from transport.present.people import UserRow
 
 Act = TypeVar("Act", bound=Callable[..., int])
 
@@ -272,6 +273,8 @@ def sign(
     tsa: Annotated[Texts, typer.Option("--tsa", metavar="URL")] = None,
     capacity: Annotated[str | None, typer.Option("--capacity", metavar="TEXT")] = None,
     position: Annotated[str | None, typer.Option("--position", metavar="TEXT")] = None,
+    type_: Annotated[str | None, typer.Option("--type", metavar="TYPE")] = None,
+    area: Annotated[str | None, typer.Option("--area", metavar="TEXT")] = None,
     reason: Annotated[str | None, typer.Option("--reason", metavar="TEXT")] = None,
     visible: Annotated[str, typer.Option("--visible", metavar="FORM")] = "auto",
     text: Annotated[str | None, typer.Option("--text", metavar="TEXT")] = None,
@@ -320,6 +323,8 @@ def sign(
         tsa=tuple(tsa or ()),
         capacity=capacity,
         position=position,
+        type=type_,
+        area=area,
         reason=reason,
         visible=visible,
         text=text,
@@ -348,7 +353,7 @@ def extend(
     trust: TrustOption = None,
     chain: Annotated[Texts, typer.Option("--chain", metavar="PATH")] = None,
     revocation: RevocationOption = None,
-    tsa: Annotated[str | None, typer.Option("--tsa", metavar="URL")] = None,
+    tsa: Annotated[Texts, typer.Option("--tsa", metavar="URL")] = None,
     content: Annotated[Texts, typer.Option("--content", metavar="[NAME=]FILE")] = None,
     output: Output = None,
     force: Force = False,
@@ -366,7 +371,7 @@ def extend(
         trust=tuple(trust or ()),
         chain=tuple(chain or ()),
         revocation=tuple(revocation or ()),
-        tsa=tsa,
+        tsa=tuple(tsa or ()),
         contents=tuple(content or ()),
         output=output,
         force=force,
@@ -381,6 +386,30 @@ def extend(
             elif file.output != "-":
                 console.say(present.line(file, console.screen()))
     return worst(file.fault.exit_code if file.fault else Exit.DONE for file in lifted)
+
+
+@command("mark")
+def mark(
+    ctx: typer.Context,
+    file: Annotated[str, typer.Argument(metavar="FILE")],
+    stamp: Annotated[str, typer.Option("--mark", metavar="MARK")],
+    box: Annotated[str | None, typer.Option("--box", metavar="X,Y,W,H")] = None,
+    page: Annotated[str | None, typer.Option("--page", metavar="N|last")] = None,
+    output: Output = None,
+    force: Force = False,
+) -> int:
+    from transport.desk import marking
+    from transport.desk.values import box_of, choice, page_of
+    from transport.present import marking as present
+
+    console = console_of(ctx)
+    named = choice(stamp, "--mark", tuple(marking.NAMES))
+    marked = marking.mark(console, marking.Request(file, named, page_of(page) or 1, box_of(box), output, force))
+    if console.json:
+        console.document(present.document(marked))
+    elif marked.output != "-":
+        console.say(present.line(marked, console.screen()))
+    return Exit.DONE
 
 
 @command("verify", alias="kiem-tra")
@@ -701,6 +730,8 @@ def show(
     ctx: typer.Context,
     ref: Ref,
     file: Annotated[int | None, typer.Option("--file", metavar="N")] = None,
+    print_: Annotated[str | None, typer.Option("--print", metavar="plain|certified")] = None,
+    copy: Annotated[str | None, typer.Option("--copy", metavar="sy|sl|trs")] = None,
     receipts: Annotated[bool, typer.Option("--receipts")] = False,
     output: Output = None,
     force: Force = False,
@@ -710,6 +741,8 @@ def show(
     from transport.present import exchange
 
     console = console_of(ctx)
+    if print_ is not None or copy is not None:
+        return _on_paper(console, ref, file=file, kind=print_, copy=copy, output=output, force=force)
     with nodes.reading(console) as office:
         if file is not None:
             return _one_file(console, looking.file_of(office, ref, file, now()), output, force=force)
@@ -723,6 +756,27 @@ def show(
         console.say(exchange.show_lines(shown, names, console.screen()))
         console.say(receipt.data.decode("utf-8").rstrip() for receipt in shown.receipts if receipts)
     return Exit.DONE
+
+
+def _on_paper(
+    console: Console, ref: str, *, file: int | None, kind: str | None, copy: str | None, output: str | None, force: bool
+) -> int:
+    """Write the rendition of a document for paper; where it goes is looked at before a number is taken."""
+    from transport.desk import files, packing, printing
+    from transport.desk.signrequest import COPIES
+    from transport.desk.values import choice
+
+    def may_write(name: str) -> None:
+        if output != "-":
+            files.check_target(Path(output) if output else Path(packing.safe_name(name, 1)), force=force)
+
+    wanted = printing.Wanted(
+        ref,
+        1 if file is None else file,
+        choice(kind or "certified", "--print", printing.KINDS),
+        choice(copy, "--copy", COPIES) if copy else None,
+    )
+    return _one_file(console, printing.printed(console, wanted, may_write=may_write, now=now()), output, force=force)
 
 
 def _one_file(console: Console, found: tuple[str, bytes], output: str | None, *, force: bool) -> int:
@@ -1171,10 +1225,12 @@ agency = typer.Typer(cls=EdocGroup, rich_markup_mode=None)
 trust_ = typer.Typer(cls=EdocGroup, rich_markup_mode=None)
 key_ = typer.Typer(cls=EdocGroup, rich_markup_mode=None)
 token_ = typer.Typer(cls=EdocGroup, rich_markup_mode=None)
+user_ = typer.Typer(cls=EdocGroup, rich_markup_mode=None)
 app.add_typer(agency, name="agency")
 app.add_typer(trust_, name="trust")
 app.add_typer(key_, name="key")
 key_.add_typer(token_, name="token")
+app.add_typer(user_, name="user")
 
 
 @command("add", group=agency)
@@ -1217,7 +1273,7 @@ def _agency_by_metadata(console: Console, given: "NewAgency", sha256: str | None
     found = partnering.fetch(console, given, now=now())
     entry, endpoint = found.change.entry, found.change.endpoint
     if sha256 is not None and sha256.lower() != found.fingerprint:
-        raise CommandError("EDOC-USE-070", found=found.fingerprint, wanted=sha256)
+        raise CommandError("EDOC-USE-080", found=found.fingerprint, wanted=sha256)
     lines = [f"SHA-256 {found.fingerprint}", endpoint, *(f"{c.use} {c.sha256}" for c in found.change.added)]
     act = office.question("agency.confirm", console.lang, f"{entry.name} ({entry.code})", lines)
     if not console.confirmed(act, yes=sha256 is not None):
@@ -1332,6 +1388,7 @@ def key_import(
     name: Annotated[str, typer.Option("--name", metavar="NAME")],
     role: Annotated[str, typer.Option("--role", metavar="ROLE")],
     cert: Annotated[Texts, typer.Option("--cert", metavar="FILE")] = None,
+    link: Annotated[str | None, typer.Option("--link", metavar="PERSON")] = None,
     module: Module = None,
     pin_fd: PinFd = None,
     pin_file: PinFile = None,
@@ -1342,7 +1399,7 @@ def key_import(
     from transport.desk.values import choice
 
     role, pins = choice(role, "--role", nodekeys.ROLES), Pins(pin_fd, pin_file, pin_keyring)
-    given = nodekeys.NewKey(file, name, role, tuple(cert or ()), pins, module)
+    given = nodekeys.NewKey(file, name, role, tuple(cert or ()), pins, module, link)
     console, at = console_of(ctx), now()
     return _keys_shown(console, [nodekeys.import_key(console, given, now=at)], at)
 
@@ -1427,6 +1484,105 @@ def token_test(
     return Exit.DONE
 
 
+# --- people of the node ----------------------------------------------------------------------------------------------
+
+UserName = Annotated[str, typer.Argument(metavar="NAME")]
+RoleOption = Annotated[list[str], typer.Option("--role", metavar="ROLE")]
+
+
+def _users_shown(console: Console, rows: "Sequence[UserRow]", at: datetime) -> int:
+    from edoc.values import vietnam_day
+    from transport.present import catalogue, people
+    from transport.present.text import sanitise
+
+    for row in rows:
+        if {"admin", "clerk"} <= set(row.roles) and row.active:
+            console.warn(catalogue.word("user.admin_and_clerk", console.lang, name=sanitise(row.name)))
+    if console.json:
+        console.document(people.user_document(rows, today=vietnam_day(at)))
+    else:
+        console.say(people.user_lines(rows, console.screen(), today=vietnam_day(at)))
+    return Exit.DONE
+
+
+@command("add", group=user_)
+def user_add(
+    ctx: typer.Context,
+    name: UserName,
+    role: RoleOption,
+    full_name: Annotated[str | None, typer.Option("--name", metavar="TEXT")] = None,
+    cert: Annotated[Texts, typer.Option("--cert", metavar="FILE")] = None,
+) -> int:
+    from transport.desk import users
+
+    console, at = console_of(ctx), now()
+    row = users.add(console, name, full_name or name, roles=role, certs=cert or (), now=at)
+    return _users_shown(console, [row], at)
+
+
+@command("list", group=user_)
+def user_list(ctx: typer.Context) -> int:
+    from transport.desk import users
+
+    console = console_of(ctx)
+    return _users_shown(console, users.listed(console), now())
+
+
+@command("role", group=user_)
+def user_role(ctx: typer.Context, name: UserName, role: RoleOption) -> int:
+    from transport.desk import users
+
+    console, at = console_of(ctx), now()
+    return _users_shown(console, [users.set_roles(console, name, roles=role, now=at)], at)
+
+
+@command("grant", group=user_)
+def user_grant(
+    ctx: typer.Context,
+    name: UserName,
+    position: Annotated[str | None, typer.Option("--position", metavar="TEXT")] = None,
+    capacity: Annotated[str | None, typer.Option("--capacity", metavar="TEXT")] = None,
+    agency_: Annotated[str | None, typer.Option("--agency", metavar="AGENCY")] = None,
+    type_: Annotated[Texts, typer.Option("--type", metavar="TYPE")] = None,
+    area: Annotated[Texts, typer.Option("--area", metavar="TEXT")] = None,
+    start: Annotated[str | None, typer.Option("--from", metavar="DATE")] = None,
+    last: Annotated[str | None, typer.Option("--to", metavar="DATE")] = None,
+    basis: Annotated[str | None, typer.Option("--basis", metavar="TEXT")] = None,
+    source: Annotated[int | None, typer.Option("--source", metavar="N")] = None,
+    agency_key: Annotated[str | None, typer.Option("--agency-key", metavar="NAME|all")] = None,
+    end: Annotated[int | None, typer.Option("--end", metavar="N")] = None,
+    cert: Annotated[Texts, typer.Option("--cert", metavar="FILE")] = None,
+) -> int:
+    from transport.desk import users
+    from transport.desk.values import day
+
+    given = users.Grant(
+        name=name,
+        capacity=capacity or "",
+        position=position or "",
+        agency=agency_,
+        types=tuple(type_ or ()),
+        areas=tuple(area or ()),
+        start=day(start, "--from") if start else None,
+        last=day(last, "--to") if last else None,
+        basis=basis or "",
+        source=source,
+        agency_key=agency_key,
+        end=end,
+        certs=tuple(cert or ()),
+    )
+    console, at = console_of(ctx), now()
+    return _users_shown(console, [users.grant(console, given, now=at)], at)
+
+
+@command("disable", group=user_)
+def user_disable(ctx: typer.Context, name: UserName) -> int:
+    from transport.desk import users
+
+    console, at = console_of(ctx), now()
+    return _users_shown(console, [users.disable(console, name, now=at)], at)
+
+
 @command("init")
 def init(
     ctx: typer.Context,
@@ -1448,6 +1604,22 @@ def init(
 
 
 # --- the installation ------------------------------------------------------------------------------------------------
+
+
+@command("migrate")
+def migrate(
+    ctx: typer.Context, check: Annotated[bool, typer.Option("--check")] = False, dry_run: DryRun = False
+) -> int:
+    from transport.desk import migrating
+    from transport.present import office
+
+    console = console_of(ctx)
+    found = migrating.migrate(console, only_look=check or dry_run, now=now())
+    if console.json:
+        console.document(office.migrate_document(found))
+    else:
+        console.say(office.migrate_lines(found, console.lang))
+    return Exit.REFUSED if check and found.steps else Exit.DONE
 
 
 @command("doctor")

@@ -4,7 +4,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 
@@ -22,21 +22,38 @@ class Figure:
     runs: int
 
 
-def measure(name: str, work: Callable[[], object], *, runs: int = 7, floor: float | None = None) -> Figure:
-    """Run the work once to warm it, then ``runs`` times, and return milliseconds."""
+def measure(
+    name: str,
+    work: Callable[[], object],
+    *,
+    runs: int = 7,
+    floor: float | None = None,
+    elsewhere: Callable[[], float] | None = None,
+) -> Figure:
+    """Run the work once to warm it, then ``runs`` times, and return milliseconds.
+
+    ``elsewhere`` counts the seconds that somebody else needed meanwhile (a time-stamping authority): taken off.
+    """
     work()
     times = []
     for _ in range(runs):
-        start = time.perf_counter()
+        start, away = time.perf_counter(), elsewhere() if elsewhere else 0.0
         work()
-        times.append((time.perf_counter() - start) * 1000)
+        away = elsewhere() - away if elsewhere else 0.0
+        times.append((time.perf_counter() - start - away) * 1000)
+    return figure(name, times, floor=floor)
+
+
+def figure(name: str, times: Sequence[float], *, unit: str = "ms", floor: float | None = None) -> Figure:
+    """Return the figure of times that were measured."""
     median = statistics.median(times)
     ratio = round(median / floor, 3) if floor else None
     rounded = (round(value, 4) for value in (median, min(times), max(times)))
-    return Figure(name, *rounded, "ms", round(floor, 4) if floor else None, ratio, runs)
+    return Figure(name, *rounded, unit, round(floor, 4) if floor else None, ratio, len(times))
 
 
 def report(*figures: Figure) -> None:
     """Print figures as JSON lines for the runner."""
-    for figure in figures:
-        sys.stdout.write(json.dumps(asdict(figure), ensure_ascii=False) + "\n")
+    for each in figures:
+        sys.stdout.write(json.dumps(asdict(each), ensure_ascii=False) + "\n")
+        sys.stdout.flush()

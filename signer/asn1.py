@@ -10,12 +10,14 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
-from asn1crypto import cms, core, keys, tsp, x509
+from asn1crypto import algos, cms, core, keys, tsp, x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
+from signer import der
 from signer.algorithms import Scheme, scheme_for
 from signer.signeddata import SignedData as SignedData
 from signer.signeddata import SignerInfo as SignerInfo
@@ -79,15 +81,18 @@ def read_tst_info(content: bytes) -> TstInfo:
 
 def timestamp_request(digest: bytes, *, algorithm: str, nonce: int) -> bytes:
     """Return a TimeStampReq (DER) that asks for the TSA's certificate (RFC 3161, 2.4.1)."""
-    request = tsp.TimeStampReq(
-        {
-            "version": "v1",
-            "message_imprint": {"hash_algorithm": {"algorithm": algorithm}, "hashed_message": digest},
-            "nonce": nonce,
-            "cert_req": True,
-        }
+    return der.encode(
+        der.SEQUENCE,
+        der.encode_integer(1),
+        der.encode(der.SEQUENCE, _digest_identifier(algorithm), der.encode(der.OCTETS, digest)),
+        der.encode_integer(nonce),
+        der.encode(der.BOOLEAN, b"\xff"),
     )
-    return bytes(request.dump())
+
+
+@lru_cache(maxsize=16)
+def _digest_identifier(name: str) -> bytes:
+    return bytes(algos.DigestAlgorithm({"algorithm": name}).dump())
 
 
 def read_timestamp_request(data: bytes) -> tuple[str, bytes, int | None]:

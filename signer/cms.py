@@ -8,8 +8,9 @@ The signer's certificate is found by SignerIdentifier **and** the ESS reference:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
@@ -110,6 +111,7 @@ def _named(info: SignerInfo, candidates: Sequence[bytes]) -> list[bytes]:
     return sorted(named, key=lambda one: not _is_meant(info, one))[:CANDIDATES_MAX]
 
 
+@lru_cache(maxsize=64)
 def _name_key(name: bytes | None) -> object:
     if name is None:
         return None
@@ -275,10 +277,9 @@ def _check_value(info: SignerInfo, certificate: bytes, content: bytes | None, co
     warnings = (Reason(Code.CERTIFICATE_ENCODING),) if mended else ()
     if info.signed_attributes is None and content_digest is None:
         return _Value(Crypto.UNKNOWN, algorithm, (), warnings)
-    signed = _signed_octets(info, content, content_digest)
-    if not signed:
-        return _Value(Crypto.UNKNOWN, algorithm, unsupported, warnings)
-    for octets, remarks in signed:
+    computed = False
+    for octets, remarks in _signed_octets(info, content, content_digest):
+        computed = True
         try:
             if verifies(key, info, octets):
                 return _Value(Crypto.OK, algorithm, (), (*warnings, *remarks))
@@ -286,6 +287,8 @@ def _check_value(info: SignerInfo, certificate: bytes, content: bytes | None, co
             continue
         except (ValueError, UnsupportedAlgorithm):
             return _Value(Crypto.UNKNOWN, algorithm, unsupported, warnings)
+    if not computed:
+        return _Value(Crypto.UNKNOWN, algorithm, unsupported, warnings)
     return _Value(Crypto.BAD, algorithm, (Reason(Code.SIG_CRYPTO_FAILURE),), warnings)
 
 
@@ -296,23 +299,25 @@ def _digest_name(info: SignerInfo) -> str:
 
 def _signed_octets(
     info: SignerInfo, content: bytes | None, content_digest: bytes | None
-) -> list[tuple[bytes, tuple[Reason, ...]]]:
-    """Return what the value may be over, digested unless the scheme does so itself; empty if it cannot be computed.
+) -> Iterator[tuple[bytes, tuple[Reason, ...]]]:
+    """Yield what the value may be over, digested unless the scheme does so itself; nothing if it cannot be computed.
 
-    Signed attributes are taken as they stand; only if they are not DER also in the order that DER asks for (E1).
+    Signed attributes are taken as they stand; only if they are not DER also in the order that DER asks for (E1). These
+    are made when the former do not fit.
     """
     plain = info.scheme in WHOLE_SCHEMES
     name = info.scheme_digest or info.digest
     if not plain and name not in COMPUTED:
-        return []
+        return
     if info.signed_attributes is None:
-        if plain:
-            return [] if content is None else [(content, ())]
-        return [(content_digest, ())] if name == info.digest and content_digest is not None else []
-    found: list[tuple[bytes, tuple[Reason, ...]]] = [(info.signed_attributes, ())]
-    remark = (Reason(Code.ATTRIBUTES_NOT_DER),)
-    found += [(octets, remark) for octets in in_der_order(info.signed_attributes)]
-    return found if plain else [(digest_with(name, octets), remarks) for octets, remarks in found]
+        if plain and content is not None:
+            yield content, ()
+        elif not plain and name == info.digest and content_digest is not None:
+            yield content_digest, ()
+        return
+    yield (info.signed_attributes if plain else digest_with(name, info.signed_attributes)), ()
+    for octets in in_der_order(info.signed_attributes):
+        yield (octets if plain else digest_with(name, octets)), (Reason(Code.ATTRIBUTES_NOT_DER),)
 
 
 def _algorithm_warnings(info: SignerInfo) -> tuple[Reason, ...]:

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from signer.algorithms import PolicyName
 from signer.errors import LevelNotReached, SigningRefused
 from signer.report import Code, Indication, Integrity, Need, SignatureReport
-from signer.timestamp import Timestamper, obtain
+from signer.timestamp import Timestamper, claimed_time, obtain
 from signer.trust import Context
 from signer.x509read import read
 
 LEVELS = ("b", "t", "lt", "lta")
+
+DELAY = timedelta(hours=1)
+"""How much later than the moment given the stamps of one file may be; beyond it their clock is wrong, or ours."""
 
 NO_HINDRANCE = frozenset(
     {Code.SIGNATURE_POLICY_NOT_AVAILABLE, Code.POLICY_PROCESSING_ERROR, Code.SIG_CONSTRAINTS_FAILURE}
@@ -40,11 +44,21 @@ class Extended:
 
 @dataclass(frozen=True, slots=True)
 class Stamping:
-    """The moment, trust and status answers, and who gives stamps; ``family`` is ``PAdES`` or ``CAdES``."""
+    """The moment, trust and status answers, and who gives stamps; ``family`` is ``PAdES`` or ``CAdES``.
 
-    context: Context
+    Authorities may take minutes: a stamp that was just had says that it is later by now than when all began.
+    """
+
+    given: Context
     timestamper: Timestamper | None
     family: str
+    had: list[datetime] = field(default_factory=list)
+
+    @property
+    def context(self) -> Context:
+        """What is judged with: as given, at the time of the last stamp if that is later."""
+        latest = max((time for time in self.had if time - self.given.at <= DELAY), default=self.given.at)
+        return replace(self.given, at=latest) if latest > self.given.at else self.given
 
     def name(self, level: str) -> str:
         """Return a level as reports name it."""
@@ -59,7 +73,11 @@ class Stamping:
         """
         if self.timestamper is None:
             raise LevelNotReached("EDOC-SIG-003", "a time-stamping authority is needed", level=self.name(level))
-        return obtain(self.timestamper, digest, context=self.context)
+        token = obtain(self.timestamper, digest, context=self.context)
+        time = claimed_time(token)
+        if time is not None:
+            self.had.append(time)
+        return token
 
 
 def stamping(to: str, context: Context, timestamper: Timestamper | None, family: str) -> Stamping:
@@ -101,13 +119,17 @@ def not_reached(report: SignatureReport, needs: Sequence[Need], level: str) -> L
 
 
 def _missing(needs: Sequence[Need], report: SignatureReport) -> tuple[str, str]:
+    """Return what is missing, with the certificate it is about, and the addresses it could be had from."""
     if needs:
-        urls = (*needs[0].ocsp_urls, *needs[0].crl_urls)
-        return _subject(needs[0].certificate), urls[0] if urls else "-"
-    reasons = [reason.code for reason in (*report.reasons, *report.warnings) if reason.code in _TELLING]
-    if not reasons:
-        reasons = [one.sub_indication for one in report.timestamps if one.sub_indication is not None]
-    return reasons[0].value if reasons else Code.TRY_LATER.value, "-"
+        urls = dict.fromkeys((*needs[0].ocsp_urls, *needs[0].crl_urls))
+        return _subject(needs[0].certificate), ", ".join(urls) or "-"
+    told = [reason.code for reason in (*report.reasons, *report.warnings) if reason.code in _TELLING]
+    if told:
+        return f"{told[0].value} ({report.signer.name or '-'})", "-"
+    for stamp in report.timestamps:
+        if stamp.sub_indication is not None:
+            return f"{stamp.sub_indication.value} ({stamp.tsa or '-'})", "-"
+    return f"{Code.TRY_LATER.value} ({report.signer.name or '-'})", "-"
 
 
 def _subject(certificate: bytes) -> str:

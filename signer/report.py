@@ -147,6 +147,7 @@ class Code(StrEnum):
     PDFA_LEVEL = "PDFA_LEVEL"
     PICTURE_RESOLUTION = "PICTURE_RESOLUTION"
     PICTURE_OPAQUE = "PICTURE_OPAQUE"
+    SEAL_RAISED = "SEAL_RAISED"
 
 
 SUB_INDICATIONS: tuple[Code, ...] = tuple(Code)[: tuple(Code).index(Code.NO_SIGNATURE)]
@@ -167,7 +168,11 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """Who a certificate says the signer is. ``agency`` and ``authority`` are filled by ``edoc`` (signing.md 1.3)."""
+    """Who a certificate says the signer is.
+
+    ``agency``, ``authority`` and ``capacity`` (TM., Q., KT., TL., TUQ.) are filled by ``edoc`` (signing.md 1.3), and so
+    is ``position`` where the authority table knows it.
+    """
 
     name: str | None = None
     organization: str | None = None
@@ -180,6 +185,7 @@ class Signer:
     type: str = "unknown"  # person, agency, unknown
     agency: str | None = None  # agency code
     authority: str = "unknown"  # confirmed, missing, unknown
+    capacity: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Protocol, runtime_checkable
 
 from signer import asn1
@@ -46,8 +47,13 @@ class Timestamper(Protocol):
 
 
 @runtime_checkable
-class CheckingTimestamper(Protocol):
+class CheckingTimestamper(Timestamper, Protocol):
     """Asks several authorities in turn, and so must know itself which answer holds."""
+
+    @property
+    def last_size(self) -> int | None:
+        """Octets of the last token, for the room that the next signature reserves; ``None`` before the first."""
+        ...
 
     def token(self, request: bytes, *, context: Context | None) -> bytes:
         """Send a TimeStampReq (DER) and return the first token that ``check_answer`` lets through.
@@ -164,10 +170,9 @@ def open_token(
     ``candidates`` are certificates (DER) from elsewhere, for a token that carries none.
     """
     try:
-        signed = asn1.read_signed_data(token)
-        if signed.content_type != "tst_info" or signed.content is None or len(signed.signers) != 1:
+        signed, info = _taken_apart(token)
+        if signed.content_type != "tst_info" or info is None or len(signed.signers) != 1:
             return None
-        info = asn1.read_tst_info(signed.content)
         fits: bool | None = digest is not None and info.digest == algorithm and info.imprint == digest
         if imprint is not None:
             made = _digest_of(imprint, info.digest) if info.digest in DIGEST_NAMES else None
@@ -183,6 +188,13 @@ def open_token(
         candidates=certificates,
     )
     return Token(info, check, certificates, TrustStore(crls=signed.crls, ocsps=signed.ocsps), fits)
+
+
+@lru_cache(maxsize=2)
+def _taken_apart(token: bytes) -> tuple[asn1.SignedData, asn1.TstInfo | None]:
+    """Return a token's SignedData and what it states; who signs asks twice, to check it and for its time."""
+    signed = asn1.read_signed_data(token)
+    return signed, None if signed.content is None else asn1.read_tst_info(signed.content)
 
 
 def _digest_of(imprint: Imprint, algorithm: str) -> bytes | None:
@@ -313,8 +325,8 @@ def _broken(id: str, kind: str) -> Timestamp:
 def claimed_time(token: bytes) -> datetime | None:
     """Return the time a token states, unchecked; ``None`` if it cannot be read."""
     try:
-        content = asn1.read_signed_data(token).content
-        return asn1.read_tst_info(content).time if content is not None else None
+        info = _taken_apart(token)[1]
+        return info.time if info is not None else None
     except ValueError:
         return None
 

@@ -166,6 +166,12 @@ _DAY = 86400
 
 _MEASURE_TEXTS = (
     ("seal_diameter", 36.0, "đường kính con dấu, mm (R40)", "diameter of the seal, mm (R40)"),
+    (
+        "seal_rise",
+        4.0,
+        "nâng con dấu nhiều nhất, mm (0: không)",
+        "most a seal is raised off the name, mm (0: never)",
+    ),
     ("signature_width", 50.0, "bề rộng hình chữ ký, mm (R39)", "width of the signature, mm (R39)"),
     ("signature_height", 25.0, "bề cao hình chữ ký, mm", "height of the signature, mm"),
     ("signature_gap", 2.0, "khoảng từ chữ ký đến họ tên, mm", "between signature and name, mm"),

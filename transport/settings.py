@@ -389,7 +389,8 @@ def example(lang: str) -> str:
     """Return an annotated settings file with every setting at its default, commented out (``edoc help config``)."""
     lines: list[str] = []
     section: str | None = None
-    for setting in sorted(SETTINGS, key=lambda one: (one.section != "", 0)):
+    order = list(dict.fromkeys(("", *(setting.section for setting in SETTINGS))))
+    for setting in sorted(SETTINGS, key=lambda one: order.index(one.section)):
         if setting.section and setting.section != section:
             lines += ["", f"[{setting.section}]"]
         section = setting.section

@@ -20,6 +20,13 @@ from signer.pdf.values import Name, Reference, Stream, String, Value
 
 _UPRIGHT = {0: (1, 0, 0, 1, 0, 0), 90: (0, 1, -1, 0, 0, 0), 180: (-1, 0, 0, -1, 0, 0), 270: (0, -1, 1, 0, 0, 0)}
 """Matrices that turn an appearance against the rotation of its page."""
+_WHITE = (0.9505, 1, 1.089)
+_SRGB = (0.4124, 0.2126, 0.0193, 0.3576, 0.7152, 0.1192, 0.1805, 0.0722, 0.9505)
+_COLOURS: Value = {
+    "DefaultGray": (Name("CalGray"), {"WhitePoint": _WHITE, "Gamma": 2.2}),
+    "DefaultRGB": (Name("CalRGB"), {"WhitePoint": _WHITE, "Gamma": (2.2, 2.2, 2.2), "Matrix": _SRGB}),
+}
+"""What grey and red mean, whatever output the file is meant for: PDF/A asks for it (ISO 19005-2, 6.2.4.3)."""
 COMMON = "0123456789/:;+-., "
 """Letters that stand in every subset: number, date and time change from file to file, the subset does not."""
 PAINTED_MAX, PACKED_MAX = 64, 32
@@ -41,7 +48,7 @@ def _painted(
 ) -> Painted:
     width, height = size[0] * MM, size[1] * MM
     objects: list[Value] = []
-    resources: dict[str, Value] = {}
+    resources: dict[str, Value] = {"ColorSpace": _COLOURS}
     operators = [_drawn_frame(frame, height) for frame in frames]
     if image is not None:
         operators.append(_drawn_image(image.box, height))
@@ -67,10 +74,12 @@ def _drawn_image(box: Box, height: float) -> str:
 
 
 def _drawn_frame(frame: Frame, height: float) -> str:
+    """Return a frame as the area between two rectangles: a line would be moved to whole pixels by some renderers."""
     x, y, w, h = (value * MM for value in frame.box)
     weight = frame.weight * MM
-    inner = f"{x + weight / 2:.3f} {height - y - h + weight / 2:.3f} {w - weight:.3f} {h - weight:.3f} re S"
-    return f"q {_colour(frame.colour, 'RG')} {weight:.3f} w {inner} Q"
+    outer = f"{x:.3f} {height - y - h:.3f} {w:.3f} {h:.3f} re"
+    inner = f"{x + weight:.3f} {height - y - h + weight:.3f} {w - 2 * weight:.3f} {h - 2 * weight:.3f} re"
+    return f"q {_colour(frame.colour, 'rg')} {outer} {inner} f* Q"
 
 
 def _drawn_line(line: Line, key: str, font: Embedded, *, height: float) -> str:

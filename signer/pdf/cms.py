@@ -57,6 +57,7 @@ def _set(parts: Iterable[bytes], tag: int = 0x31) -> bytes:
     return _tlv(tag, *sorted(parts))
 
 
+@lru_cache(maxsize=64)
 def _oid(dotted: str) -> bytes:
     first, second, *rest = (int(arc) for arc in dotted.split("."))
     body = bytearray()
@@ -120,12 +121,13 @@ class Template:
     @property
     def size(self) -> int:
         """Octets of the largest CMS without time stamp."""
-        attributes = self.attributes(bytes(self._digest_size))
-        return len(self.signed_data(attributes, bytes(self._value_size)))
+        return _size(self)
 
-    @property
-    def _digest_size(self) -> int:
-        return self._attributes[0][-1]  # its length is the octet before it
+
+@lru_cache(maxsize=64)
+def _size(form: Template) -> int:
+    attributes = form.attributes(bytes(form._attributes[0][-1]))  # the length of the digest is the octet before it
+    return len(form.signed_data(attributes, bytes(form._value_size)))
 
 
 def template(credential: Credential, scheme: Scheme, *, commitment: str | None = None) -> Template:

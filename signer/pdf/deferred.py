@@ -27,7 +27,7 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -50,6 +50,7 @@ from signer.trust import Context, Limits
 
 MAGIC = b"EDOC-PREPARED/1\n"
 HEADER_MAX = 256 * 1024
+SUM = "sum"
 """Octets of the JSON: some certificates and attributes."""
 CHAIN_MAX = 20
 
@@ -99,8 +100,14 @@ class Prepared:
             "at": self.at.isoformat(),
             "path": self.path,
         }
-        line = json.dumps(described, ensure_ascii=False, separators=(",", ":")).encode()
+        line = json.dumps({**described, SUM: _sum(described)}, ensure_ascii=False, separators=(",", ":")).encode()
         return b"".join((MAGIC, line, b"\n", self.data))
+
+
+def _sum(described: Mapping[str, object]) -> str:
+    """Return the SHA-256 of a description: what is not under the signature, such as the chain, came over whole."""
+    text = json.dumps(described, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class Elsewhere:
@@ -234,9 +241,12 @@ def read_prepared(data: bytes) -> Prepared:
         raise _refused("description")
     try:
         described = json.loads(data[len(MAGIC) : end].decode())
+        whole = described.pop(SUM) == _sum(described)
         prepared, sha256, size, digest = _read(described, data[end + 1 :])
-    except (ValueError, TypeError, KeyError, RecursionError, binascii.Error, SignerError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, binascii.Error, SignerError):
         raise _refused("description") from None
+    if not whole:
+        raise _refused("description")
     if size != len(prepared.data) or sha256 != prepared.sha256:
         raise _refused("the file is not the one prepared")
     if digest != prepared.digest.hex():

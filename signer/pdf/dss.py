@@ -16,6 +16,7 @@ from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.generic import pdf_name
 
 from signer.errors import InputRefused
+from signer.pdf.archival import with_appearance
 from signer.pdf.dictionary import NUMBER_WIDTH, Blank
 from signer.pdf.formtree import fields_of, pages_of
 from signer.pdf.objects import dictionary, entry
@@ -121,7 +122,7 @@ def stamp_place(data: bytes, room: int, *, limits: Limits) -> Reserved:
     page = pages[0].reference if pages else None
     if page is None:
         raise InputRefused("EDOC-PDF-016", "no such page", page=1, pages=0)
-    target = Target(_free_name([one.name for one in fields_of(state, pages)]), page)
+    target = with_appearance(data, Target(_free_name([one.name for one in fields_of(state, pages)]), page), state)
     with reading("update", signed=True):
         return write(data, target, _blank(room))
 

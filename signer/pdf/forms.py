@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from signer.errors import InputRefused
-from signer.pdf.geometry import MM, Box
+from signer.pdf.geometry import MM, Box, raised
 from signer.pdf.layout import RED, Frame, Image, Layout, Line
 from signer.pdf.measures import SEAL_LEAST, SEAL_MOST
 from signer.pdf.options import Visible
@@ -82,21 +82,26 @@ def _signature(visible: Visible, picture: Picture, ground: Ground) -> Layout:
 
 
 def _seal(visible: Visible, picture: Picture, ground: Ground) -> Layout:
-    """R40: true size, right edge at one third of the leader's widget, centres level."""
+    """R40: true size, right edge at one third of the leader's widget, centres level.
+
+    The letters of the signer's name reach into that place as soon as the name is some 33 mm long: the seal is then
+    raised as little as may be, by ``seal_rise`` at most.
+    """
     d = visible.diameter
     if not SEAL_LEAST <= d <= SEAL_MOST:
         raise InputRefused("EDOC-PDF-013", "not a seal's size", box=f"{d:g} mm", page=visible.page)
     if ground.place is None and ground.leader is not None:
         x, y, w, h = ground.leader[1]
-        page, box = page_at(ground.views, ground.leader[0]), (x + w / 3 - d, y + h / 2 - d / 2, d, d)
-    else:
-        page, given = _placed(visible, ground)
-        inner = _centred(given, d, d)
-        if ground.fixed:
-            _check_fits(visible, given, (d, d))
-            return Layout(page, given, _fitted(picture, _within(inner, given)))
-        box = inner
-    return Layout(page, box, _fitted(picture, (0.0, 0.0, d, d)))
+        page, level = page_at(ground.views, ground.leader[0]), (x + w / 3 - d, y + h / 2 - d / 2, d, d)
+        kept = [one for number, one in visible.keep_out if number == page.number]
+        box = raised(level, kept, most=visible.geometry.seal_rise) or level
+        return Layout(page, box, _fitted(picture, (0.0, 0.0, d, d)), rise=level[1] - box[1])
+    page, given = _placed(visible, ground)
+    inner = _centred(given, d, d)
+    if ground.fixed:
+        _check_fits(visible, given, (d, d))
+        return Layout(page, given, _fitted(picture, _within(inner, given)))
+    return Layout(page, inner, _fitted(picture, (0.0, 0.0, d, d)))
 
 
 def _centred(box: Box, width: float, height: float) -> Box:
@@ -180,6 +185,9 @@ def _broken(visible: Visible, text: str, face: Typeface, room: float) -> tuple[f
     raise InputRefused("EDOC-PDF-020", "the line is too long", form=visible.form, text=text[:40])
 
 
+WORD_SIZE, ENTRY_SIZE, ENTRY_LEAST = 14.0, 9.0, 6.0
+LAST_STEP = 4.6
+"""Distance of the line beneath the last one of an upright stamp, in mm."""
 RECEIVED_LABELS = ("Số", "Ngày", "Chuyển", "Số và ký hiệu HS")
 
 
@@ -198,18 +206,22 @@ def _received(visible: Visible, text: str, ground: Ground) -> Layout:
 
 @dataclass(frozen=True, slots=True)
 class _Stamp:
-    """Baselines of a stamp of arrival, in mm from its upper edge: agency, the word ĐẾN, lines to fill."""
+    """Baselines of a stamp of arrival in mm from its upper edge: agency (of so many lines), the word ĐẾN, each entry.
+
+    ``beside`` is how far the first two entries stand to the right, behind the word; 0 puts all of them beneath it.
+    """
 
     agency: float
     agency_step: float
     agency_lines: int
     word: float
-    entries: float
-    entry_step: float
+    entries: tuple[float, ...]
+    beside: float = 0.0
 
 
-_UPRIGHT_STAMP = _Stamp(5.2, 3.6, 3, 20.0, 27.0, 6.5)
-_LYING_STAMP = _Stamp(4.6, 3.4, 2, 14.0, 19.0, 4.5)
+_UPRIGHT_STAMP = _Stamp(5.2, 3.6, 3, 19.5, (26.0, 31.6, 37.2, 42.8))
+_LYING_STAMP = _Stamp(5.0, 3.5, 2, 18.6, (15.5, 20.5, 26.0, 31.5), beside=14.0)
+"""As the decree draws it: the word stands to the left of number and date."""
 
 
 def _stamp_lines(visible: Visible, text: str, box: Box) -> list[Line]:
@@ -219,12 +231,16 @@ def _stamp_lines(visible: Visible, text: str, box: Box) -> list[Line]:
         raise InputRefused("EDOC-PDF-020", "not the parts of a stamp", form=visible.form, text=text[:40])
     stamp, margin = _UPRIGHT_STAMP if height > width else _LYING_STAMP, 2.0
     head = _heading(visible, agency.upper(), (width - 2 * margin, stamp.agency_lines))
-    lines = [
-        _middle(one, box, y + stamp.agency + stamp.agency_step * row, size=AGENCY_SIZE) for row, one in enumerate(head)
-    ]
-    lines.append(_middle("ĐẾN", box, y + stamp.word, size=14.0))
-    for row, label in enumerate(RECEIVED_LABELS):
-        place = (x + margin, y + stamp.entries + row * stamp.entry_step, width - 2 * margin)
+    spare = stamp.agency_lines - len(head)  # lines that are not needed: the others stand in the middle of their room
+    top = y + stamp.agency + spare * stamp.agency_step / 2
+    lines = [_middle(one, box, top + stamp.agency_step * row, size=AGENCY_SIZE) for row, one in enumerate(head)]
+    if stamp.beside:
+        lines.append(_middle("ĐẾN", (x + margin, y, stamp.beside - margin, height), y + stamp.word, size=WORD_SIZE))
+    else:
+        lines.append(_middle("ĐẾN", box, y + stamp.word - 1.2 * spare, size=WORD_SIZE))
+    for row, (label, baseline) in enumerate(zip(RECEIVED_LABELS, stamp.entries, strict=True)):
+        start = margin + (stamp.beside if row < 2 else 0.0)
+        place = (x + start, y + baseline, width - margin - start)
         lines += _entry(visible, label, values[row] if row < len(values) else "", place)
     return lines
 
@@ -249,15 +265,20 @@ def _middle(text: str, box: Box, baseline: float, *, size: float) -> Line:
 
 
 def _entry(visible: Visible, label: str, value: str, place: tuple[float, float, float]) -> list[Line]:
-    """Return one line of the stamp: its label in red, its value in black, or dots to write on."""
+    """Return one line of the stamp: its label in red, its value in black, or dots to write on.
+
+    What finds no room behind the last label stands in the line beneath it.
+    """
     x, baseline, room = place
-    face, size = serif(), 9.0
+    face, size = serif(), ENTRY_SIZE
     start = face.width(f"{label}: ", size) / MM
     found = [Line(x, baseline, f"{label}:", size, face, RED)]
     if not value:
         dots = "." * max(0, int((room - start) * MM / face.width(".", size)))
         return [*found, Line(x + start, baseline, dots, size, face, RED)] if dots else found
-    while face.width(value, size) / MM > room - start and size > 6:
+    if face.width(value, size) / MM > room - start and label == RECEIVED_LABELS[-1] and room < RECEIVED[0]:
+        start, baseline = 0.0, baseline + LAST_STEP
+    while face.width(value, size) / MM > room - start and size > ENTRY_LEAST:
         size -= 0.5
     if face.width(value, size) / MM > room - start:
         raise InputRefused("EDOC-PDF-020", "the value is too wide", form=visible.form, text=value[:40])

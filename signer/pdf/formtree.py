@@ -17,6 +17,8 @@ from signer.pdf.values import Document, Name, Reference, String, Value
 PAGES_MAX = 50_000
 FIELDS_MAX = 50_000
 DEPTH_MAX = 64
+CORNER_MAX = 10.0**9
+"""Largest coordinate of a page that is placed on."""
 
 Steps = tuple[str | int, ...]
 """Keys and indices that lead to a direct value inside an indirect object."""
@@ -100,35 +102,51 @@ def text_of(value: Value) -> str:
     return value.decode("latin-1")
 
 
-def pages_of(document: Document) -> tuple[PageBox, ...]:
-    """Return the pages in order.
+def pages_of(document: Document, *, odd: list[str] | None = None) -> tuple[PageBox, ...]:
+    """Return the pages in order. What of the tree is not as it should be is passed over, and added to ``odd``.
 
     Raises:
         LimitExceeded: more than ``PAGES_MAX``.
     """
     found: list[PageBox] = []
+    odd = [] if odd is None else odd
     seen: set[Reference] = set()
     inherited: dict[str, Value] = {}
-    stack: list[tuple[Value, dict[str, Value]]] = [(document.root.get("Pages"), inherited)]
+    stack: list[tuple[Value, dict[str, Value], int]] = [(document.root.get("Pages"), inherited, 0)]
     while stack:
-        node, known = stack.pop()
+        node, known, depth = stack.pop()
+        if not isinstance(node, Reference) or depth > DEPTH_MAX:
+            odd.append("page tree")
         if isinstance(node, Reference):
             if node in seen:
+                odd.append("page twice")
                 continue
             seen.add(node)
         dictionary = mapping(document, node)
         if not dictionary:
+            odd.append("page")
             continue
         if any(key in dictionary for key in ("MediaBox", "CropBox", "Rotate")):
             known = {**known, **{k: dictionary[k] for k in ("MediaBox", "CropBox", "Rotate") if k in dictionary}}
         if "Kids" in dictionary:
-            stack += [(kid, known) for kid in reversed(items(document, dictionary["Kids"]))]
+            stack += [(kid, known, depth + 1) for kid in reversed(items(document, dictionary["Kids"]))]
             continue
         if len(found) >= PAGES_MAX:
             raise LimitExceeded("EDOC-PDF-002", "too many pages", limit="pages", value=PAGES_MAX, unit="page")
         reference = node if isinstance(node, Reference) else None
-        found.append(PageBox(len(found) + 1, reference, dictionary, _sheet(document, dictionary, known)))
+        sheet = _sheet(document, dictionary, known)
+        if sheet is None or not all(_is_box(document, known.get(key)) for key in ("MediaBox", "CropBox")):
+            odd.append("page geometry")
+        found.append(PageBox(len(found) + 1, reference, dictionary, sheet))
     return tuple(found)
+
+
+def _is_box(document: Document, value: Value) -> bool:
+    """Say whether an entry is a rectangle, or absent."""
+    if value is None:
+        return True
+    corners = rectangle(document, value)
+    return resolved(document, value) is None if corners is None else max(map(abs, corners)) <= CORNER_MAX
 
 
 def _sheet(document: Document, page: Mapping[str, Value], known: Mapping[str, Value]) -> Sheet | None:
@@ -229,7 +247,11 @@ class _Walk:
             self.seen.add(item)
             place = Where(item)
         dictionary = mapping(self.document, item)
-        if not dictionary or above.depth > DEPTH_MAX or len(self.seen) > FIELDS_MAX:
+        if above.depth > DEPTH_MAX:
+            raise LimitExceeded("EDOC-PDF-002", "fields too deep", limit="pdf_nesting", value=above.depth, unit="level")
+        if len(self.seen) > FIELDS_MAX:
+            raise LimitExceeded("EDOC-PDF-002", "too many fields", limit="fields", value=FIELDS_MAX, unit="field")
+        if not dictionary:
             return
         here = above.with_node(dictionary, place, lambda value: resolved(self.document, value))
         kids = items(self.document, dictionary.get("Kids"))

@@ -69,3 +69,21 @@ class Sheet:
         width, height = self.size
         x, y, w, h = box
         return x >= -0.1 and y >= -0.1 and x + w <= width + 0.1 and y + h <= height + 0.1
+
+
+def touches_round(seal: Box, box: Box) -> bool:
+    """Say whether the circle in a square reaches a box, by a tenth of a millimetre: the corners of a seal are empty."""
+    x, y, d = seal[0] + seal[2] / 2, seal[1] + seal[3] / 2, seal[2]
+    near_x = min(max(x, box[0]), box[0] + box[2])
+    near_y = min(max(y, box[1]), box[1] + box[3])
+    return (near_x - x) ** 2 + (near_y - y) ** 2 < (d / 2 - 0.1) ** 2
+
+
+def raised(seal: Box, kept: Sequence[Box], *, most: float) -> Box | None:
+    """Return where a seal touches none of these boxes: as it is, or raised as little as may be, in tenths of a
+    millimetre, by ``most`` at most; ``None`` if that does not suffice."""
+    for step in range(int(most * 10) + 1):
+        box = seal if not step else (seal[0], seal[1] - step / 10, seal[2], seal[3])
+        if not any(touches_round(box, one) for one in kept):
+            return box
+    return None

@@ -48,13 +48,14 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A visible form ready to be painted."""
+    """A visible form ready to be painted; ``rise`` is how much higher it stands than asked for, in mm."""
 
     page: PageView
     box: Box
     image: Image | None = None
     lines: tuple[Line, ...] = ()
     frames: tuple[Frame, ...] = ()
+    rise: float = 0.0
 
     @property
     def text(self) -> str | None:

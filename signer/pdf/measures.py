@@ -19,19 +19,23 @@ VALUE_SIZES = (13.0, 14.0)
 """Sizes of number and date in points."""
 SEAL_LEAST, SEAL_MOST = 5.0, 60.0
 MEASURE_MOST = 500.0
+HIGHEST = 0.89 * 25.4 / 72
+"""Height of the highest Vietnamese letter above the baseline, in mm for each point of its size."""
 
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
     """Where visible forms stand, and how large they are; lengths in mm, sizes of letters in points.
 
-    ``signature_gap`` lies between the signature and the name below it; ``line_…`` are T1 and T2: distance of the right
-    edge from the page's, baseline from its top, height and greatest width, distance of a second line, size and least
-    size. ``state_name`` is kept free of seals on page 1. ``time_template`` is ``offset``
-    (``05/01/2026; 14:30:05 +07:00``) or ``iso`` (``2026-01-05T14:30:05+07:00``).
+    ``seal_rise`` is the most a seal may be raised to stay off the signer's name; ``signature_gap`` lies between the
+    signature and the name below it; ``line_…`` are T1 and T2: distance of the right edge from the page's, baseline from
+    its top, height and greatest width, distance of a second line, size and least size. ``state_name`` is kept free of
+    seals on page 1. ``time_template`` is ``offset`` (``05/01/2026; 14:30:05 +07:00``) or ``iso``
+    (``2026-01-05T14:30:05+07:00``).
     """
 
     seal_diameter: float = 36.0
+    seal_rise: float = 4.0
     signature_width: float = 50.0
     signature_height: float = 25.0
     signature_gap: float = 2.0
@@ -56,6 +60,8 @@ class Geometry:
             raise ValueError("no such size or template")
         if not 4 <= self.line_size_least <= self.line_size <= 20 or min(self.line_width, self.line_height) < 1:
             raise ValueError("no measures of a line")
+        if self.line_size * HIGHEST > self.line_height * 0.76:  # its baseline, 3.8 of 5 below the upper edge
+            raise ValueError("letters higher than their line")
 
     @classmethod
     def of(cls, settings: Mapping[str, object]) -> Geometry:

@@ -14,10 +14,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 
+from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.misc import PdfError
 from pyhanko.pdf_utils.reader import PdfFileReader
 
 from signer.errors import InputRefused, LimitExceeded
+from signer.pdf.formtree import fields_of
+from signer.pdf.reading import PdfFile
 from signer.trust import Limits
 
 _LIBRARY_LOG = logging.getLogger("pyhanko")
@@ -44,6 +47,24 @@ what is wrapped is kept to calls of the library."""
 _STRUCTURE = re.compile(rb"\bobj\b|\bxref\b|\btrailer\b|startxref")
 _END = re.compile(rb"startxref[\0\t\n\f\r ]+\d{1,12}[\0\t\n\f\r ]+%%EOF")
 _BYTE_RANGE = re.compile(rb"/ByteRange\s*\[")
+
+
+class Reader(PdfFileReader):
+    """Reads strictly; but a reference to nothing is no error, it is null (ISO 32000-2, 7.3.10).
+
+    In a hybrid file it may lead to what only other readers find, and stays an error.
+    """
+
+    def get_object(  # type: ignore[no-untyped-def, override]
+        self, ref: generic.Reference, revision: int | None = None, *args, **named
+    ) -> generic.PdfObject:
+        """Return an object."""
+        if revision is None and self.xrefs[ref] is None and not self.xrefs.hybrid_xrefs_present:
+            nothing = generic.NullObject()
+            nothing.container_ref = ref
+            return nothing
+        found: generic.PdfObject = super().get_object(ref, revision, *args, **named)  # type: ignore[no-untyped-call]
+        return found
 
 
 @contextmanager
@@ -98,6 +119,32 @@ def split_trailing(data: bytes) -> tuple[bytes, bytes]:
     return data[:end], rest
 
 
+def bounded(data: bytes, *, limits: Limits) -> PdfFile | None:
+    """Read a file with the reader that counts its work, before a library reads it that does not.
+
+    Returns:
+        The file, or ``None`` if it is encrypted.
+
+    Raises:
+        InputRefused: empty or no PDF; or only recovery can follow it, so that a signature could not be checked.
+        LimitExceeded: over a limit.
+    """
+    check_size(data, limits)
+    code = "EDOC-PDF-006" if has_signature(data) else "EDOC-PDF-005"
+    try:
+        file = PdfFile(data, limits=limits)
+        fields_of(file.latest)
+    except LimitExceeded:
+        raise
+    except InputRefused as error:
+        if error.code == "EDOC-PDF-004":
+            return None
+        raise InputRefused(code, f"damaged PDF: {error}", where=error.facts.get("where", "-")) from None
+    if file.broken_chain:
+        raise InputRefused(code, "damaged PDF: it can only be read by recovery", where="cross-reference")
+    return file
+
+
 def open_pdf(data: bytes, *, limits: Limits) -> PdfFileReader:
     """Read the cross-references of a file, strictly.
 
@@ -107,7 +154,7 @@ def open_pdf(data: bytes, *, limits: Limits) -> PdfFileReader:
     """
     check_size(data, limits)
     with reading("cross-reference", signed=has_signature(data)):
-        reader = PdfFileReader(BytesIO(data), strict=True)
+        reader = Reader(BytesIO(data), strict=True)
         encrypted = "/Encrypt" in reader.trailer
         size, revisions = int(reader.trailer["/Size"]), int(reader.xrefs.total_revisions)
     if encrypted:

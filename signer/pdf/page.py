@@ -12,17 +12,15 @@ from dataclasses import dataclass
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.rw_common import PdfHandler
 
-from signer.errors import InputRefused
+from signer.errors import InputRefused, LimitExceeded
+from signer.pdf.formtree import CORNER_MAX, DEPTH_MAX, FIELDS_MAX, PAGES_MAX
 from signer.pdf.geometry import MM, Box, Sheet
 from signer.pdf.objects import dictionary_of, entry, follow, integer_of, is_name, items_of, reference
 from signer.pdf.opening import open_pdf, reading
+from signer.pdf.values import Reference
 from signer.trust import Limits
 
 __all__ = ["MM", "Box", "Field", "PageView", "PdfFacts", "describe", "fields", "overlap", "page_at", "pages"]
-
-PAGES_MAX = 20_000
-FIELDS_MAX = 20_000
-DEPTH_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +81,10 @@ def _walk_pages(
         raise ValueError("page tree")
     seen.add(node.reference)
     dictionary = follow(node)
-    if not isinstance(dictionary, generic.DictionaryObject) or len(views) > PAGES_MAX:
+    if not isinstance(dictionary, generic.DictionaryObject):
         raise ValueError("page tree")
+    if len(views) >= PAGES_MAX and "/Kids" not in dictionary:
+        raise LimitExceeded("EDOC-PDF-002", "too many pages", limit="pages", value=PAGES_MAX, unit="page")
     known = dict(inherited)
     for key in ("/MediaBox", "/CropBox", "/Rotate"):
         if key in dictionary:
@@ -99,8 +99,8 @@ def _walk_pages(
 def _view(
     number: int, reference: generic.Reference, page: generic.DictionaryObject, known: dict[str, generic.PdfObject]
 ) -> PageView:
-    media = rectangle_of(known.get("/MediaBox")) or (0.0, 0.0, 612.0, 792.0)
-    crop = rectangle_of(known.get("/CropBox")) or media
+    media = _corners(known.get("/MediaBox")) or (0.0, 0.0, 612.0, 792.0)
+    crop = _corners(known.get("/CropBox")) or media
     seen = (max(crop[0], media[0]), max(crop[1], media[1]), min(crop[2], media[2]), min(crop[3], media[3]))
     if seen[2] <= seen[0] or seen[3] <= seen[1]:
         seen = media
@@ -111,11 +111,22 @@ def _view(
     return PageView(*seen, rotation, unit, number, reference)
 
 
+def _corners(value: generic.PdfObject | None) -> tuple[float, float, float, float] | None:
+    if value is None or isinstance(value, generic.NullObject):
+        return None
+    corners = rectangle_of(value)
+    if corners is None or max(map(abs, corners)) > CORNER_MAX:
+        raise ValueError("page geometry")
+    return corners
+
+
 def rectangle_of(value: generic.PdfObject | None) -> tuple[float, float, float, float] | None:
     """Return a PDF rectangle with its corners in order, or ``None`` if it is none."""
-    if not isinstance(value, generic.ArrayObject) or len(value) != 4:
+    corners = [follow(one) for one in items_of(value)]
+    numbers = [float(str(one)) for one in corners if isinstance(one, generic.NumberObject | generic.FloatObject)]
+    if len(corners) != 4 or len(numbers) != 4:
         return None
-    x1, y1, x2, y2 = (float(str(follow(one))) for one in items_of(value))
+    x1, y1, x2, y2 = numbers
     return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
 
 
@@ -130,6 +141,19 @@ def fields(handler: PdfHandler, views: Sequence[PageView]) -> list[Field]:
         if at not in walk.seen and is_name(entry(widget, "/FT"), "/Sig"):
             found += walk.field(reference(at.idnum, at.generation, handler), "", None, None, 0)
     return found
+
+
+def is_shared(handler: PdfHandler, views: Sequence[PageView], page: Reference) -> bool:
+    """Say whether the list of annotations of a page is that of another page, too."""
+    lists = {view.reference: _listed(handler, view) for view in views}
+    own = lists.get(generic.Reference(page.number, page.generation, handler))
+    return own is not None and sum(one == own for one in lists.values()) > 1
+
+
+def _listed(handler: PdfHandler, view: PageView) -> generic.Reference | None:
+    page = dictionary_of(handler.get_object(view.reference))
+    held = page.raw_get("/Annots") if page is not None and "/Annots" in page else None
+    return held.reference if isinstance(held, generic.IndirectObject) else None
 
 
 _Placed = dict[generic.Reference, tuple[int, Box, generic.DictionaryObject]]
@@ -166,8 +190,12 @@ class _Walk:
     ) -> Iterator[Field]:
         """Yield the terminal fields under one node; name, type and value come down from above."""
         at = item.reference if isinstance(item, generic.IndirectObject) else None
-        if (at is not None and at in self.seen) or depth > DEPTH_MAX or len(self.seen) > FIELDS_MAX:
+        if at is not None and at in self.seen:
             return
+        if depth > DEPTH_MAX:
+            raise LimitExceeded("EDOC-PDF-002", "fields too deep", limit="pdf_nesting", value=depth, unit="level")
+        if len(self.seen) > FIELDS_MAX:
+            raise LimitExceeded("EDOC-PDF-002", "too many fields", limit="fields", value=FIELDS_MAX, unit="field")
         if at is not None:
             self.seen.add(at)
         dictionary = dictionary_of(item)

@@ -120,7 +120,7 @@ def _run(data: bytes, pages: Sequence[_Page], found: Sequence[list[int]], bounds
         "pictures": wanted,
     }
     with subprocess.Popen(
-        _command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={}
+        command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={}
     ) as worker:
         watch = Timer(2 * bounds.seconds + 1, worker.kill)
         watch.daemon = True
@@ -128,7 +128,7 @@ def _run(data: bytes, pages: Sequence[_Page], found: Sequence[list[int]], bounds
         try:
             assert worker.stdin is not None
             assert worker.stdout is not None
-            _send(worker.stdin, json.dumps(request).encode("ascii") + b"\n", data)
+            send(worker.stdin, json.dumps(request).encode("ascii") + b"\n", data)
             return all(_compare_page(worker.stdout, page, len(data), found) for page in pages)
         finally:
             watch.cancel()
@@ -141,7 +141,8 @@ def _states(page: _Page, end: int) -> Iterator[tuple[int, Size | None]]:
         yield look.end, look.sizes[page.number]
 
 
-def _command() -> list[str]:
+def command() -> list[str]:
+    """Return how the worker is started; only if ``is_possible``."""
     spec = find_spec("pypdfium2_raw")
     assert spec is not None
     assert spec.origin is not None
@@ -149,7 +150,8 @@ def _command() -> list[str]:
     return [sys.executable, "-I", "-S", str(Path(__file__).with_name("pictureworker.py")), str(folder)]
 
 
-def _send(pipe: IO[bytes], *parts: bytes) -> None:
+def send(pipe: IO[bytes], *parts: bytes) -> None:
+    """Write the parts to a worker, and that there are no more."""
     for part in parts:
         pipe.write(part)
     pipe.close()

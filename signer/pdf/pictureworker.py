@@ -1,8 +1,10 @@
-"""The worker that draws pages: a program of its own, started by ``signer.pdf.pictures`` (signing.md 4.3, ``pictures``).
+"""The worker that draws pages and finds their letters: a program of its own (signing.md 3.3, 4.3, ``pictures``).
 
-It reads a request and a file from standard input, draws with PDFium, and writes pixels to standard output: for each
-picture asked for, in order, one octet (1 drawn, 0 there is no such page) and, if drawn, width x height x 4 octets
-(blue, green, red, unused). A file that cannot be opened ends it with code 3. It imports nothing of ours.
+Started by ``signer.pdf.pictures`` and ``signer.pdf.letters``, it reads a request and a file from standard input, uses
+PDFium, and writes to standard output. For each picture asked for, in order: one octet (1 drawn, 0 there is no such
+page) and, if drawn, width x height x 4 octets (blue, green, red, unused). If letters are asked for: the number of
+pages, and for each page asked for the number of its letters (four octets, little-endian) and as many times ``LETTER``.
+A file that cannot be opened ends it with code 3. It imports nothing of ours.
 
 Before the first octet of the file is read it gives up memory, time, files, sockets and processes beyond what it holds;
 fonts of the system are not looked for, so that every machine draws the same.
@@ -13,6 +15,7 @@ from __future__ import annotations
 import ctypes
 import json
 import resource
+import struct
 import sys
 from typing import TYPE_CHECKING
 
@@ -23,6 +26,10 @@ CANNOT_OPEN = 3
 BGRX = 3
 WHITE = 0xFFFFFFFF
 ANNOTATIONS = 0x01
+LETTER = struct.Struct("<I10f")
+"""One letter: code point, origin (x, y), boxes of its ink and of its line (left, bottom, right, top), in user space."""
+LETTERS_MAX = 50_000
+"""Letters of a page that are told."""
 
 
 def main() -> int:
@@ -44,6 +51,13 @@ def main() -> int:
                 return CANNOT_OPEN
             documents[end] = document, pdfium.FPDFDOC_InitFormFillEnvironment(document, info)
         draw(pdfium, documents[end], number, width, height)
+    if request.get("letters"):
+        document = pdfium.FPDF_LoadMemDocument64(data, len(data), None)
+        if not document:
+            return CANNOT_OPEN
+        sys.stdout.buffer.write(struct.pack("<I", pdfium.FPDF_GetPageCount(document)))
+        for number in request["letters"]:
+            tell_letters(pdfium, document, number)
     sys.stdout.buffer.flush()
     return 0
 
@@ -92,6 +106,38 @@ def draw(pdfium: ModuleType, opened: tuple[object, object], number: int, width: 
     pdfium.FPDF_ClosePage(page)
     sys.stdout.buffer.write(b"\1")
     sys.stdout.buffer.write(pixels)
+
+
+def tell_letters(pdfium: ModuleType, document: object, number: int) -> None:
+    """Write the letters of a page in the order of its content; white space is left out."""
+    page = pdfium.FPDF_LoadPage(document, number - 1)
+    text = pdfium.FPDFText_LoadPage(page) if page else None
+    found = []
+    if text:
+        for index in range(min(pdfium.FPDFText_CountChars(text), LETTERS_MAX)):
+            code = pdfium.FPDFText_GetUnicode(text, index)
+            if code > 32 and not chr(code if code < 0x110000 else 32).isspace():
+                found.append(letter_at(pdfium, text, index, code))
+        pdfium.FPDFText_ClosePage(text)
+    if page:
+        pdfium.FPDF_ClosePage(page)
+    sys.stdout.buffer.write(struct.pack("<I", len(found)) + b"".join(found))
+    sys.stdout.buffer.flush()
+
+
+def letter_at(pdfium: ModuleType, text: object, index: int, code: int) -> bytes:
+    """Return one letter as it is told."""
+    left, right, bottom, top = (ctypes.c_double() for _ in range(4))
+    x, y = ctypes.c_double(), ctypes.c_double()
+    line = pdfium.FS_RECTF()
+    pdfium.FPDFText_GetCharBox(text, index, left, right, bottom, top)
+    pdfium.FPDFText_GetCharOrigin(text, index, x, y)
+    pdfium.FPDFText_GetLooseCharBox(text, index, line)
+    ink = left.value, bottom.value, right.value, top.value
+    try:
+        return LETTER.pack(code, x.value, y.value, *ink, line.left, line.bottom, line.right, line.top)
+    except OverflowError:  # a letter somewhere beyond all pages
+        return LETTER.pack(code, *[0.0] * 10)
 
 
 if __name__ == "__main__":

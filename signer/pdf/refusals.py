@@ -14,10 +14,12 @@ from signer.pdf.objects import dictionary_of, entry, follow, integer_of, is_name
 from signer.trust import Limits
 
 FORBIDDEN_ACTIONS = frozenset({"/JavaScript", "/Launch", "/SubmitForm", "/ImportData"})
+RENDITION, MODEL_SCRIPT = "/Rendition", "/OnInstantiate"
+"""An action that may bring a script with it, and the entry of a three-dimensional model that is one."""
 
 
-def refuse_unsignable(reader: PdfFileReader, *, limits: Limits) -> None:
-    """Refuse a file that must not be signed.
+def refuse_unsignable(reader: PdfFileReader, *, limits: Limits, harmless: bool = False) -> None:
+    """Refuse a file that must not be signed. ``harmless`` says that no action in it can be a forbidden one.
 
     Raises:
         InputRefused: it holds scripts or actions that are not allowed, an XFA form, or a certification that forbids
@@ -32,7 +34,8 @@ def refuse_unsignable(reader: PdfFileReader, *, limits: Limits) -> None:
     names = entry(root, "/Names")
     if isinstance(names, generic.DictionaryObject) and "/JavaScript" in names:
         raise InputRefused("EDOC-PDF-007", "the file holds scripts", action="JavaScript")
-    _refuse_actions(reader, limits)
+    if not harmless:
+        _refuse_actions(reader, limits)
 
 
 def certification_permission(root: generic.DictionaryObject) -> int | None:
@@ -70,6 +73,8 @@ def _refuse_actions(reader: PdfFileReader, limits: Limits) -> None:
             action = entry(item, "/S") if not isinstance(item, generic.StreamObject) else None
             if isinstance(action, generic.NameObject) and str(action) in FORBIDDEN_ACTIONS:
                 raise InputRefused("EDOC-PDF-007", "the file holds a forbidden action", action=str(action)[1:])
+            if (is_name(action, RENDITION) and "/JS" in item) or MODEL_SCRIPT in item:
+                raise InputRefused("EDOC-PDF-007", "the file holds a script", action="JavaScript")
             stack += [item.raw_get(key) for key in item]
         elif isinstance(item, generic.ArrayObject):
             stack += items_of(item)

@@ -1,12 +1,12 @@
 """What is noticed about a visible form and does not stop the job (signing.md 3.3): pictures, and PDF/A-1.
 
-A seal is drawn with at least 300 dots per inch, signature and seal are transparent. PDF/A-1 forbids transparency.
+A seal is drawn with at least 300 dots per inch, signature and seal are transparent, and a seal that would touch the
+signer's name stands a little higher. PDF/A-1 forbids transparency.
 """
 
 from __future__ import annotations
 
-import re
-
+from signer.pdf.archival import says_part_1
 from signer.pdf.layout import Layout
 from signer.pdf.options import Visible
 from signer.pdf.target import Painted
@@ -14,8 +14,6 @@ from signer.pdf.values import Stream
 from signer.report import Code, Reason
 
 SEAL_DPI = 300
-_PART = re.compile(rb"""pdfaid:part[\0-\x20]*(?:=[\0-\x20]*["']|>)[\0-\x20]*1(?![0-9])""")
-"""XMP of a PDF/A-1 file stands in it unpacked (ISO 19005-1, 6.7.2)."""
 
 
 def remarks_on(layout: Layout, visible: Visible) -> tuple[Reason, ...]:
@@ -25,6 +23,8 @@ def remarks_on(layout: Layout, visible: Visible) -> tuple[Reason, ...]:
     picture, found = layout.image.picture, []
     if picture.opacity is None:
         found.append(Reason(Code.PICTURE_OPAQUE, {"form": visible.form}))
+    if layout.rise > 0:
+        found.append(Reason(Code.SEAL_RAISED, {"mm": f"{layout.rise:.1f}"}))
     dpi = round(picture.width / layout.image.box[2] * 25.4)
     if visible.form == "seal" and dpi < SEAL_DPI:
         found.append(Reason(Code.PICTURE_RESOLUTION, {"dpi": str(dpi), "least": str(SEAL_DPI)}))
@@ -36,6 +36,6 @@ def remarks_on_level(data: bytes, painted: Painted | None) -> tuple[Reason, ...]
     transparent = painted is not None and any(
         isinstance(one, Stream) and "SMask" in one.dictionary for one in painted.objects
     )
-    if not transparent or _PART.search(data) is None:
+    if not transparent or not says_part_1(data):
         return ()
     return (Reason(Code.PDFA_LEVEL, {"level": "PDF/A-1"}),)

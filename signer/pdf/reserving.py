@@ -5,22 +5,25 @@ The choice is made before a byte is written and changes nothing that a verifier 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from signer.errors import InputRefused
+from signer.errors import InputRefused, LimitExceeded
 from signer.pdf import update
 from signer.pdf.aiming import aim
+from signer.pdf.archival import with_appearance
 from signer.pdf.dictionary import Stated, blank
 from signer.pdf.filling import wanted_fillings
-from signer.pdf.opening import has_signature, open_pdf, reading, split_trailing
+from signer.pdf.opening import bounded, has_signature, open_pdf, reading, split_trailing
 from signer.pdf.options import PdfOptions
-from signer.pdf.page import fields, pages
+from signer.pdf.page import fields, is_shared, pages
 from signer.pdf.permitting import check_permitted
 from signer.pdf.premade import check_field, lock_of
+from signer.pdf.reading import PdfFile
 from signer.pdf.refusals import refuse_unsignable
 from signer.pdf.reserved import Reserved
 from signer.pdf.tail.aim import target_of
 from signer.pdf.tail.ordinary import NotOrdinary, Ordinary, check_clean, ordinary
+from signer.pdf.tail.words import has_forbidden
 from signer.pdf.tail.write import write
 from signer.pdf.target import Target
 from signer.trust import Limits
@@ -66,23 +69,38 @@ def reserve(data: bytes, options: PdfOptions, room: int, *, digest: str, limits:
     if not options.general:
         try:
             file = ordinary(data, limits=limits)
-            aimed = Aimed(data, target_of(file, options, limits=limits), FAST, file)
+            aimed = Aimed(data, with_appearance(data, target_of(file, options, limits=limits), file.state), FAST, file)
             return aimed, aimed.reserved(options, room)
+        except LimitExceeded:
+            raise
         except (NotOrdinary, InputRefused):
             pass  # the general path says why, or can do it
     whole = bytes(data)  # of a mapped file a copy, else the same octets
-    aimed = Aimed(whole, _general_target(whole, options, digest, limits), GENERAL)
+    aimed = Aimed(whole, with_appearance(whole, _general_target(whole, options, digest, limits)), GENERAL)
     return aimed, aimed.reserved(options, room)
+
+
+def _is_harmless(file: PdfFile | None, limits: Limits) -> bool:
+    """Say whether no action can be a forbidden one, for none is named in the bytes: a walk is not needed then."""
+    if file is None or file.hybrid or file.broken_chain:
+        return False
+    try:
+        return not has_forbidden(file, limits=limits)
+    except LimitExceeded:
+        raise
+    except InputRefused:
+        return False
 
 
 def _general_target(data: bytes, options: PdfOptions, digest: str, limits: Limits) -> Target:
     trailing = split_trailing(data)[1]
     if trailing:
         raise InputRefused("EDOC-PDF-005", "bytes behind the end of the file", where="%%EOF")
+    file = bounded(data, limits=limits)
     reader = open_pdf(data, limits=limits)
     signed = has_signature(data)
     with reading("pages and fields", signed=signed):
-        refuse_unsignable(reader, limits=limits)
+        refuse_unsignable(reader, limits=limits, harmless=_is_harmless(file, limits))
         views = pages(reader)
         known = fields(reader, views)
     existing = None
@@ -102,6 +120,7 @@ def _general_target(data: bytes, options: PdfOptions, digest: str, limits: Limit
         if lock is not None and options.lock:
             raise InputRefused("EDOC-PDF-010", "the field has a lock of its own", field=options.field)
         target = aim(options, views, known, existing=existing)
+        target = replace(target, apart=is_shared(reader, views, target.page))
     if signed:
         for name in (target.name, *(one.name for one in target.fillings)):
             check_permitted(data, name, limits=limits)

@@ -61,6 +61,7 @@ class Target:
     certify: int | None = None
     number: int | None = None  # of the page, from 1, if something is painted
     notes: tuple[Reason, ...] = ()
+    apart: bool = False  # the page's list of annotations is another page's, too: it gets one of its own
 
     def locking(self, lock: Lock) -> Target:
         """Return the same target with the lock that stands in its field."""

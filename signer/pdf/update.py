@@ -16,7 +16,8 @@ from pyhanko.pdf_utils.generic import pdf_name
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 
 from signer.pdf.dictionary import Blank, byte_range
-from signer.pdf.objects import dictionary, dictionary_of, entry, integer_of, number, reference
+from signer.pdf.objects import dictionary, dictionary_of, entry, integer_of, items_of, number, reference
+from signer.pdf.opening import Reader
 from signer.pdf.reserved import Reserved, changed_identifier
 from signer.pdf.target import Filling, Painted, Target, renumbered
 from signer.pdf.values import Reference
@@ -49,6 +50,12 @@ class Writer(IncrementalPdfFileWriter):
             del trailer["/ID"]
 
 
+def writer_of(data: bytes) -> Writer:
+    """Return a writer that reads strictly. Faults of the file raise what pyHanko raises."""
+    stream = BytesIO(data)
+    return Writer(stream, prev=Reader(stream, strict=True))
+
+
 class Raw(generic.PdfObject):
     """A value written as it stands, that remembers where."""
 
@@ -64,16 +71,16 @@ class Raw(generic.PdfObject):
 
 def write(data: bytes, target: Target, blank: Blank) -> Reserved:
     """Return the input with its tail, the gap not yet filled. Faults of the file raise what pyHanko raises."""
-    writer = Writer(BytesIO(data), strict=True)
+    writer = writer_of(data)
     identify(writer, data, blank.body)
     body = Raw(blank.body)
     signature = _add(writer, body)
-    appearance = _paint(writer, target.painted) if target.painted is not None else None
+    appearance = paint(writer, target.painted) if target.painted is not None else None
     if target.existing is None:
         _add_field(writer, target, signature, appearance)
     else:
         _set(writer, target.existing, "/V", signature)
-        if target.lock is not None and "/Lock" not in (dictionary_of(_held(writer, target.existing)) or ()):
+        if target.lock is not None and "/Lock" not in (dictionary_of(pointer(writer, target.existing)) or ()):
             _set(writer, target.existing, "/Lock", Raw(encode(target.lock.entry())))
         if appearance is not None:
             _set(writer, target.existing, "/AP", _normal(writer, appearance))
@@ -119,15 +126,17 @@ def _add(writer: Writer, value: generic.PdfObject) -> Reference:
     return Reference(added.idnum, 0)
 
 
-def _held(writer: Writer, at: Reference) -> generic.IndirectObject:
+def pointer(writer: Writer, at: Reference) -> generic.IndirectObject:
+    """Return a reference that the writer follows."""
     return reference(at.number, at.generation, writer)
 
 
 def _normal(writer: Writer, appearance: Reference) -> generic.DictionaryObject:
-    return dictionary({"N": _held(writer, appearance)})
+    return dictionary({"N": pointer(writer, appearance)})
 
 
-def _paint(writer: Writer, painted: Painted) -> Reference:
+def paint(writer: Writer, painted: Painted) -> Reference:
+    """Add the objects of an appearance and return the form XObject."""
     places = [writer.allocate_placeholder() for _ in painted.objects]
     numbers = {index: place.idnum for index, place in enumerate(places)}
     for index, value in enumerate(painted.objects):
@@ -137,26 +146,34 @@ def _paint(writer: Writer, painted: Painted) -> Reference:
 
 def _add_field(writer: Writer, target: Target, signature: Reference, appearance: Reference | None) -> None:
     field = writer.add_object(Raw(encode(target.widget(signature, appearance))))
-    page = _held(writer, target.page)
-    entries = dictionary_of(page)
-    if entries is not None and "/Annots" in entries and entry(entries, "/Annots") is None:
-        del entries["/Annots"]  # null, or a reference to nothing
-    writer.register_annotation(page, field)  # type: ignore[no-untyped-call]
+    annotate(writer, target.page, field, apart=target.apart)
     _append_to_form(writer, field)
 
 
+def annotate(writer: Writer, at: Reference, added: generic.IndirectObject, *, apart: bool) -> None:
+    """Add an annotation to a page; ``apart``: its list is another page's, too, and it gets one of its own."""
+    page = pointer(writer, at)
+    entries = dictionary_of(page)
+    if entries is not None and "/Annots" in entries and entry(entries, "/Annots") is None:
+        del entries["/Annots"]  # null, or a reference to nothing
+    if apart and entries is not None:
+        entries[pdf_name("/Annots")] = generic.ArrayObject(items_of(entries.raw_get("/Annots")))
+        writer.mark_update(page)
+    writer.register_annotation(page, added)  # type: ignore[no-untyped-call]
+
+
 def _set(writer: Writer, at: Reference, key: str, value: generic.PdfObject | Reference) -> None:
-    held = _held(writer, at)
+    held = pointer(writer, at)
     field = dictionary_of(held)
     assert field is not None
-    field[pdf_name(key)] = _held(writer, value) if isinstance(value, Reference) else value
+    field[pdf_name(key)] = pointer(writer, value) if isinstance(value, Reference) else value
     writer.mark_update(held)
 
 
 def _fill(writer: Writer, filling: Filling) -> None:
     _set(writer, filling.field, "/V", Raw(encode(text_string(filling.text))))
     if filling.painted is not None:
-        _set(writer, filling.widget, "/AP", _normal(writer, _paint(writer, filling.painted)))
+        _set(writer, filling.widget, "/AP", _normal(writer, paint(writer, filling.painted)))
 
 
 def _append_to_form(writer: Writer, added: generic.IndirectObject) -> None:
@@ -170,8 +187,9 @@ def _append_to_form(writer: Writer, added: generic.IndirectObject) -> None:
         form[pdf_name("/Fields")] = generic.ArrayObject()
         writer.update_container(form)
     fields = form["/Fields"]
-    fields.append(added)
-    writer.update_container(fields)
+    if added not in items_of(fields):  # the same array may list the annotations of the page
+        fields.append(added)
+        writer.update_container(fields)
 
 
 def _flag_form(writer: Writer) -> None:
@@ -185,8 +203,8 @@ def _certify(writer: Writer, signature: Reference) -> None:
     root = writer.root
     held = entry(root, "/Perms")
     if isinstance(held, generic.DictionaryObject):
-        held[pdf_name("/DocMDP")] = _held(writer, signature)
+        held[pdf_name("/DocMDP")] = pointer(writer, signature)
         writer.update_container(held)
         return
-    root[pdf_name("/Perms")] = dictionary({"DocMDP": _held(writer, signature)})
+    root[pdf_name("/Perms")] = dictionary({"DocMDP": pointer(writer, signature)})
     writer.update_root()  # type: ignore[no-untyped-call]

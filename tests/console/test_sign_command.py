@@ -137,6 +137,25 @@ def test_an_agencys_key_signs_no_file_of_any_kind_before_the_competent_person(
     assert set(desk.folder.rglob("*")) == before
 
 
+def test_without_a_time_stamp_only_where_that_is_said_and_then_marked(desk: Edoc, services: tuple[str, DevPki]) -> None:
+    """R32: an authority that is away is no reason for a lower level; ``--level b`` is, and result and report say so."""
+    line = ("sign", "van-ban/a.pdf", "--key", "leader.pem", "--trust", "root.pem", "--json")
+    away = desk(*line, "--tsa", "http://127.0.0.1:9/", env=DEMO)
+    assert (away.code, away.json["files"][0]["error"]["code"]) == (4, "EDOC-PDF-022")
+    assert "http://127.0.0.1:9/" in away.json["files"][0]["error"]["why"]
+    assert desk(*line, env=DEMO).code == 2, "nobody to ask is a matter of set-up, not of the level"
+    ran = desk(*line, "--level", "b", "--manifest", "m.json", env=DEMO)
+    entry = ran.json["files"][0]
+    assert (ran.code, entry["level"], entry["timestamp"]) == (0, "PAdES-B-B", None)
+    assert [text for text in entry["warnings"] if "không có dấu thời gian" in text]
+    assert json.loads((desk.folder / "m.json").read_text("utf-8"))["files"][0]["warnings"] == entry["warnings"]
+    stamped = desk(*_line(services, "van-ban/b.pdf"), env=DEMO).json["files"][0]
+    assert (stamped["level"], stamped["warnings"]) == ("PAdES-B-T", [])
+    found = desk("verify", "van-ban/a.signed.pdf", "--trust", "root.pem", "--online", "--json", env=DEMO)
+    marked = [one["code"] for one in found.json["files"][0]["signatures"][0]["warnings"]]
+    assert (found.code, marked) == (0, ["SIGNING_TIME_NOT_PROVED"])
+
+
 def test_unknown_status_is_overridden_on_a_written_basis_only(desk: Edoc) -> None:
     """R27: without status the key signs nothing; with a basis it signs, and the answer says what was not known."""
     today = DevPki.create(at=TODAY - timedelta(days=30), base_url="http://127.0.0.1:9")  # where nobody answers
@@ -172,7 +191,7 @@ def test_a_node_enters_in_its_ledger_that_unknown_status_was_overridden(desk: Ed
     assert desk("ledger", "head", "--json").json["size"] == before
     ran = desk(*line, "--unsafe-unknown-status", "--basis", "Công văn 1", env=DEMO)
     assert ran.code == 0, ran.out
-    assert desk("ledger", "head", "--json").json["size"] == before + 1
+    assert desk("ledger", "head", "--json").json["size"] == before + 2, "and that there is no time stamp (R32)"
     with closing(sqlite3.connect(desk.home / "edoc.db")) as connection:
         said = "\n".join(text for text in connection.iterdump() if "ledger_opening" in text)
     assert "'note'" in said

@@ -13,7 +13,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("README.md", "samples/README.md", "docs/architecture.md", "docs/limits.md", "docs/threat-model.md")
+PAGES = (
+    "README.md",
+    "samples/README.md",
+    "docs/architecture.md",
+    "docs/limits.md",
+    "docs/signing.md",
+    "docs/keys.md",
+    "docs/threat-model.md",
+)
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 PROGRAMS = {".venv/bin/edoc": [sys.executable, "-m", "edoc"], ".venv/bin/python": [sys.executable]}
 
@@ -76,3 +84,17 @@ def test_paths_named_in_a_page_exist(page: str) -> None:
     named = re.findall(r"`((?:signer|edoc|transport|samples|tests|docs|bench)/[\w./-]*)`", text)
     for path in named:
         assert (ROOT / path).exists(), path
+
+
+@pytest.mark.parametrize("page", ["docs/signing.md", "docs/keys.md", "docs/verifying.md", "README.md"])
+def test_commands_shown_in_a_page_exist_with_every_option(page: str) -> None:
+    """What is shown and cannot be run here, for want of a token or a letter, is at least a line the program takes."""
+    import cli
+
+    blocks = re.findall(r"^```text\n(.*?)^```$", (ROOT / page).read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    lines = [line.partition("  #")[0] for block in blocks for line in block.splitlines() if line.startswith("edoc ")]
+    for line in lines:
+        words = shlex.split(line)[1:]
+        name = max((one for one in cli.command_names() if words[: len(one.split())] == one.split()), key=len)
+        known = {option for item in cli.help_parameters(name) for option in item.names} | cli.COMMON_NAMES
+        assert {word for word in words if re.match(r"--?[a-z]", word)} <= known, line

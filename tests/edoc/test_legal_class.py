@@ -8,6 +8,8 @@ from datetime import UTC, date, datetime
 import pytest
 
 from edoc.agencies import Agency, AgencyCertificate, Directory
+from edoc.authorities import AuthorityTable, CertificateId, Person, Question
+from edoc.capacities import Authority, Capacity
 from edoc.legal import agency_precondition, annotate, legal_class
 from signer.report import (
     Appearance,
@@ -16,6 +18,8 @@ from signer.report import (
     Crypto,
     Indication,
     Integrity,
+    LaterChanges,
+    Reason,
     Report,
     SignatureReport,
     Signer,
@@ -160,3 +164,138 @@ def test_the_agency_signs_only_what_the_competent_person_has_signed(
     assert (answer is None) is allowed
     if answer is not None:
         assert answer.code is Code.MISSING_PERSON_SIGNATURE
+
+
+# --- the authority table (R26, R28, R65) -----------------------------------------------------------------------------
+
+BASIS = "QĐ 12/QĐ-SMA"
+PEOPLE = (Person("mau", "Nguyễn Văn Mẫu", (CertificateId("0A", "CN=THU NGHIEM", PERSON),)),)
+
+
+def entry(**more: object) -> Authority:
+    """Return an authority of the leader for the year, changed as asked."""
+    made = Authority(1, "mau", "H99.01", Capacity.KT, "Phó Giám đốc", date(2026, 1, 1), date(2026, 12, 31), basis=BASIS)
+    return replace(made, **more)  # type: ignore[arg-type]  # fields of the test
+
+
+def keeping(*entries: Authority) -> AuthorityTable:
+    return AuthorityTable(PEOPLE, entries or (entry(),))
+
+
+def rule(report: Report, table: AuthorityTable, *, on: date = DAY, document_type: str | None = None) -> Reason | None:
+    asked = Question("H99.01", on, document_type=document_type)
+    return agency_precondition(DIRECTORY, on, table=table, asked=asked)(report)
+
+
+def test_a_persons_signature_with_authority_makes_an_original_and_names_the_position() -> None:
+    found = annotate(pdf(LEADER, SEAL), DIRECTORY, DAY, table=keeping())
+    signer = found.signatures[0].signer
+    assert (found.legal_class, signer.authority) == ("original", "confirmed")
+    assert (signer.capacity, signer.position) == ("KT.", "Phó Giám đốc")
+
+
+def test_a_persons_signature_without_authority_makes_none() -> None:
+    stranger = signature("99" * 32)
+    found = annotate(pdf(stranger, SEAL), DIRECTORY, DAY, table=keeping())
+    assert (found.legal_class, found.signatures[0].signer.authority) == ("information-only", "missing")
+    assert Code.MISSING_PERSON_SIGNATURE in [reason.code for reason in found.warnings]
+
+
+def test_one_with_authority_among_several_is_enough() -> None:
+    """A drafter signs too (R35); the leader's signature is the competent one."""
+    drafter = signature("99" * 32)
+    found = annotate(pdf(drafter, LEADER, SEAL), DIRECTORY, DAY, table=keeping())
+    assert found.legal_class == "original"
+    assert [item.signer.authority for item in found.signatures] == ["missing", "confirmed", "unknown"]
+    assert rule(pdf(drafter, LEADER), keeping()) is None
+
+
+def test_the_table_of_one_agency_says_nothing_of_the_documents_of_another() -> None:
+    stranger = signature("99" * 32)
+    found = annotate(pdf(stranger, signature(OTHER, type="agency")), DIRECTORY, DAY, table=keeping())
+    assert (found.legal_class, found.signatures[0].signer.authority) == ("original", "unknown")
+    sent = annotate(pdf(stranger), DIRECTORY, DAY, sender="H99.01", table=keeping())
+    assert sent.signatures[0].signer.authority == "missing"
+    assert annotate(pdf(stranger), DIRECTORY, DAY, table=keeping()).signatures[0].signer.authority == "unknown"
+
+
+def test_the_agency_signs_after_a_person_with_authority_only() -> None:
+    assert rule(pdf(LEADER), keeping()) is None
+    objection = rule(pdf(signature("99" * 32)), keeping())
+    assert objection is not None
+    assert (objection.code, objection.facts["why"]) == (Code.MISSING_PERSON_SIGNATURE, "not-listed")
+    assert rule(pdf(LEADER), keeping(entry(agency="H99.02"))) is None  # H99.01 keeps no table
+
+
+def test_a_signature_with_suspect_later_changes_is_none_to_sign_after() -> None:
+    assert rule(pdf(replace(LEADER, later_changes=LaterChanges.SUSPECT)), keeping()) is not None
+
+
+@pytest.mark.parametrize(("document_type", "why"), [("QĐ", None), ("Tờ trình", "type"), (None, "type-unknown")])
+def test_the_scope_is_held_against_the_type_and_confirms_nothing_without_one(
+    document_type: str | None, why: str | None
+) -> None:
+    objection = rule(pdf(LEADER), keeping(entry(types=("QĐ",))), document_type=document_type)
+    assert (objection and objection.facts["why"]) == why
+
+
+LATER = date(2027, 1, 15)
+PROVED = replace(LEADER, time_source="timestamp")
+CLAIMED = replace(LEADER, signing_time=datetime(2026, 11, 20, 2, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("item", "on", "authority"),
+    [
+        (PROVED, DAY, "confirmed"),
+        (PROVED, LATER, "confirmed"),  # ended since, but the day is proved
+        (CLAIMED, DAY, "confirmed"),
+        (CLAIMED, LATER, "unknown"),  # anybody can claim a day
+        (replace(CLAIMED, signing_time=datetime(2027, 1, 2, tzinfo=UTC)), LATER, "missing"),
+        (replace(PROVED, best_signature_time=datetime(2025, 12, 31, 16, 59, tzinfo=UTC)), DAY, "missing"),
+        (replace(PROVED, best_signature_time=datetime(2025, 12, 31, 17, 0, tzinfo=UTC)), DAY, "confirmed"),  # Vietnam
+    ],
+)
+def test_authority_is_that_of_the_day_of_signing_in_vietnam(item: SignatureReport, on: date, authority: str) -> None:
+    found = annotate(pdf(item), DIRECTORY, on, table=keeping())
+    assert found.signatures[0].signer.authority == authority
+
+
+def test_a_claimed_day_within_an_ended_authority_is_none_to_sign_after() -> None:
+    """Otherwise whoever lost the authority could write the signature back."""
+    objection = rule(pdf(CLAIMED), keeping(), on=LATER)
+    assert objection is not None
+    assert objection.facts["why"] == "time-not-proved"
+    assert rule(pdf(PROVED), keeping(), on=LATER) is None
+
+
+def test_the_table_says_that_a_certificate_is_a_persons_where_its_subject_does_not() -> None:
+    unclear = replace(LEADER, signer=replace(LEADER.signer, type="unknown"))
+    found = annotate(pdf(unclear, SEAL), DIRECTORY, DAY, table=keeping())
+    assert (found.legal_class, found.signatures[0].signer.type) == ("original", "person")
+    assert annotate(pdf(unclear, SEAL), DIRECTORY, DAY).legal_class == "information-only"
+    assert rule(pdf(unclear), keeping()) is None
+
+
+def test_a_document_another_agency_has_sealed_is_judged_as_that_agencys() -> None:
+    """At the receiver the stamp of arrival is put on a copy: its own table knows nothing of the sender's leader."""
+    stranger, theirs = signature("99" * 32), signature(OTHER, type="agency")
+    assert rule(pdf(stranger), keeping()) is not None
+    assert rule(pdf(stranger, theirs), keeping()) is None
+    assert rule(pdf(stranger, SEAL), keeping()) is not None  # sealed by ourselves: our table decides again
+    both = keeping(entry(), entry(id=2, agency="H99.02"))
+    assert rule(pdf(stranger, theirs), both) is not None
+    assert rule(pdf(LEADER, theirs), both) is None
+
+
+def test_a_stamp_of_arrival_does_not_make_a_document_ours() -> None:
+    stranger, theirs = signature("99" * 32), signature(OTHER, type="agency")
+    found = annotate(pdf(stranger, theirs, SEAL), DIRECTORY, DAY, table=keeping())
+    assert (found.legal_class, found.signatures[0].signer.authority) == ("original", "unknown")
+
+
+def test_an_old_code_of_the_agency_asks_the_same_table() -> None:
+    """R79: what names the agency by its former code is the agency's all the same."""
+    renamed = Directory((replace(DIRECTORY.agencies[0], old_codes=("000.00.17.H99",)), *DIRECTORY.agencies[1:]))
+    found = annotate(pdf(signature("99" * 32)), renamed, DAY, sender="000.00.17.H99", table=keeping())
+    assert found.signatures[0].signer.authority == "missing"

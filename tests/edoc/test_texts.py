@@ -10,13 +10,16 @@ ROOT = Path(__file__).parent.parent.parent
 CATALOGUE = ROOT / "transport" / "present" / "catalogue"
 
 
-def sources() -> str:
-    return "\n".join(path.read_text("utf-8") for path in sorted((ROOT / "edoc").rglob("*.py")))
+def sources(*rooms: str) -> str:
+    """Return the sources of ``edoc``, and of rooms beside it."""
+    return "\n".join(
+        path.read_text("utf-8") for room in ("edoc", *rooms) for path in sorted((ROOT / room).rglob("*.py"))
+    )
 
 
 def test_every_code_has_an_entry_and_every_entry_a_use() -> None:
-    """Codes of area DOC."""
-    used = set(re.findall(r"EDOC-DOC-\d{3}", sources()))
+    """Codes of area DOC; the desk refuses by the rules of ``edoc`` in its own words."""
+    used = set(re.findall(r"EDOC-DOC-\d{3}", sources("transport/desk")))
     assert used == set(tomllib.loads((CATALOGUE / "DOC.toml").read_text("utf-8")))
 
 

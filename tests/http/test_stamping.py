@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from datetime import datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -15,6 +13,7 @@ from signer.devpki import DevPki
 from signer.errors import TimestampError
 from signer.timestamp import obtain
 from signer.trust import Context
+from tests.http.stampers import DIGEST, House, request_for
 from transport.demo.pkiserver import PkiServer
 from transport.http.addresses import Reach
 from transport.http.fetch import Ask, Session
@@ -22,82 +21,6 @@ from transport.http.pki import STAMP_TIME, HttpTimestamper
 from transport.http.stamping import Authorities
 
 DEMO = Reach(demo=True, plain=True)
-REPLY = "application/timestamp-reply"
-DIGEST = b"\x11" * 32
-
-
-class House:
-    """Time-stamping authorities on loopback, one per path, good or with a fault, and how often each was asked."""
-
-    def __init__(self, pki: DevPki, stranger: DevPki, now: datetime) -> None:
-        self.asked: list[str] = []
-        self.connections = 0
-        self.failing = 0
-        self.release = threading.Event()
-        good: Callable[[bytes], bytes] = lambda request: pki.timestamp(request, at=now)  # noqa: E731
-        other = good(_request(b"\x22" * 32))
-        again = good(_request(DIGEST))
-        self.answers: dict[str, Callable[[bytes], bytes]] = {
-            "/good": good,
-            "/second": good,
-            "/other-imprint": lambda _: other,
-            "/other-nonce": lambda _: again,
-            "/untrusted": lambda request: stranger.timestamp(request, at=now),
-            "/garbage": lambda _: b"0\x00",
-            "/cut": good,
-            "/late": good,
-            "/closing": good,
-            "/flaky": good,
-        }
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True
-
-            def setup(self) -> None:
-                outer.connections += 1
-                super().setup()
-
-            def do_POST(self) -> None:
-                outer.asked.append(self.path)
-                request = self.rfile.read(int(self.headers["Content-Length"]))
-                body = outer.answers[self.path](request)
-                if self.path == "/late":
-                    outer.release.wait(20)
-                if self.path == "/flaky" and outer.failing > 0:
-                    outer.failing -= 1
-                    self.send_error(503)
-                    return
-                self.send_response(200)
-                self.send_header("Content-Type", REPLY)
-                self.send_header("Content-Length", str(len(body) + (100 if self.path == "/cut" else 0)))
-                self.end_headers()
-                with suppress(BrokenPipeError):  # who was late speaks to nobody
-                    self.wfile.write(body)
-                self.close_connection = self.path in ("/cut", "/closing")
-
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.base = f"http://127.0.0.1:{self.server.server_address[1]}"
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
-        self.thread.start()
-
-    def stop(self) -> None:
-        """Stop answering."""
-        self.release.set()
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
-
-
-def _request(digest: bytes) -> bytes:
-    from signer import asn1
-
-    return asn1.timestamp_request(digest, algorithm="sha256", nonce=1 << 126)
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +54,7 @@ def test_a_false_answer_leads_to_the_next_authority(house: House, context: Conte
 
 def test_an_untrusted_authority_serves_nobody_who_says_whom_to_trust(house: House, context: Context) -> None:
     with authorities(house, "/untrusted", context=context) as chosen, pytest.raises(TimestampError) as caught:
-        chosen.stamp(_request(DIGEST))
+        chosen.stamp(request_for(DIGEST))
     assert (caught.value.code, caught.value.facts["url"]) == ("EDOC-PKI-006", house.base + "/untrusted")
 
 
@@ -198,7 +121,7 @@ def test_a_kept_connection_that_was_closed_is_replaced(house: House) -> None:
     with Session(DEMO) as session:
         for _ in range(3):
             ask = Ask(
-                "POST", house.base + "/closing", {"Content-Type": "application/timestamp-query"}, _request(DIGEST)
+                "POST", house.base + "/closing", {"Content-Type": "application/timestamp-query"}, request_for(DIGEST)
             )
             assert session.fetch(ask, most=65536, timeout=5).status == 200
     assert len(house.asked) == 3

@@ -19,6 +19,7 @@ import sys
 import traceback
 from contextlib import suppress
 
+PR_SET_PDEATHSIG = 1
 MODULES = (
     "cli",
     "transport.desk.nodes",
@@ -86,6 +87,7 @@ def _reap(orders: socket.socket) -> None:
 def _become(wanted: dict[str, object], descriptors: list[int], orders: socket.socket) -> None:
     """Be the command; never returns."""
     code = 70
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))  # no node outlives its nursery
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)

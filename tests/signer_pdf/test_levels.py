@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 import pytest
 
 from signer.devpki import DevPki, DevTimestamper
+from signer.errors import LevelNotReached
 from signer.pdf.dss import held_data
 from signer.pdf.extend import extend_pdf
 from signer.pdf.verify import inspect_pdf
@@ -89,3 +91,35 @@ class TestFromStepToStep:
             stamps = ["Signature has not yet been verified."] * (2 if step == "lta" else 1)  # listed there, not checked
             assert verdicts == ["Signature is Valid.", *stamps]
             assert run("qpdf", "--check", path).returncode == 0
+
+
+class Slow:
+    """An authority that takes four minutes for every stamp, as public ones do."""
+
+    def __init__(self, pki: DevPki, begun: datetime, *, minutes: int) -> None:
+        self._pki, self._at, self._pause = pki, begun, timedelta(minutes=minutes)
+
+    def stamp(self, request: bytes) -> bytes:
+        """Answer, later."""
+        self._at += self._pause
+        return self._pki.timestamp(request, at=self._at)
+
+
+class TestTimeThatPasses:
+    """Authorities take minutes; the moment given is that of the beginning (R32)."""
+
+    def test_stamps_that_took_their_time_are_no_hindrance(
+        self, small: bytes, context: Context, pki: DevPki, now: datetime
+    ) -> None:
+        """The archive stamp comes eight minutes after the moment given, and is not taken for one of the future."""
+        made = extend_pdf(small, to="lta", context=context, timestamper=Slow(pki, now, minutes=4))
+        assert made.after == ("PAdES-B-LTA",)
+        later = replace(context, at=now + timedelta(minutes=9))
+        assert inspect_pdf(made.data, context=later).verdict is Verdict.VALID
+
+    def test_a_clock_that_is_wrong_by_hours_is_refused(
+        self, small: bytes, context: Context, pki: DevPki, now: datetime
+    ) -> None:
+        with pytest.raises(LevelNotReached) as caught:
+            extend_pdf(small, to="lta", context=context, timestamper=Slow(pki, now, minutes=90))
+        assert "TIMESTAMP_ORDER_FAILURE" in str(caught.value.facts["what"])

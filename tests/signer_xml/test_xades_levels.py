@@ -256,7 +256,7 @@ class TestRefusals:
         data = sign_xml(DOCUMENT, credential=stranger.credential, at=now)
         with pytest.raises(LevelNotReached) as caught:
             extend_xml(data, to="lt", context=context, timestamper=timestamper)
-        assert caught.value.facts["what"] == "NO_CERTIFICATE_CHAIN_FOUND"
+        assert caught.value.facts["what"] == "NO_CERTIFICATE_CHAIN_FOUND (Trần Thị Mẫu)"
 
     def test_a_signature_over_the_properties_of_another_is_not_broken_for_it(
         self, person: DevIdentity, agency: DevIdentity, context: Context, timestamper: DevTimestamper

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -79,7 +80,7 @@ def test_an_end_comes_nearer_and_never_moves_away(store: Store) -> None:
     with_people(store)
     for day in (date(2026, 6, 30), date(2026, 9, 30)):
         store.do(
-            lambda unit, day=day: people.end(unit, "authority", 1, day, person="mau", change=change("user.grant.end"))
+            partial(people.end, table="authority", entry=1, last_day=day, person="mau", change=change("user.grant.end"))
         )
     assert store.read(people.load).entries[0].ended_on == date(2026, 6, 30)
 

@@ -293,7 +293,7 @@ async def test_the_first_entry_is_confirmed_by_fingerprint(place: Place, tmp_pat
         asked = await run(*line, env=env)
         assert asked.code == 2, "nobody is there to compare the fingerprint"
         wrong = await run(*line, "--sha256", "0" * 64, env=env)
-        assert (wrong.code, wrong.json["error"]["code"]) == (1, "EDOC-USE-070")
+        assert (wrong.code, wrong.json["error"]["code"]) == (1, "EDOC-USE-080")
         good = await run(*line, "--sha256", spki, env=env)
         assert good.code == 0, good.out
     listed = edoc("--home", home, "agency", "list", "--json").json["agencies"]

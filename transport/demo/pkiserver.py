@@ -106,6 +106,7 @@ class _Listener(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 10  # seconds a connection may be silent
+    disable_nagle_algorithm = True  # head and body go out at once, whatever was said before on the connection
 
     def do_GET(self) -> None:
         """Hand out lists and certificates."""

@@ -1,7 +1,7 @@
 """What the act needs beside the key: the rule R28, the form of a copy, what is stated of the signer (R26, R28, R47).
 
-``edoc`` supplies the rules; here they are put before the key is used. Without an authority table nothing is confirmed
-and nothing denied about capacities: that is said with the result.
+``edoc`` supplies the rules; here they are put before the key is used. What the authority table says stands in
+``authorising``, what is asked of copies in ``copying``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from transport.desk import copying
+from transport.desk.authorising import Authorising, authorising
 from transport.desk.files import read_input
 from transport.present.errors import CommandError
 
@@ -17,25 +19,18 @@ if TYPE_CHECKING:
     from signer.report import Reason, Report
     from transport.desk.signdesk import Desk
 
-COPY_WORDS = {"sy": "SAO Y", "sl": "SAO LỤC", "trs": "TRÍCH SAO"}
-"""How the line T2 begins, by form of copy (R42, R47)."""
-
-_FROM_PAPER_ONLY = ("sy", "sl")
-"""Forms of copy that lead from paper to a file, never from file to file (R47)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Ready:
     """What an act brings to every file.
 
     ``precondition`` is asked about exactly the bytes about to be signed, ``attachment`` about separate appendices in
-    its place; ``text`` stands in the line of a copy, ``roles`` in XAdES; ``notes`` are remarks in words.
+    its place; ``text`` stands in the line of a copy; ``notes`` are remarks in words.
     """
 
     precondition: Callable[[Report], Reason | None] | None = None
     attachment: Callable[[Report], Reason | None] | None = None
     text: str | None = None
-    roles: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -45,21 +40,26 @@ def ready_for(desk: Desk) -> Ready:
     Raises:
         CommandError, EdocError: the act is not allowed.
     """
-    act = desk.request.act
-    roles = tuple(part for part in (act.capacity, act.position) if part)
-    notes = (_unchecked(desk),) if act.capacity else ()
+    act, table = desk.request.act, table_of(desk)
+    table.check(desk.key.shown)
+    notes = table.notes(desk.key.shown)
     if act.role != "agency":
-        return Ready(roles=roles, notes=notes)
+        return Ready(notes=notes)
     if act.copy:
-        return Ready(_allowed, text=_copy_line(desk), roles=roles, notes=notes)
-    rule = _rule(desk)
-    return Ready(rule, _by_main(desk, rule) if act.attachment_of else None, roles=roles, notes=notes)
+        return Ready(_allowed, text=copying.line_of(desk), notes=notes)
+    rule = _rule(desk, table)
+    return Ready(rule, _by_main(desk, rule) if act.attachment_of else None, notes=notes)
 
 
-def _unchecked(desk: Desk) -> str:
-    from transport.present import catalogue
+def table_of(desk: Desk) -> Authorising:
+    """Return the authority table of the node as this act asks it."""
+    shown = desk.key.shown
+    return authorising(desk.console, desk.settings, desk.request, sha256=shown.sha256 if shown else None)
 
-    return catalogue.word("sign.authority", desk.console.lang)
+
+def roles_of(desk: Desk) -> tuple[str, ...]:
+    """Return what a signature states of its maker: capacity and position, of the table where not given (R26, R37)."""
+    return table_of(desk).roles(desk.credential)
 
 
 def _allowed(report: Report) -> Reason | None:
@@ -67,11 +67,27 @@ def _allowed(report: Report) -> Reason | None:
     return None
 
 
-def _rule(desk: Desk) -> Callable[[Report], Reason | None]:
+def _rule(desk: Desk, table: Authorising) -> Callable[[Report], Reason | None]:
+    """Return the rule R28; that a person signed without authority is told with its reason (R26).
+
+    The rule raises CommandError (EDOC-DOC-081) where it knows why.
+    """
     from edoc.agencies import Directory
     from edoc.seal import agency_precondition
 
-    return agency_precondition(desk.directory or Directory(()), desk.request.at.date())
+    asked_of = table.question() if table.agency is not None else None
+    rule = agency_precondition(desk.directory or Directory(()), table.day, table=table.table, asked=asked_of)
+
+    def asked(report: Report) -> Reason | None:
+        objection = rule(report)
+        if objection is None or "why" not in objection.facts:
+            return objection
+        from transport.present import catalogue
+
+        why = catalogue.word(f"authority.{objection.facts['why']}", desk.console.lang)
+        raise CommandError("EDOC-DOC-081", name=objection.facts["name"], agency=table.agency, why=why)
+
+    return asked
 
 
 def _by_main(desk: Desk, rule: Callable[[Report], Reason | None]) -> Callable[[Report], Reason | None]:
@@ -82,30 +98,3 @@ def _by_main(desk: Desk, rule: Callable[[Report], Reason | None]) -> Callable[[R
     assert main is not None
     answer = rule(authorised(desk, read_input(main, desk.console)))
     return lambda _: answer
-
-
-def _copy_line(desk: Desk) -> str:
-    """Return what the line T2 says before date and time: ``SAO Y; Sở Mẫu A``."""
-    form = COPY_WORDS[desk.request.act.copy or ""]
-    shown = desk.key.shown
-    name = desk.settings.agency_name
-    if name is None and shown is not None:
-        from signer.chain import common_name
-
-        name = common_name(shown.x509.subject)
-    return f"{form}; {name}" if name else form
-
-
-def refuse_copy(desk: Desk, name: str, data: bytes) -> None:
-    """Refuse a copy in a direction that does not exist: no «sao y», no «sao lục» from file to file (R47).
-
-    Raises:
-        CommandError: the file carries signatures, so it is an electronic document and is sent as it is.
-    """
-    form = desk.request.act.copy
-    if form not in _FROM_PAPER_ONLY:
-        return
-    from signer.inspect import inspect_file
-
-    if inspect_file(data, context=desk.context).signatures:
-        raise CommandError("EDOC-USE-054", path=name, form=COPY_WORDS[form])

@@ -99,7 +99,8 @@ def prepared(console: Console, request: Request, *, generated_at: datetime) -> t
         _expected_agency(request, directory)
     keys = giving.log_keys(request.files, given, context=context)
     online = settings.verify_network == "online" if request.online is None else request.online
-    return Judging(context, directory, keys), _judgement(context, generated_at, online=online)
+    judging = Judging(context, directory, keys, trusting.authorities_of(console))
+    return judging, _judgement(context, generated_at, online=online)
 
 
 def _algorithms(console: Console, settings: Settings) -> AlgorithmTable | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -17,10 +18,12 @@ from typing import TYPE_CHECKING
 
 from edoc.errors import EdocError
 from signer.errors import CredentialError, SignerError
-from transport.desk import signmakers
+from transport.desk import copying, keys, signmakers
+from transport.desk.checkedkey import KeyRefused
 from transport.desk.files import check_target, read_input, write_output
 from transport.desk.signdesk import prepared as desk_for
 from transport.desk.signdesk import settings_of, timestamper_for
+from transport.desk.signfile import degraded
 from transport.desk.signplan import form_of, format_of
 from transport.desk.signrequest import Made, Outcome, Request, ToSign
 from transport.errors import TransportError
@@ -54,6 +57,8 @@ def prepare(console: Console, request: Request) -> tuple[Desk, Outcome]:
     desk = desk_for(console, request)
     try:
         return desk, _prepared(desk, name)
+    except KeyRefused as refused:
+        raise refused.error from None
     except (SignerError, EdocError, TransportError) as error:
         error.facts.setdefault("path", name)
         raise
@@ -71,17 +76,19 @@ def _prepared(desk: Desk, name: str) -> Outcome:
     data = read_input(name, desk.console)
     if format_of(desk.request.format, data, name) != "PAdES":
         raise CommandError("EDOC-USE-055", path=name)
+    notes = copying.looked_at(desk, name, "PAdES", data)
     signmakers.signable(desk, name, "PAdES", data)
     warnings = desk.key.checked()
     rule = signmakers.rule_for(desk, name)
     made = prepare_pdf(
         data,
         credential=desk.credential,
-        options=signmakers.pdf_options(desk, name),
+        options=signmakers.pdf_options(desk, name, data),
         precondition=rule,
         context=desk.informed(data) if rule is not None else desk.context,
     )
     if not delivery.dry_run:
+        copying.keep(desk, name, data, None)
         _deliver(desk.console, target, made.to_bytes(), force=delivery.force)
     return Outcome(
         name,
@@ -94,7 +101,7 @@ def _prepared(desk: Desk, name: str) -> Outcome:
         page=made.page,
         signed_at=made.at,
         warnings=warnings,
-        notes=desk.ready.notes,
+        notes=(*desk.ready.notes, *notes),
         prepared=ToSign(made.digest.hex(), made.scheme.value, made.sha256, made.field),
     )
 
@@ -137,6 +144,9 @@ def embed(console: Console, request: Request, *, prepared: str, value: str) -> E
         error.facts.setdefault("path", prepared)
         raise
     before = held.data[: held.before]
+    if held.level == "b":
+        subject = hashlib.sha256(held.certificate).hexdigest()
+        keys.log_without_stamp(console, files=1, subject=subject, now=request.at)
     _deliver(console, target, made.data, force=delivery.force)
     outcome = Outcome(
         prepared,
@@ -150,7 +160,7 @@ def embed(console: Console, request: Request, *, prepared: str, value: str) -> E
         page=made.page,
         signed_at=held.at,
         stamp=_stamp_of(made.data, held.field, request.at),
-        warnings=made.warnings,
+        warnings=(*made.warnings, *degraded(made.level)),
     )
     profile = "interop" if held.scheme.value.startswith("rsa-pkcs1") else "strict"
     return Embedded(signer_of(held.certificate), profile, outcome)
@@ -205,7 +215,7 @@ def _first_fitting(held: Prepared, values: Iterator[bytes], timestamper: Timesta
 
 def _values(console: Console, value: str) -> Iterator[bytes]:
     """Yield how a value may be meant: a file, or the value itself, in hexadecimal or base64."""
-    data = read_input(value, console) if value == "-" or Path(value).is_file() else value.encode()
+    data = read_input(value, console) if value == "-" or os.path.isfile(value) else value.encode()
     if len(data) > VALUE_MAX:
         return
     yield data

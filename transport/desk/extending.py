@@ -6,9 +6,10 @@ is missing and puts it in.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from transport.desk import trusting
 from transport.desk.fetching import settings_of
 from transport.desk.files import beside, check_target, read_input, write_output
 from transport.desk.giving import given
-from transport.desk.lifting import fetcher, lifted, timestamper_of
+from transport.desk.lifting import Answers, fetcher, lifted, timestamper_of
 from transport.errors import TransportError
 from transport.present.errors import CommandError, fault
 from transport.present.extending import Lifted
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from signer.timestamp import Timestamper
     from signer.trust import Context
     from transport.desk.console import Console
-    from transport.settings import Settings
 
 LEVELS = ("t", "lt", "lta")
 DETACHED = ".p7s"
@@ -47,7 +47,7 @@ class Request:
     trust: tuple[str, ...] = ()
     chain: tuple[str, ...] = ()
     revocation: tuple[str, ...] = ()
-    tsa: str | None = None
+    tsa: tuple[str, ...] = ()
     contents: tuple[str, ...] = ()
     output: str | None = None
     force: bool = False
@@ -58,8 +58,13 @@ class _Desk:
     console: Console
     request: Request
     context: Context
-    settings: Settings
+    answers: Answers
     timestamper: Timestamper | None
+    started: float = field(default_factory=time.monotonic)
+
+    def now(self) -> datetime:
+        """Return the moment: when the call began, and what has passed since; a batch may take hours."""
+        return self.request.at + timedelta(seconds=int(time.monotonic() - self.started))
 
 
 def extend(console: Console, request: Request) -> list[Lifted]:
@@ -74,7 +79,7 @@ def extend(console: Console, request: Request) -> list[Lifted]:
     store = trusting.store_of(console, trust=request.trust, chain=request.chain, revocation=request.revocation)
     context = trusting.context_of(store, at=request.at, policy="interop")
     context = replace(context, contents=given(console, request.contents, ()).contents)
-    desk = _Desk(console, request, context, settings, timestamper_of(request.tsa, settings))
+    desk = _Desk(console, request, context, Answers(fetcher(settings)), timestamper_of(request.tsa, settings))
     return [_one(desk, name) for name in request.files]
 
 
@@ -98,7 +103,7 @@ def _lifted(desk: _Desk, name: str) -> Lifted:
 
 
 def _made(desk: _Desk, name: str, data: bytes) -> Extended:
-    kind, context = recognise(data), desk.context
+    kind, context = recognise(data), replace(desk.context, at=desk.now())
     if kind == "cms" and not context.contents:
         context = replace(context, contents=_beside(desk, name))
     return lifted(
@@ -107,7 +112,7 @@ def _made(desk: _Desk, name: str, data: bytes) -> Extended:
         to=desk.request.level,
         context=context,
         timestamper=desk.timestamper,
-        fetch=fetcher(desk.settings),
+        fetch=desk.answers.for_file(),
     )
 
 

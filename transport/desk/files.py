@@ -125,9 +125,10 @@ def check_target(target: Path, *, force: bool, inputs: Iterable[str] = ()) -> No
     Raises:
         CommandError: with the code that says which.
     """
-    for name in inputs:
-        if name != "-" and target.exists() and os.path.exists(name) and os.path.samefile(name, target):
-            raise CommandError("EDOC-USE-022", path=name)
+    if target.exists():  # else it is none of the inputs, of which there may be thousands
+        for name in inputs:
+            if name != "-" and os.path.exists(name) and os.path.samefile(name, target):
+                raise CommandError("EDOC-USE-022", path=name)
     if target.is_dir():
         raise CommandError("EDOC-USE-015", path=target)
     if target.exists() and _is_regular(target) and not force:

@@ -22,6 +22,8 @@ from transport.errors import TransportError
 from transport.present.errors import CommandError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from signer.credential import Credential, PassphraseSource, Secret
     from transport.desk.console import Console
     from transport.settings import Settings
@@ -321,18 +323,27 @@ def warn_of_pin(console: Console, facts: object) -> None:
 # --- the record of an override ---------------------------------------------------------------------------------------
 
 
-def log_unknown_status(console: Console, *, basis: str, subject: str, now: object) -> bool:
+def log_unknown_status(console: Console, *, basis: str, subject: str, now: datetime) -> bool:
     """Enter in the node's ledger that a key was used although its status was unknown (R27); ``False`` without a node.
 
     ``subject`` is the SHA-256 of the certificate, ``basis`` why it was done all the same.
     """
-    from datetime import datetime
+    return _log(console, "sign.unknown-status", subject=subject, now=now, note=basis)
 
+
+def log_without_stamp(console: Console, *, files: int, subject: str, now: datetime) -> bool:
+    """Enter in the node's ledger that so many files are signed without time stamps (R32); ``False`` without a node.
+
+    ``subject`` is the SHA-256 of the certificate.
+    """
+    return _log(console, "sign.without-timestamp", subject=subject, now=now, note=str(files))
+
+
+def _log(console: Console, action: str, *, subject: str, now: datetime, note: str) -> bool:
     from transport.desk import tables
 
-    assert isinstance(now, datetime)
     if trusting.node_home(console) is None:
         return False
     with tables.changing(console) as office:
-        tables.record(office, "sign.unknown-status", subject=subject, now=now, note=basis)
+        tables.record(office, action, subject=subject, now=now, note=note)
     return True

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
@@ -16,7 +17,7 @@ from transport.present.errors import CommandError
 
 if TYPE_CHECKING:
     from signer.extending import Extended
-    from signer.timestamp import Timestamper
+    from signer.timestamp import CheckingTimestamper, Timestamper
     from signer.trust import Context, TrustStore
     from transport.settings import Settings
 
@@ -25,6 +26,12 @@ ROUNDS = 4
 
 Fetch: TypeAlias = "Callable[[Sequence[Need]], TrustStore]"
 """Fetches status answers; what could not be had is left out."""
+
+KEPT = 600.0
+"""Seconds for which a status answer serves the other files of a run."""
+
+SILENT = 60.0
+"""Seconds for which a source that gave nothing is not asked again."""
 
 _KINDS = {"PAdES": "pdf", "XAdES": "xml", "CAdES": "cms", "ASiC": "asic"}
 
@@ -126,13 +133,53 @@ def fetcher(settings: Settings) -> Fetch:
     return lambda needs: fetch_status(needs, reach=reach).coming_from("online")
 
 
-def timestamper_of(url: str | None, settings: Settings) -> Timestamper | None:
-    """Return who gives time stamps: the authority of the call, else that of the settings; ``None`` without any."""
-    from transport.http.addresses import Reach
-    from transport.http.pki import HttpTimestamper
+class Answers:
+    """Status answers fetched in one run: hundreds of files by one key need the same few, each is asked for once."""
 
-    named = url or settings.tsa_url
+    def __init__(self, ask: Fetch) -> None:
+        self._ask = ask
+        self._had: dict[bytes, tuple[float, TrustStore]] = {}
+
+    def for_file(self) -> Fetch:
+        """Return what fetches for one file; an answer that did not help this file is asked for anew."""
+        served: set[bytes] = set()
+
+        def fetch(needs: Sequence[Need]) -> TrustStore:
+            from signer.trust import TrustStore
+
+            found = TrustStore()
+            for need in needs:
+                found = found.merged(self._one(need, again=need.certificate in served))
+                served.add(need.certificate)
+            return found
+
+        return fetch
+
+    def _one(self, need: Need, *, again: bool) -> TrustStore:
+        now = time.monotonic()
+        since, had = self._had.get(need.certificate, (0.0, None))
+        if had is not None:
+            useful = bool(had.crls or had.ocsps)
+            if now - since < (KEPT if useful else SILENT) and not (useful and again):
+                return had
+        got = self._ask((need,))
+        self._had[need.certificate] = (time.monotonic(), got)
+        return got
+
+
+def timestamper_of(
+    urls: Sequence[str], settings: Settings, context: Context | None = None
+) -> CheckingTimestamper | None:
+    """Return who gives time stamps: the authorities of the call, else those of the settings; ``None`` without any.
+
+    They are asked in this order. With ``context`` a stamp must be of an authority that is trusted for it, also where
+    the signing itself does not ask for that (signing.md 7.2).
+    """
+    from transport.http.addresses import Reach
+    from transport.http.stamping import Authorities
+
+    named = tuple(urls) or settings.tsa_urls
     if not named:
         return None
     reach = Reach.of(settings.network_private, demo=settings.demo)
-    return HttpTimestamper(named, timeout=settings.tsa_timeout, reach=reach)
+    return Authorities(named, reach=reach, timeout=settings.tsa_timeout, context=context)

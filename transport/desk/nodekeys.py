@@ -42,6 +42,7 @@ class NewKey:
     certs: tuple[str, ...] = ()
     pins: secrets.Pins = keys.NO_PINS
     module: str | None = None
+    link: str | None = None  # account of the person whose certificate it is (R37)
 
     @property
     def suffix(self) -> str:
@@ -62,6 +63,8 @@ def import_key(console: Console, given: NewKey, *, now: datetime) -> KeyRow:
         raise CommandError("EDOC-USE-004", name="--name", value=given.name, expected="A-Z a-z 0-9 . _ -")
     if any(known.name == given.name for known in entries(console)):
         raise CommandError("EDOC-USE-044", name=given.name)
+    if given.link is not None and given.role != "person":
+        raise CommandError("EDOC-USE-004", name="--link", value=given.link, expected="--role person --link PERSON")
     if is_token_uri(given.file):
         return _from_token(console, given, now)
     return _from_file(console, given, now)
@@ -82,7 +85,7 @@ def _from_file(console: Console, given: NewKey, now: datetime) -> KeyRow:
     try:
         if credential is not None:
             write_output(beside, _certificates(credential), mode=0o600, force=True)
-        _enter(console, entry, now)
+        _enter(console, entry, now, link=given.link, certificate=credential.certificate if credential else None)
     except BaseException:
         target.unlink(missing_ok=True)
         beside.unlink(missing_ok=True)
@@ -116,10 +119,15 @@ def _certificates(credential: Credential) -> bytes:
     return b"".join(x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM) for der in ders)
 
 
-def _enter(console: Console, entry: KeyEntry, now: datetime) -> None:
+def _enter(
+    console: Console, entry: KeyEntry, now: datetime, *, link: str | None = None, certificate: bytes | None = None
+) -> None:
+    from transport.desk import users
     from transport.store import directory
 
     with tables.changing(console) as office:
+        if link is not None and certificate is not None:
+            users.link_certificate(office, certificate=certificate, person=link, now=now)
         office.store.do(lambda unit: directory.add_key(unit, entry))
         tables.record(office, "key.import", subject=entry.sha256, now=now)
 
@@ -199,7 +207,7 @@ def _from_token(console: Console, given: NewKey, now: datetime) -> KeyRow:
     entry = _entry(given, credential, now, file=pinned.stored)
     write_output(beside, _certificates(credential), mode=0o600, force=True)
     try:
-        _enter(console, entry, now)
+        _enter(console, entry, now, link=given.link, certificate=credential.certificate)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise

@@ -42,6 +42,8 @@ class Given:
     tsa: tuple[str, ...] = ()
     capacity: str | None = None
     position: str | None = None
+    type: str | None = None
+    area: str | None = None
     reason: str | None = None
     visible: str = "auto"
     text: str | None = None
@@ -82,7 +84,7 @@ def request_of(given: Given, at: datetime) -> Request:
     """
     if not given.files:
         raise CommandError("EDOC-USE-003", name="FILE", command="edoc sign")
-    if given.attachment != (given.of is not None):
+    if given.attachment != (given.of is not None) and not (given.copy and given.of):
         raise CommandError(
             "EDOC-USE-004", name="--attachment", value=given.of or "-", expected="--attachment --of FILE"
         )
@@ -91,7 +93,7 @@ def request_of(given: Given, at: datetime) -> Request:
     return Request(
         files=_files(given),
         at=at,
-        act=signrequest.checked_act(Act(role, given.capacity, given.position, given.of, copy)),
+        act=_act(given, role, copy),
         key=_key(given),
         look=_look(given),
         delivery=_delivery(given.delivery),
@@ -103,6 +105,13 @@ def request_of(given: Given, at: datetime) -> Request:
         tsa=given.tsa,
         reason=given.reason,
         elsewhere=given.prepare,
+    )
+
+
+def _act(given: Given, role: str, copy: str | None) -> Act:
+    main, source = (given.of, None) if given.attachment else (None, given.of)
+    return signrequest.checked_act(
+        Act(role, given.capacity, given.position, main, copy, given.type, source, given.area)
     )
 
 

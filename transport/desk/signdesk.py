@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transport.desk import keys, trusting
 from transport.desk.acting import Ready, ready_for
+from transport.desk.authorising import authorising
 from transport.desk.checkedkey import CheckedKey, KeyRules
 from transport.desk.files import read_input
 from transport.desk.signrequest import Request
@@ -23,26 +27,35 @@ if TYPE_CHECKING:
     from signer.timestamp import Timestamper
     from signer.trust import Context, TrustStore
     from transport.desk.console import Console
+    from transport.desk.lifting import Answers, Fetch
     from transport.settings import Settings
 
 
 @dataclass(slots=True)
 class Fetched:
-    """Status answers fetched in this run for those who signed before: asked for once, whoever's letter is next."""
+    """Status answers fetched in this run: for those who signed before asked for once, whoever's letter is next."""
 
     store: TrustStore | None = None
     asked: set[bytes] = field(default_factory=set)
+    answers: Answers | None = None
+
+    def for_file(self, settings: Settings) -> Fetch:
+        """Return what fetches the answers that a long-term level of one file needs."""
+        from transport.desk.lifting import Answers, fetcher
+
+        if self.answers is None:
+            self.answers = Answers(fetcher(settings))
+        return self.answers.for_file()
 
     def more(self, needs: Sequence[Need], settings: Settings) -> bool:
         """Fetch what was not asked for yet; say whether anything was."""
         from signer.trust import TrustStore
-        from transport.desk.lifting import fetcher
 
         wanted = [need for need in needs if need.certificate not in self.asked]
         if not wanted:
             return False
         self.asked.update(need.certificate for need in wanted)
-        self.store = (self.store or TrustStore()).merged(fetcher(settings)(wanted))
+        self.store = (self.store or TrustStore()).merged(self.for_file(settings)(wanted))
         return True
 
 
@@ -61,6 +74,16 @@ class Desk:
     picture: bytes | None
     geometry: Geometry
     fetched: Fetched = field(default_factory=Fetched)
+    started: float = field(default_factory=time.monotonic)
+
+    def moved_on(self) -> Desk:
+        """Return the same desk now: a batch that waits for time stamps may take hours, a file is signed in its turn."""
+        passed = int(time.monotonic() - self.started)
+        if passed < 1:
+            return self
+        at, started = self.request.at + timedelta(seconds=passed), self.started + passed
+        context = replace(self.context, at=at)
+        return replace(self, request=replace(self.request, at=at), context=context, started=started)
 
     @property
     def credential(self) -> Credential:
@@ -125,9 +148,7 @@ def prepared(console: Console, request: Request) -> Desk:
     directory = trusting.directory_of(console)
     profile = request.profile or settings.sign_profile
     rules = KeyRules(console, settings, context, profile, request.key.unknown_status_basis)
-    key = CheckedKey(
-        _found(console, request, settings), rules, lambda credential: fits(console, credential, request.role)
-    )
+    key = CheckedKey(_found(console, request, settings), rules, partial(_may_act, console, settings, request))
     picture = request.look.image or settings.picture(request.role)
     desk = Desk(
         console=console,
@@ -142,6 +163,16 @@ def prepared(console: Console, request: Request) -> Desk:
         geometry=geometry_of(settings),
     )
     return replace(desk, ready=ready_for(desk))
+
+
+def _may_act(console: Console, settings: Settings, request: Request, credential: Credential) -> None:
+    """Refuse a key for another role, or one whose holder has no right to the act (R26, R29).
+
+    Raises:
+        CommandError: which of them it is.
+    """
+    fits(console, credential, request.role)
+    authorising(console, settings, request, sha256=credential.sha256).check(credential)
 
 
 def settings_of(console: Console) -> Settings:
@@ -222,7 +253,7 @@ def timestamper_for(request: Request, settings: Settings, context: Context) -> T
         return None
     from transport.desk.lifting import timestamper_of
 
-    found = timestamper_of(request.tsa[0] if request.tsa else None, settings)
+    found = timestamper_of(request.tsa, settings, context)
     if found is None:
         raise CommandError("EDOC-USE-032", path=request.files[0] if request.files else "-")
     return found

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from edoc.errors import EdocError
 from signer.errors import SignerError
-from transport.desk import acting, resuming, signmakers
+from transport.desk import copying, resuming, signmakers
 from transport.desk.files import check_target, read_input, write_output
 from transport.desk.signplan import form_of, format_of, target_of
 from transport.desk.signrequest import Made, Outcome
@@ -19,6 +19,7 @@ from transport.present.errors import CommandError, fault
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from signer.report import Reason
     from transport.desk.signdesk import Desk
 
 EXISTS = "EDOC-USE-009"
@@ -31,7 +32,7 @@ def sign_one(desk: Desk, name: str) -> Outcome:
         KeyRefused: the key cannot be used, for any file.
     """
     try:
-        return _signed(desk, name)
+        return _signed(desk.moved_on(), name)
     except (CommandError, SignerError, EdocError, TransportError, OSError) as error:
         desk.key.note(error)
         found = fault(error, desk.console.lang, path=name)
@@ -55,7 +56,7 @@ def _signed(desk: Desk, name: str) -> Outcome:
     data = data if name != "-" else read_input(name, desk.console)
     kind = format_of(desk.request.format, data, name)
     plan = _planned(desk, name, kind, data=data, target=target)
-    _looked_at(desk, name, kind, data)
+    plan = replace(plan, notes=(*plan.notes, *_looked_at(desk, name, kind, data)))
     if delivery.dry_run:
         signmakers.ask(desk, name, data)
         return replace(plan, warnings=desk.key.checked())
@@ -77,19 +78,21 @@ def _planned(desk: Desk, name: str, kind: str, *, data: bytes, target: Path | No
     )
 
 
-def _looked_at(desk: Desk, name: str, kind: str, data: bytes) -> None:
-    """Check the file, then the certificate, before a PIN is asked for (K1 to K7); the certificate once in a run.
+def _looked_at(desk: Desk, name: str, kind: str, data: bytes) -> tuple[str, ...]:
+    """Check the file, then the certificate, before a PIN is asked for (K1 to K7); return remarks on a copy in words.
 
     A key that is open and checked needs no more of this: signing itself looks at the file first.
     """
-    acting.refuse_copy(desk, name, data)
+    notes = copying.looked_at(desk, name, kind, data)
     if not desk.key.was_checked or desk.request.delivery.dry_run:
         signmakers.signable(desk, name, kind, data)
         desk.key.checked()
+    return notes
 
 
 def _delivered(desk: Desk, plan: Outcome, made: Made, *, data: bytes, target: Path | None) -> Outcome:
     stamp = _read_back(desk, plan.path, made, data)
+    copying.keep(desk, plan.path, data, made.data)
     if target is None:
         desk.console.binary(made.data)
     else:
@@ -106,8 +109,15 @@ def _delivered(desk: Desk, plan: Outcome, made: Made, *, data: bytes, target: Pa
         level=made.level,
         page=made.page,
         stamp=stamp,
-        warnings=(*desk.key.checked(), *made.warnings),
+        warnings=(*desk.key.checked(), *made.warnings, *degraded(made.level)),
     )
+
+
+def degraded(level: str) -> tuple[Reason, ...]:
+    """R32: a signature without time stamp is marked as such in the result, as in every later report."""
+    from signer.report import Code, Reason
+
+    return (Reason(Code.SIGNING_TIME_NOT_PROVED),) if level.endswith("B-B") else ()
 
 
 def _meanwhile(desk: Desk, plan: Outcome, error: CommandError, target: Path) -> Outcome | None:

@@ -7,13 +7,13 @@ by a token or a service one after the other; the outcomes come in the order of t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from signer.errors import SignerError
-from transport.desk import crew
+from transport.desk import crew, keys
 from transport.desk.checkedkey import KeyRefused
-from transport.desk.signdesk import prepared, timestamper_for
+from transport.desk.signdesk import prepared
 from transport.desk.signfile import sign_one
 from transport.desk.signplan import refuse_shared_targets
 from transport.desk.signrequest import Outcome, Request
@@ -41,7 +41,8 @@ def sign(console: Console, request: Request) -> tuple[Desk, Iterator[Outcome]]:
     except SignerError as error:
         error.facts.setdefault("path", request.files[0])
         raise
-    return desk, _outcomes(desk)
+    outcomes = _outcomes(desk)
+    return desk, _marked(desk, outcomes) if desk.level == "b" else outcomes
 
 
 def _outcomes(desk: Desk) -> Iterator[Outcome]:
@@ -60,6 +61,17 @@ def _outcomes(desk: Desk) -> Iterator[Outcome]:
         raise refused.error from None
     finally:
         desk.key.close()
+
+
+def _marked(desk: Desk, outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
+    """Enter in the ledger of a node, once in a run, that signatures were made without time stamps (R32)."""
+    request, marked = desk.request, False
+    for outcome in outcomes:
+        if outcome.status == "signed" and not marked:
+            subject = desk.credential.sha256
+            keys.log_without_stamp(desk.console, files=len(request.files), subject=subject, now=request.at)
+            marked = True
+        yield outcome
 
 
 def _stops(desk: Desk, outcome: Outcome | None) -> bool:
@@ -81,27 +93,13 @@ def _shared(desk: Desk, names: Sequence[str]) -> Iterator[Outcome]:
     done: dict[str, Outcome] = {}
     order = iter(names)
     waited = next(order, None)
-    with crew.Crew(_Share(desk), _jobs(desk, len(names))) as processes:
+    with crew.Crew(partial(sign_one, desk), _jobs(desk, len(names))) as processes:
         for index, answer in processes.answers(own, enough=lambda found: _stops(desk, found)):
             done[own[index]] = answer or _lost(desk, own[index])
             while waited is not None and (waited in done or waited == "-"):
                 yield sign_one(desk, waited) if waited == "-" else done.pop(waited)
                 waited = next(order, None)
     yield from (done[name] for name in names if name in done)  # signed behind one at which the batch was stopped
-
-
-class _Share:
-    """What one process does; it asks time stamps over connections of its own."""
-
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self._mine = False
-
-    def __call__(self, name: str) -> Outcome:
-        if not self._mine:
-            again = timestamper_for(self._desk.request, self._desk.settings, self._desk.context)
-            self._desk, self._mine = replace(self._desk, timestamper=again), True
-        return sign_one(self._desk, name)
 
 
 def _lost(desk: Desk, name: str) -> Outcome:

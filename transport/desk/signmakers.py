@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from transport.desk import acting, copying
 from transport.desk.signplan import CONTAINER, DETACHED, form_of, is_attachment
 from transport.desk.signrequest import Made
 from transport.present.errors import CommandError
@@ -62,7 +63,7 @@ def raised(desk: Desk, first: Made, data: bytes) -> Made:
     """
     if desk.level not in ("lt", "lta"):
         return first
-    from transport.desk.lifting import fetcher, lifted
+    from transport.desk.lifting import lifted
 
     whole = lifted(
         first.data,
@@ -70,7 +71,7 @@ def raised(desk: Desk, first: Made, data: bytes) -> Made:
         to=desk.level,
         context=desk.context,
         timestamper=desk.timestamper,
-        fetch=fetcher(desk.settings),
+        fetch=desk.fetched.for_file(desk.settings),
         content=data if first.format == DETACHED else None,
     )
     return replace(first, data=whole.data, level=level_of(desk, first.format))
@@ -102,21 +103,24 @@ def ask(desk: Desk, name: str, data: bytes) -> None:
         put(desk.credential, rule, desk.informed(data), lambda context: inspect_file(data, context=context))
 
 
-def pdf_options(desk: Desk, name: str) -> PdfOptions:
+def pdf_options(desk: Desk, name: str, data: bytes) -> PdfOptions:
     """Return how a PDF is signed; the desk itself reads it back.
 
     Raises:
         CommandError: the form needs a text or picture that is not given.
     """
     from signer.pdf.options import PdfOptions
+    from signer.timestamp import CheckingTimestamper
 
+    stamps = desk.timestamper
     return PdfOptions(
         at=desk.request.at,
         level=desk.first_level,
         profile=desk.profile,
-        visible=_visible(desk, name),
-        reason=desk.request.reason,
+        visible=_placed(desk, _visible(desk, name), data),
+        reason=copying.reason_of(desk, data),
         field=desk.request.look.field,
+        token_size=stamps.last_size if isinstance(stamps, CheckingTimestamper) else None,
         read_back=False,
     )
 
@@ -135,6 +139,37 @@ def _visible(desk: Desk, name: str) -> Visible | None:
     return Visible(form, look.page or 1, look.box, pictured, text, geometry=desk.geometry)
 
 
+def _placed(desk: Desk, visible: Visible | None, data: bytes) -> Visible | None:
+    """Return the form with its place, found by what is printed where neither box nor field is named (R39, R40).
+
+    Raises:
+        InputRefused: the place of a signature is not found, or is not one only; it is never guessed.
+    """
+    if visible is None or visible.form not in ("signature", "seal") or visible.box_mm or desk.request.look.field:
+        return visible
+    from signer.pdf.anchors import aimed
+
+    name = _leader(desk, data) if visible.form == "seal" else _own_name(desk)
+    return aimed(data, visible, name=name, position=desk.request.act.position)
+
+
+def _own_name(desk: Desk) -> str | None:
+    from signer.chain import common_name
+
+    shown = desk.key.shown or desk.credential
+    return common_name(shown.x509.subject)
+
+
+def _leader(desk: Desk, data: bytes) -> str | None:
+    """Return the name of the last person who signed a file: the seal stays off it."""
+    from signer.inspect import inspect_file
+
+    names = (
+        one.signer.name for one in inspect_file(data, context=desk.context).signatures if one.signer.type == "person"
+    )
+    return next(reversed([name for name in names if name]), None)
+
+
 def _pdf(desk: Desk, name: str, data: bytes) -> Made:
     from signer.pdf.sign import sign_pdf
 
@@ -142,7 +177,7 @@ def _pdf(desk: Desk, name: str, data: bytes) -> Made:
     signed = sign_pdf(
         data,
         credential=desk.credential,
-        options=pdf_options(desk, name),
+        options=pdf_options(desk, name, data),
         timestamper=desk.timestamper,
         precondition=rule,
         context=desk.informed(data) if rule is not None else desk.context,
@@ -156,7 +191,7 @@ def _xml(desk: Desk, name: str, data: bytes) -> Made:
     from signer.xml.sign import sign_xml
 
     rule = rule_for(desk, name)
-    credential, roles = desk.credential, desk.ready.roles
+    credential, roles = desk.credential, acting.roles_of(desk)
     signed = sign_xml(
         data,
         credential=credential,
@@ -228,7 +263,7 @@ def signable(desk: Desk, name: str, kind: str, data: bytes) -> None:
             digest = scheme_for(shown.key_type, bits=shown.bits, profile=desk.profile).digest
         except ValueError:
             digest = "sha256"  # a key too weak is told with the key (K7)
-    reserve(data, pdf_options(desk, name), ROOM, digest=digest, limits=desk.context.limits)
+    reserve(data, pdf_options(desk, name, data), ROOM, digest=digest, limits=desk.context.limits)
 
 
 ROOM = 16 * 1024

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -44,6 +44,9 @@ class Act:
     position: str | None = None
     attachment_of: str | None = None
     copy: str | None = None
+    document_type: str | None = None
+    copy_of: str | None = None  # the document copied, as the node names it
+    area: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +153,15 @@ def checked_act(act: Act) -> Act:
     if asked and act.role != "agency":
         raise CommandError("EDOC-USE-004", name="--as", value=act.role, expected=f"agency ({asked[0]})")
     capacity = None if act.capacity is None else _capacity(act.capacity)
-    for name, value in (("--capacity", capacity), ("--position", act.position)):
+    for name, value in (
+        ("--capacity", capacity),
+        ("--position", act.position),
+        ("--type", act.document_type),
+        ("--area", act.area),
+    ):
         if value is not None and (not value.strip() or len(value) > LABEL_MAX or not value.isprintable()):
             raise CommandError("EDOC-USE-004", name=name, value=value[:40], expected=f"1…{LABEL_MAX}")
-    return Act(act.role, capacity, act.position, act.attachment_of, act.copy)
+    return replace(act, capacity=capacity)
 
 
 def _capacity(text: str) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from signer.trustlist import TrustList
     from transport.desk.console import Console
     from transport.node.office import Office
-    from transport.store.store import Store
+    from transport.store.store import Store, Unit
     from transport.store.values import AnchorEntry, Partner
 
 USES = ("exchange", "request", "tls", "agency")
@@ -53,23 +53,27 @@ def changing(console: Console) -> Iterator[Office]:
 
 def record(office: Office, action: str, *, subject: str, now: datetime, note: str | None = None) -> None:
     """Enter the change in the ledger (R38, R88); before the log is opened by the exchange key there is none."""
-    from transport.node.office import record as facts
     from transport.store import quick
 
     if office.log.signer is None or quick.head(office.settings.home) is None:
         return
-    evidence = facts("operation", action=action, result="ok")
-    people = {"actor": nodes.login(), "subject": subject, "note": note or ""}
-    office.store.do(
-        lambda unit: office.append(
-            unit,
-            "operation",
-            at=now,
-            evidence=unit.keep(evidence),
-            rtype="record",
-            people=people,
-            fields={"action": action, "result": "ok"},
-        )
+    office.store.do(lambda unit: append_operation(office, unit, action, subject=subject, now=now, note=note))
+
+
+def append_operation(
+    office: Office, unit: Unit, action: str, *, subject: str, now: datetime, note: str | None = None
+) -> None:
+    """Add the entry ``operation`` to a unit: action in the clear, person, object and note as commitments."""
+    from transport.node.office import record as facts
+
+    office.append(
+        unit,
+        "operation",
+        at=now,
+        evidence=unit.keep(facts("operation", action=action, result="ok")),
+        rtype="record",
+        people={"actor": nodes.login(), "subject": subject, "note": note or ""},
+        fields={"action": action, "result": "ok"},
     )
 
 
@@ -129,15 +133,20 @@ def _certificates(console: Console, text: str) -> list[AgencyCertificate]:
     if use == "request":
         spki = _public_key(path, data)
         return [AgencyCertificate(use, spki, hashlib.sha256(spki).hexdigest())]
-    return [AgencyCertificate(use, der, hashlib.sha256(der).hexdigest()) for der in _load_certificates(path, data)]
+    return [AgencyCertificate(use, der, hashlib.sha256(der).hexdigest()) for der in load_certificates(path, data)]
 
 
-def _load_certificates(path: str, data: bytes) -> tuple[bytes, ...]:
+def load_certificates(path: str, data: bytes) -> tuple[bytes, ...]:
+    """Return the certificates (DER) of a file.
+
+    Raises:
+        TrustError: it holds none; ``facts`` name the file.
+    """
     from signer.errors import TrustError
-    from signer.trust import load_certificates
+    from signer.trust import load_certificates as loaded
 
     try:
-        return load_certificates(data)
+        return loaded(data)
     except TrustError as error:
         error.facts.setdefault("path", path)
         raise
@@ -200,7 +209,7 @@ class Certificate:
 
 def certificates(console: Console, files: Sequence[str]) -> list[Certificate]:
     """Return every certificate of the files, described; all or none."""
-    return [describe(der) for name in files for der in _load_certificates(name, read_input(name, console))]
+    return [describe(der) for name in files for der in load_certificates(name, read_input(name, console))]
 
 
 def describe(der: bytes) -> Certificate:
@@ -256,7 +265,7 @@ def trust_list(console: Console, file: str, signers: Sequence[str], *, now: date
     """
     from signer.trustlist import read_trust_list
 
-    pinned = [der for name in signers for der in _load_certificates(name, read_input(name, console))]
+    pinned = [der for name in signers for der in load_certificates(name, read_input(name, console))]
     data = read_input(file, console)
     try:
         return read_trust_list(data, signers=pinned, at=now)

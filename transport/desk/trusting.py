@@ -14,6 +14,7 @@ from transport.present.errors import CommandError
 
 if TYPE_CHECKING:
     from edoc.agencies import Directory
+    from edoc.authorities import AuthorityTable
     from signer.trust import Context, TrustStore
 
 PATTERNS = ("*.pem", "*.crt", "*.cer", "*.der", "*.p7b", "*.p7c")
@@ -117,6 +118,16 @@ def directory_of(console: Console) -> Directory | None:
     from transport.store import quick
 
     return quick.directory(home)
+
+
+def authorities_of(console: Console) -> AuthorityTable | None:
+    """Return the node's authority table, or ``None`` without a node."""
+    home = node_home(console)
+    if home is None:
+        return None
+    from transport.store import quick
+
+    return quick.authority_table(home)
 
 
 def node_home(console: Console) -> Path | None:

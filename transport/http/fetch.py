@@ -8,10 +8,12 @@ decompression; the answer is bounded in size and the whole request in time; one 
 from __future__ import annotations
 
 import http.client
+import os
 import socket
 import ssl
 import threading
 import time
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -63,6 +65,8 @@ class Session:
         self._most = most_kept
         self._idle: dict[tuple[str, str, int], list[_Connection]] = {}
         self._lock = threading.Lock()
+        self._process = os.getpid()
+        weakref.finalize(self, _close_all, self._idle)  # who forgets to close it leaves no socket behind
 
     def __enter__(self) -> Session:
         return self
@@ -73,10 +77,7 @@ class Session:
     def close(self) -> None:
         """Close the connections that are kept."""
         with self._lock:
-            kept = [one for held in self._idle.values() for one in held]
-            self._idle.clear()
-        for one in kept:
-            one.close()
+            _close_all(self._idle)
 
     def fetch(self, ask: Ask, *, most: int, timeout: float) -> Fetched:
         """Make a request as ``fetch`` does; a kept connection that the service has closed meanwhile is replaced."""
@@ -95,6 +96,7 @@ class Session:
             raise TryLater("EDOC-EXC-024", "the service did not answer", url=ask.url, cause=_said(error)) from error
 
     def _taken(self, target: Target) -> _Connection | None:
+        self._leave_to_parent()
         with self._lock:
             held = self._idle.get((target.scheme, target.host, target.port), [])
             while held:
@@ -102,6 +104,12 @@ class Session:
                     return found
                 found.close()
         return None
+
+    def _leave_to_parent(self) -> None:
+        """Let go of connections that belong to the process this one was forked from: two must not speak on one."""
+        if self._process != os.getpid():
+            self._process, self._lock = os.getpid(), threading.Lock()
+            self.close()
 
     def _exchanged(self, connection: _Connection, ask: Ask, *, most: int, deadline: float) -> Fetched:
         again = False
@@ -126,6 +134,12 @@ class Session:
                 held.append(connection)
                 return True
         return False
+
+
+def _close_all(kept: dict[tuple[str, str, int], list[_Connection]]) -> None:
+    for held in kept.values():
+        while held:
+            held.pop().close()
 
 
 _CAUSES: tuple[tuple[type[BaseException], str], ...] = (
@@ -183,6 +197,7 @@ class _Connection(http.client.HTTPConnection):
         step = min(_left(self._deadline), CONNECT_TIME)
         plain = socket.create_connection((address, self._target.port), timeout=step)
         plain.settimeout(_left(self._deadline))
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # head and body are sent apart
         if self._target.scheme != "https":
             return plain
         context = self._tls or ssl.create_default_context()

@@ -16,6 +16,7 @@ from signer.trust import Context
 
 if TYPE_CHECKING:
     from edoc.agencies import Directory
+    from edoc.authorities import AuthorityTable
     from transport.judging.logkeys import KeyInHand
 
 MEANING = ("strict", "interop")  # policies under which signatures mean something
@@ -23,24 +24,27 @@ MEANING = ("strict", "interop")  # policies under which signatures mean somethin
 
 @dataclass(frozen=True, slots=True)
 class Judging:
-    """Everything files are judged with: trust, time and policy, the agency directory, the ledgers' keys at hand."""
+    """Everything files are judged with: trust, time and policy, the node's tables, the ledgers' keys at hand."""
 
     context: Context
     directory: Directory | None = None
     keys: tuple[KeyInHand, ...] = ()
+    authorities: AuthorityTable | None = None
 
     def judge(self, data: bytes) -> Report:
         """Return the report of one file, with its parts and what the directory knows of its signers."""
         return self.known(self.inspect(data))
 
     def known(self, report: Report) -> Report:
-        """Return the report with what the directory knows of the signers, where signatures mean something."""
+        """Return the report with what the node knows of the signers, where signatures mean something."""
         if self.directory is None or self.context.policy.value not in MEANING:
             return report
+        from edoc.authorities import AuthorityTable
         from edoc.seal import annotate
         from edoc.values import vietnam_day
 
-        return annotate(report, self.directory, vietnam_day(self.context.at))
+        table = self.authorities or AuthorityTable()
+        return annotate(report, self.directory, vietnam_day(self.context.at), table=table)
 
     def inspect(self, data: bytes) -> Report:
         """Return the report without the directory's knowledge."""

@@ -28,7 +28,8 @@ def attachment_report(office: Office, attachment: Attachment, now: datetime, *, 
         richer = office.with_status(fresh, report.needs, now)
         context = office.context(now) if richer is None else richer
         report = inspect_file(attachment.content, context=context)
-    return seals.annotate(report, office.directory(), vietnam_day(now), sender=sender)
+    table = office.authorities()
+    return seals.annotate(report, office.directory(), vietnam_day(now), sender=sender, table=table)
 
 
 def main_report(office: Office, message: Envelope, now: datetime) -> Report | None:

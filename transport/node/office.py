@@ -20,9 +20,11 @@ from transport.ledger import event
 from transport.meter import SILENT, Meter
 from transport.node.gossip import Gossip
 from transport.store import directory as directories
+from transport.store import people
 from transport.store.values import LedgerRef, Ticket
 
 if TYPE_CHECKING:
+    from edoc.authorities import AuthorityTable
     from signer.credential import Credential
     from signer.report import Need
     from signer.timestamp import Timestamper
@@ -76,6 +78,10 @@ class Office:
     def directory(self) -> Directory:
         """Return the directory as it stands now."""
         return self.store.read(directories.load)
+
+    def authorities(self) -> AuthorityTable:
+        """Return the authority table as it stands now (R26)."""
+        return self.store.read(people.load)
 
     def trust(self, now: datetime) -> TrustStore:
         """Return the anchors of this node with the status answers fetched of late."""

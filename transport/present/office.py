@@ -282,6 +282,41 @@ def init_lines(created: CreatedLike, lang: str) -> list[str]:
     return [made, *(f"  {sanitise(path)}" for path in created.paths), *catalogue.word("init.next", lang).split("|")]
 
 
+class MigrationLike(Protocol):
+    """What ``migrate`` found or did."""
+
+    @property
+    def start(self) -> int: ...
+    @property
+    def end(self) -> int: ...
+    @property
+    def steps(self) -> Sequence[str]: ...
+    @property
+    def done(self) -> bool: ...
+    @property
+    def copy(self) -> Path | None: ...
+
+
+def migrate_document(found: MigrationLike) -> dict[str, object]:
+    """Return ``edoc.migrate/1``; ``applied`` are the steps taken, ``pending`` those still to take."""
+    applied, pending = (found.steps, ()) if found.done else ((), found.steps)
+    return {
+        "schema": "edoc.migrate/1",
+        "from": found.start,
+        "to": found.end,
+        "applied": list(applied),
+        "pending": list(pending),
+        "backup": str(found.copy) if found.copy else None,
+    }
+
+
+def migrate_lines(found: MigrationLike, lang: str) -> list[str]:
+    """Return what was done, or what is to do."""
+    key = "migrate.nothing" if not found.steps else "migrate.done" if found.done else "migrate.pending"
+    copy = sanitise(str(found.copy)) if found.copy else "-"
+    return [catalogue.word(key, lang, start=found.start, end=found.end, copy=copy)]
+
+
 # --- the demonstration -----------------------------------------------------------------------------------------------
 
 

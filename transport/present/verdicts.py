@@ -92,12 +92,16 @@ def signature_line(signature: SignatureReport, screen: Screen) -> str:
 
 
 def who(signature: SignatureReport, lang: str) -> str:
-    """Return the signer in words: a person with position, an agency with its code."""
+    """Return the signer in words: a person with capacity, position, authority as far as known; an agency's code."""
     signer = signature.signer
     if signer.agency:
         return f"{signer.organization or signer.name or '-'} ({signer.agency})"
     name = signature.name or signer.name or signer.organization or catalogue.word("signer.unknown", lang)
-    return f"{name}, {signer.position}" if signer.position else name
+    position = f"{signer.capacity or ''} {signer.position or ''}".strip()
+    whole = f"{name}, {position}" if position else name
+    if signer.authority == "unknown":
+        return whole
+    return f"{whole} ({catalogue.word(f'signer.authority.{signer.authority}', lang)})"
 
 
 def when(signature: SignatureReport, lang: str) -> str:

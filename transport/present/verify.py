@@ -207,6 +207,7 @@ def signer_entry(signer: Signer) -> dict[str, object]:
         "type": signer.type,
         "agency": agency,
         "authority": signer.authority,
+        "capacity": signer.capacity,
     }
 
 

@@ -47,20 +47,23 @@ def decode(
             return data
         if name == "Crypt":
             continue  # the decryption's business
-        data = _decoded(name, data, parameters, budget, lenient=lenient)
+        data = _decoded(name, data, parameters, budget, lenient=lenient, room=budget.room(len(raw)))
         budget.decode(len(data), len(raw))
     return data
 
 
-def _decoded(name: str, data: bytes, parameters: Mapping[str, Value], budget: Budget, *, lenient: bool) -> bytes:
+def _decoded(
+    name: str, data: bytes, parameters: Mapping[str, Value], budget: Budget, *, lenient: bool, room: int
+) -> bytes:
+    """Undo one filter; ``room`` is what may come out."""
     if name == "FlateDecode":
-        return unpredicted(_flate(data, budget, lenient=lenient), parameters, budget)
+        return unpredicted(_flate(data, budget, lenient=lenient, room=room), parameters, budget)
     if name == "LZWDecode":
         early = parameters.get("EarlyChange", 1)
         if early not in (0, 1) or not isinstance(early, int):
             raise damaged("LZWDecode")
         budget.toil(2 * len(data))
-        return unpredicted(_lzw(data, early != 0, budget.room(len(data))), parameters, budget)
+        return unpredicted(_lzw(data, early != 0, room), parameters, budget)
     if name == "ASCIIHexDecode":
         return _hexadecimal(data)
     if name == "ASCII85Decode":
@@ -68,13 +71,12 @@ def _decoded(name: str, data: bytes, parameters: Mapping[str, Value], budget: Bu
         return _base85(data, lenient=lenient)
     if name == "RunLengthDecode":
         budget.toil(len(data))
-        return _run_lengths(data, budget.room(len(data)))
+        return _run_lengths(data, room)
     raise damaged(f"filter {name[:40]}")
 
 
-def _flate(data: bytes, budget: Budget, *, lenient: bool) -> bytes:
+def _flate(data: bytes, budget: Budget, *, lenient: bool, room: int) -> bytes:
     """Inflate; a wrong or missing checksum or a missing end is passed over, as readers do."""
-    room = budget.room(len(data))
     tries = [(data, zlib.MAX_WBITS)]
     if len(data) > 2 and data[0] & 15 == 8 and not (data[0] << 8 | data[1]) % 31 and not data[1] & 32:
         tries.append((data[2:], -zlib.MAX_WBITS))  # all but the checksum

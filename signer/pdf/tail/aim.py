@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from pyhanko.pdf_utils import generic
 
@@ -28,7 +29,10 @@ def target_of(file: Ordinary, options: PdfOptions, *, limits: Limits) -> Target:
     """
     if options.certify or options.lock or options.fill:
         raise NotOrdinary
-    boxes = pages_of(file.state)
+    odd: list[str] = []
+    boxes = pages_of(file.state, odd=odd)
+    if odd:
+        raise NotOrdinary
     found = fields_of(file.state, boxes)
     views = [_view(box) for box in boxes]
     existing = None
@@ -39,7 +43,13 @@ def target_of(file: Ordinary, options: PdfOptions, *, limits: Limits) -> Target:
     target = aim(options, views, known, existing=place)
     if any(one.filled_signature for one in known) and why_forbidden(file.state, target.name, limits=limits):
         raise NotOrdinary
-    return target
+    return replace(target, apart=True) if _is_shared(boxes, target) else target
+
+
+def _is_shared(boxes: Sequence[PageBox], target: Target) -> bool:
+    """Say whether the page's list of annotations is that of another page, too."""
+    own = next((box.dictionary.get("Annots") for box in boxes if box.reference == target.page), None)
+    return isinstance(own, Reference) and sum(box.dictionary.get("Annots") == own for box in boxes) > 1
 
 
 def _view(box: PageBox) -> PageView:

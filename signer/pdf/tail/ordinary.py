@@ -11,12 +11,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from signer.errors import InputRefused
+from signer.errors import InputRefused, LimitExceeded
 from signer.pdf.reading import PdfFile
 from signer.pdf.reading.lexer import Lexer
 from signer.pdf.reading.state import State
 from signer.pdf.tail.words import has_forbidden
-from signer.pdf.values import Reference, Value
+from signer.pdf.values import Reference, Stream, Value
 from signer.trust import Limits
 
 _SPACE = b"\0\t\n\f\r "
@@ -74,14 +74,13 @@ class Ordinary:
         if entry.container is not None:
             return self._packed(reference, entry.container, entry.index)
         assert entry.offset is not None
-        lexer = Lexer(self.data, self.file.limits.pdf_nesting)
-        head = lexer.header(entry.offset)
+        head = Lexer(self.data, 0).header(entry.offset)
         if head is None or head[:2] != (reference.number, reference.generation) or head[1] != entry.generation:
             raise NotOrdinary
-        value, end = lexer.value(head[2])
-        if lexer.oddities or _ENDOBJ.match(self.data, end) is None:
+        found = self.state.at(entry.offset)
+        if isinstance(found.value, Stream) or _ENDOBJ.match(self.data, found.end) is None:
             raise NotOrdinary
-        return Located(value, reference.generation, self.data[_skip(self.data, head[2]) : end])
+        return Located(found.value, reference.generation, self.data[_skip(self.data, head[2]) : found.end])
 
     def _packed(self, reference: Reference, container: int, index: int) -> Located:
         stream = self.state.entry(container)
@@ -104,6 +103,7 @@ def ordinary(data: bytes, *, limits: Limits) -> Ordinary:
 
     Raises:
         NotOrdinary: it is not, or cannot be read.
+        LimitExceeded: it is over a limit.
     """
     try:
         file = PdfFile(data, limits=limits)
@@ -114,8 +114,10 @@ def ordinary(data: bytes, *, limits: Limits) -> Ordinary:
             raise NotOrdinary
         last = file.updates[-1].sections[0]
         found = Ordinary(data, file, size, last.offset, last.stream is not None)
-        if has_forbidden(file, sections, limits=limits):
+        if has_forbidden(file, limits=limits):
             raise NotOrdinary
+    except LimitExceeded:
+        raise
     except InputRefused:
         raise NotOrdinary from None
     check_clean(file)

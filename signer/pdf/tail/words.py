@@ -14,10 +14,10 @@ from collections.abc import Iterator, Sequence
 from signer.pdf.reading import PdfFile
 from signer.pdf.reading.lexer import Lexer
 from signer.pdf.reading.sections import Section
-from signer.pdf.refusals import FORBIDDEN_ACTIONS
+from signer.pdf.refusals import FORBIDDEN_ACTIONS, MODEL_SCRIPT, RENDITION
 from signer.trust import Limits
 
-_FORBIDDEN = frozenset(name.removeprefix("/").encode("ascii") for name in FORBIDDEN_ACTIONS)
+_FORBIDDEN = frozenset(name.removeprefix("/").encode("ascii") for name in (*FORBIDDEN_ACTIONS, RENDITION, MODEL_SCRIPT))
 _WORD = re.compile(rb"/(?:" + b"|".join(sorted(_FORBIDDEN)) + rb")(?![^\0\t\n\f\r ()<>\[\]{}/%])")
 _ESCAPE = re.compile(rb"#[0-7][0-9A-Fa-f]")
 _SPELLED = re.compile(rb"/([^\0\t\n\f\r ()<>\[\]{}/%]*)")
@@ -27,12 +27,13 @@ OBJECT_COST = 12_000
 """Octets that are looked through in the time one object takes to read."""
 
 
-def has_forbidden(file: PdfFile, sections: Sequence[Section], *, limits: Limits) -> bool:
+def has_forbidden(file: PdfFile, *, limits: Limits) -> bool:
     """Say whether the name of a forbidden action may stand somewhere in the objects of a file.
 
     Raises:
         InputRefused: an object cannot be read; LimitExceeded: a budget is used up.
     """
+    sections = [section for update in file.updates for section in update.sections]
     rows = sum(section.count for section in sections)
     texts = _texts(file, limits) if rows * OBJECT_COST < len(file.data) else iter((file.data,))
     if any(_spells(text) for text in texts):
@@ -67,6 +68,8 @@ def _packed(file: PdfFile, sections: Sequence[Section]) -> Iterator[bytes]:
 def _spells(text: bytes) -> bool:
     if _WORD.search(text) is not None:
         return True
+    if text.find(b"#") < 0:
+        return False
     for count, match in enumerate(_ESCAPE.finditer(text)):
         begin = text.rfind(b"/", max(0, match.start() - _LONGEST), match.start())
         spelled = _SPELLED.match(text, begin) if begin >= 0 else None

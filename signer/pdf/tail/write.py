@@ -46,8 +46,14 @@ class _Update:
         held = self.objects.get(reference.number)
         return reference, held[1] if held else found.text, found.value
 
-    def change(self, reference: Reference, text: bytes) -> None:
-        """Put a changed object into the update."""
+    def change(self, reference: Reference, text: bytes, *, again: bool = False) -> None:
+        """Put a changed object into the update.
+
+        Raises:
+            NotOrdinary: it is changed already, and not ``again``: one object is two things, a page and a form.
+        """
+        if reference.number in self.objects and not again:
+            raise NotOrdinary
         self.objects[reference.number] = (reference.generation, text)
 
     def set_entry(self, reference: Value, key: str, value: bytes) -> None:
@@ -56,7 +62,7 @@ class _Update:
         if not isinstance(held, Mapping) or not text.endswith(b">>"):
             raise NotOrdinary
         present = {key: None} if at.number in self.objects and b"/" + key.encode() in text else held
-        self.change(at, with_entry(text, present, key, value))
+        self.change(at, with_entry(text, present, key, value), again=True)
 
 
 def write(file: Ordinary, target: Target, blank: Blank) -> Reserved:
@@ -70,7 +76,7 @@ def write(file: Ordinary, target: Target, blank: Blank) -> Reserved:
     appearance = _paint(update, target.painted) if target.painted is not None else None
     if target.existing is None:
         added = update.add(encode(target.widget(signature, appearance)))
-        _list_on_page(update, target.page, added)
+        _list_on_page(update, target, added)
         _list_in_form(update, added)
     else:
         update.set_entry(target.existing, "V", _reference(signature))
@@ -100,11 +106,15 @@ def _fill(update: _Update, filling: Filling) -> None:
         update.set_entry(filling.widget, "AP", b"<< /N %b >>" % _reference(appearance))
 
 
-def _list_on_page(update: _Update, page: Reference, added: Reference) -> None:
+def _list_on_page(update: _Update, target: Target, added: Reference) -> None:
     """Add the widget to ``/Annots`` of its page: absent, direct or referenced."""
+    page = target.page
     found = update.file.located(page)
     held, item = dictionary(found).get("Annots"), _reference(added)
-    if isinstance(held, Reference):
+    if isinstance(held, Reference) and target.apart:
+        listed = appended(_array(update, held), item)
+        update.change(page, with_entry(found.text, dictionary(found), "Annots", listed))
+    elif isinstance(held, Reference):
         _append_to(update, held, item)
     elif held is None:
         update.change(page, with_entry(found.text, dictionary(found), "Annots", b"[ %b ]" % item))
@@ -116,10 +126,16 @@ def _list_on_page(update: _Update, page: Reference, added: Reference) -> None:
 
 
 def _append_to(update: _Update, reference: Reference, item: bytes) -> None:
+    """Add to an array; the same one may list fields and annotations, and gets the item once."""
+    if reference.number not in update.objects:
+        update.change(reference, appended(_array(update, reference), item))
+
+
+def _array(update: _Update, reference: Reference) -> bytes:
     found = update.file.located(reference)
     if not isinstance(found.value, tuple) or not found.text.endswith(b"]"):
         raise NotOrdinary
-    update.change(reference, appended(found.text, item))
+    return found.text
 
 
 def _list_in_form(update: _Update, added: Reference) -> None:

@@ -172,6 +172,28 @@ def _not_transparent(house: House, monkeypatch: pytest.MonkeyPatch) -> Code:
     return _remarked(house, Code.PICTURE_OPAQUE, opaque, data=simple(), harmless=_square(425))
 
 
+def _beside_the_name(house: House, monkeypatch: pytest.MonkeyPatch) -> Code:
+    """R40: where a third of the signature and a free name cannot both be, the seal stands a little higher."""
+    drawing, box = write_png(_square(425)), (125.0, 200.0, 50.0, 25.0)
+    leader = sign_pdf(
+        simple(),
+        credential=house.clerk.credential,
+        options=PdfOptions(at=house.now, level="b", visible=Visible("signature", box_mm=box, image=drawing)),
+    )
+    found = []
+    for name in ((1, (137.0, 227.0, 30.0, 4.0)), (1, (132.0, 227.0, 40.0, 4.0))):
+        signed = sign_pdf(
+            leader.data,
+            credential=house.agency.credential,
+            options=PdfOptions(at=house.now, level="b", visible=Visible("seal", image=drawing, keep_out=(name,))),
+            precondition=lambda report: None,
+            context=house.context(),
+        )
+        found.append([warning.code for warning in signed.warnings])
+    assert found[0] == []
+    return found[1][0]
+
+
 def _not_archival(house: House, monkeypatch: pytest.MonkeyPatch) -> Code:
     """Transparency in a file that says it is PDF/A-1."""
     packet = b"<rdf:Description xmlns:pdfaid='http://www.aiim.org/pdfa/ns/id/'><pdfaid:part>1</pdfaid:part>"
@@ -186,6 +208,7 @@ ELSEWHERE: dict[Code, Callable[[House, pytest.MonkeyPatch], Code]] = {
     Code.VISUAL_DIFFERENCE: _different_to_look_at,
     Code.PICTURE_RESOLUTION: _too_coarse,
     Code.PICTURE_OPAQUE: _not_transparent,
+    Code.SEAL_RAISED: _beside_the_name,
     Code.PDFA_LEVEL: _not_archival,
 }
 
