@@ -14,6 +14,8 @@ import pytest
 from tests.second.conftest import ORIGIN, OTHERS, OURS, THEIRS, Ring
 from tests.second.second_message import Letter, Opened, document, seal
 from tests.second.second_message import status as status_file
+from tests.second.second_note import open_checkpoint, read_heads
+from tests.second.second_receipt import TIME
 from transport.demo.offices import until
 
 pytestmark = pytest.mark.process
@@ -122,9 +124,43 @@ def test_state_and_receipt_can_be_asked_for(ring: Ring) -> None:
     assert receipt.headers["etag"] == f'"{hashlib.sha256(first.data).hexdigest()}"'
 
 
-def test_ping_metadata_and_openapi_are_there(ring: Ring) -> None:
+def test_ping_answers_who_is_there(ring: Ring) -> None:
     pong = ring.client.ping()
     assert {"node", "agencies", "time", "versions", "ledger"} <= set(pong)
+
+
+def test_the_metadata_name_the_keys_that_sign(ring: Ring) -> None:
+    """E8: signed by a known key; endpoint, times, and the exchange certificate a receipt is verified by."""
     document = ring.client.metadata()
     assert document["endpoint"] == ring.client.partner.base
-    assert str(ring.client.openapi()["openapi"]).startswith("3.1")
+    assert all(TIME.match(str(document[name])) for name in ("issued_at", "expires_at"))
+    keys = document["keys"]
+    assert isinstance(keys, list)
+    exchange = [base64.b64decode(one["certificate"]) for one in keys if one["use"] == "exchange"]
+    assert {hashlib.sha256(one).hexdigest() for one in exchange} == ring.client.partner.certificates
+    assert all("certificate" in one or "spki" in one for one in keys)
+
+
+def test_the_log_of_the_metadata_is_the_one_of_the_receipts(ring: Ring) -> None:
+    """The head verifies by the log's key (signed-note); origin of receipt, answer and head are one."""
+    settled = ring.client.send(ring.sealed())
+    ledger = ring.client.metadata()["ledger"]
+    assert isinstance(ledger, dict)
+    assert ledger["origin"] == settled.receipt.origin
+    for note in ledger["heads"]:
+        assert open_checkpoint(note, ledger["vkey"]).origin == settled.receipt.origin
+    heads = read_heads(settled.answer.headers["edoc-heads"])
+    assert heads[0].origin == settled.receipt.origin
+    assert 'rel="urn:edoc:rel:ledger-proof"' in settled.answer.headers["link"]
+
+
+def test_the_routes_are_described(ring: Ring) -> None:
+    document = ring.client.openapi()
+    assert str(document["openapi"]).startswith("3.1")
+    paths = document["paths"]
+    assert isinstance(paths, dict)
+    place = "/exchange/v1/to/{recipient}"
+    described = {path: set(paths[path]) & {"get", "put", "head", "post"} for path in paths}
+    assert described[place + "/from/{sender}/{id}"] == {"put", "get", "head"}
+    assert described[place + "/from/{sender}/{id}/receipt"] >= {"get"}
+    assert described["/exchange/v1/ping"] == {"post"}
