@@ -23,6 +23,7 @@ from signer.errors import LevelNotReached, SignerError, TimestampError
 from transport import intake, points, receipts
 from transport.dispatch import Key, lane_of
 from transport.errors import Problem
+from transport.http.wire import path_of
 from transport.intake import VIETNAM, Delivery, Outcome, Refusal
 from transport.ledger import event
 from transport.node.office import Office, milliseconds, peer_field, read_limits, record
@@ -149,7 +150,7 @@ class IdTaken(Problem):
     """Another request has used K for other bytes in the meantime; ``known`` is what stands (S4)."""
 
     def __init__(self, known: Known) -> None:
-        super().__init__("message-id-conflict", 409, "the id is taken", receipt=known.receipt.sha256)
+        super().__init__("message-id-conflict", 409, "the id is taken", receipt=path_of(known.key, "/receipt"))
         self.known = known
 
 
