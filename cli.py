@@ -1622,6 +1622,43 @@ def migrate(
     return Exit.REFUSED if check and found.steps else Exit.DONE
 
 
+@command("backup")
+def backup(
+    ctx: typer.Context,
+    target: Annotated[str, typer.Argument(metavar="DEST")],
+    dry_run: Annotated[bool, typer.Option("--dry-run")] = False,
+) -> int:
+    from transport.desk import keeping as desk
+    from transport.present import keeping
+
+    console = console_of(ctx)
+    done = desk.backup(console, Path(target), now=now(), dry_run=dry_run)
+    if console.json:
+        console.document(keeping.done_document(done, command="backup"))
+    else:
+        console.say(keeping.done_lines(done, command="backup", lang=console.lang))
+    return Exit.DONE
+
+
+@command("restore")
+def restore(
+    ctx: typer.Context,
+    source: Annotated[str, typer.Argument(metavar="SRC")],
+    dry_run: Annotated[bool, typer.Option("--dry-run")] = False,
+) -> int:
+    from transport.desk import keeping as desk
+    from transport.present import keeping
+
+    console = console_of(ctx)
+    done = desk.restore(console, Path(source), dry_run=dry_run)
+    if console.json:
+        console.document(keeping.done_document(done, command="restore"))
+    else:
+        word = "restore.checked" if dry_run else "restore"
+        console.say(keeping.done_lines(done, command=word, lang=console.lang))
+    return Exit.DONE
+
+
 @command("doctor")
 def doctor(ctx: typer.Context, quick: Annotated[bool, typer.Option("--quick")] = False) -> int:
     from transport.desk.trusting import node_home

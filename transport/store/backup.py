@@ -32,7 +32,7 @@ from transport.store.store import Store
 MANIFEST = "manifest.json"
 DATABASE = "database.sqlite3"
 FORMAT = 1
-LEFT_OUT = ("heads.log", "serve.lock", "spool", "blobs", "edoc.db", "ballast", "transport-anchors.pem")
+LEFT_OUT = ("heads.log", "serve.lock", "spool", "blobs", "edoc.db", "ballast", "backups", "transport-anchors.pem")
 """What of a home is no part of its backup: the database and the blobs have places of their own in it."""
 _CHUNK = 1024 * 1024
 
@@ -93,6 +93,34 @@ def write(store: Store, target: Path, *, now: datetime) -> Done:
     _write_whole(target / MANIFEST, json.dumps(asdict(manifest), indent=1, sort_keys=True).encode("utf-8"))
     _flush_all(target)
     return check(target)
+
+
+def planned(store: Store, target: Path) -> Done:
+    """Say what a backup would hold; nothing is written.
+
+    Raises:
+        StoreError: EDOC-STO-020, the folder is not empty.
+    """
+    _need_empty(target)
+    size = store.read(_head)[1]
+    asked = "SELECT count(*) FROM blob WHERE data IS NULL"
+    files = store.read(lambda connection: int(connection.exec_driver_sql(asked).scalar_one()))
+    return Done(str(target), "", size, files + sum(1 for _ in _home_files(store.home)), False)
+
+
+def database_alone(store: Store, target: Path) -> None:
+    """Copy the database of an open store into a new folder, before a step of the schema.
+
+    Raises:
+        StoreError: EDOC-STO-020 the folder is not empty, -021 the ledger does not hold; or the disk failed.
+    """
+    _need_empty(target)
+    try:
+        target.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _copy_database(store, target)
+        _flush_all(target)
+    except OSError as error:
+        raise from_disk(error, "keeping the database of before", target) from error
 
 
 def check(source: Path) -> Done:
@@ -219,13 +247,17 @@ def _copy_blobs(store: Store, target: Path, digests: tuple[str, ...]) -> int:
 
 def _copy_home(home: Path, target: Path) -> None:
     target.mkdir(mode=0o700)
-    for path in sorted(home.iterdir()):
-        if path.name in LEFT_OUT or path.name.startswith(("edoc.db", "heads-", ".")):
-            continue
+    for path in _home_files(home):
         if path.is_dir():
             shutil.copytree(path, target / path.name, symlinks=False)
         elif path.is_file():
             shutil.copy2(path, target / path.name)
+
+
+def _home_files(home: Path) -> Iterator[Path]:
+    for path in sorted(home.iterdir()):
+        if path.name not in LEFT_OUT and not path.name.startswith(("edoc.db", "heads-", ".")):
+            yield path
 
 
 def _need_empty(target: Path) -> None:
