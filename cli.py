@@ -634,6 +634,7 @@ def serve(
     tls_cert: Annotated[str | None, typer.Option("--tls-cert", metavar="FILE")] = None,
     tls_key: Annotated[str | None, typer.Option("--tls-key", metavar="FILE")] = None,
     client_ca: Annotated[str | None, typer.Option("--client-ca", metavar="FILE")] = None,
+    behind_proxy: Annotated[Texts, typer.Option("--behind-proxy", metavar="CIDR")] = None,
     no_courier: Annotated[bool, typer.Option("--no-courier")] = False,
     metrics_port: Annotated[int | None, typer.Option("--metrics-port", metavar="N")] = None,
     pin_fd: PinFd = None,
@@ -653,7 +654,8 @@ def serve(
             for name, url in urls.items():
                 console.warn(f"{name}: {url}")
 
-    wanted = nodes.Listening(host, port, tls_cert, tls_key, client_ca, not no_courier, metrics_port)
+    proxies = tuple(behind_proxy or ())
+    wanted = nodes.Listening(host, port, tls_cert, tls_key, client_ca, not no_courier, metrics_port, proxies)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     nodes.serve(console, nodes.Pins(pin_fd, pin_file), wanted, on_ready=ready)
     return Exit.DONE
@@ -1243,20 +1245,24 @@ def agency_add(
     alias: Annotated[Texts, typer.Option("--alias", metavar="TEXT")] = None,
     old_code: Annotated[Texts, typer.Option("--old-code", metavar="CODE")] = None,
     sha256: Annotated[str | None, typer.Option("--sha256", metavar="HEX")] = None,
+    auth: Annotated[str | None, typer.Option("--auth", metavar="HOW")] = None,
     yes: Yes = False,
 ) -> int:
     from transport.desk import tables
+    from transport.desk.values import choice
     from transport.present import office
 
     console = console_of(ctx)
-    given = tables.NewAgency(code, name, url, tuple(cert or ()), tuple(alias or ()), tuple(old_code or ()))
+    if auth is not None:
+        choice(auth, "--auth", ("mtls", "signature", "both"))
+    given = tables.NewAgency(code, name, url, tuple(cert or ()), tuple(alias or ()), tuple(old_code or ()), auth)
     if not cert and url is not None:
         return _agency_by_metadata(console, given, sha256)
     entry = tables.agency(console, given)
     act = office.question("agency.add", console.lang, entry.name, [f"{c.use} {c.sha256}" for c in entry.certificates])
     if not console.confirmed(act, yes=yes):
         return Exit.REFUSED
-    tables.add_agency(console, entry, url=url, now=now())
+    tables.add_agency(console, entry, url=url, auth=auth, now=now())
     if console.json:
         console.document(office.agency_document([entry], {entry.code: url}))
     else:

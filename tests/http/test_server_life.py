@@ -110,7 +110,7 @@ def test_old_tls_versions_and_weak_ciphers_are_off(pems: dict[str, Path]) -> Non
 
 def test_with_a_client_authority_the_server_asks_for_a_certificate(pems: dict[str, Path]) -> None:
     context = server_context(pems["cert"], pems["key"], client_ca=pems["root"])
-    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.verify_mode is ssl.CERT_OPTIONAL, "some sign their requests instead"
 
 
 def test_an_unusable_channel_file_is_a_matter_of_set_up(pems: dict[str, Path], tmp_path: Path) -> None:

@@ -156,6 +156,7 @@ def networked(node: Node, console: Console, pins: Pins) -> Node:
     settings = node.office.settings
     reach = Reach.of(settings.network_private, demo=settings.demo)
     node.office.request = request_key(node, console, pins)
+    node.office.channel = own_channel(node.office)
     if settings.tsa_url:
         node.office.timestamper = HttpTimestamper(
             settings.tsa_url, timeout=RECEIPT_STAMP_SECONDS, reach=reach, attempts=1
@@ -175,11 +176,29 @@ def channel(office: Office, settings: Settings) -> ssl.SSLContext | None:
         return None
     import ssl
 
-    from transport.node.opening import write_private
+    from signer.credential import Role
+    from transport.node.opening import key_entry, write_private
 
     path = settings.home / TRANSPORT_ANCHORS
     write_private(path, "".join(map(ssl.DER_cert_to_PEM_cert, anchors)).encode("ascii"))
-    return client_context(path)
+    entry = key_entry(office, Role.TLS)
+    return client_context(path, certificate=None if entry is None else directory.key_path(settings.home, entry))
+
+
+def own_channel(office: Office) -> bytes | None:
+    """Return the certificate (DER) with which this node calls others over TLS, ``None`` without one."""
+    from signer.credential import Role
+    from signer.errors import SignerError
+    from signer.trust import load_certificates
+    from transport.node.opening import key_entry, read_key
+
+    entry = key_entry(office, Role.TLS)
+    if entry is None:
+        return None
+    try:
+        return load_certificates(read_key(office.settings.home, entry))[0]
+    except SignerError:
+        return None
 
 
 def carry(node: Node, message_id: str, *, seconds: float) -> tuple[DispatchView, ...]:
@@ -212,6 +231,7 @@ class Listening:
     client_ca: str | None = None
     courier: bool = True
     metrics_port: int | None = None
+    behind_proxy: tuple[str, ...] = ()
 
 
 def serve(console: Console, pins: Pins, wanted: Listening, *, on_ready: Callable[[dict[str, str]], None]) -> None:
@@ -242,7 +262,8 @@ def serve(console: Console, pins: Pins, wanted: Listening, *, on_ready: Callable
                 demo=node.office.settings.demo,
                 tls_cert=_path(wanted.tls_cert),
                 tls_key=_path(wanted.tls_key),
-                client_ca=_path(wanted.client_ca),
+                client_ca=_client_anchors(wanted, node.office.settings),
+                proxies=tuple(dict.fromkeys((*node.office.settings.proxies, *wanted.behind_proxy))),
                 metrics_port=wanted.metrics_port,
                 node_name=node.office.node_name,
                 limits=HttpLimits.of(node.office.settings.limits),
@@ -257,6 +278,14 @@ def serve(console: Console, pins: Pins, wanted: Listening, *, on_ready: Callable
             asyncio.run(run(node, config=config, alongside=beside))
         finally:
             lock.release()
+
+
+def _client_anchors(wanted: Listening, settings: Settings) -> Path | None:
+    """Return whom client certificates must lead to: ``--client-ca``, else the anchors of use ``tls``, if any."""
+    if wanted.client_ca:
+        return Path(wanted.client_ca)
+    kept = settings.home / TRANSPORT_ANCHORS
+    return kept if kept.is_file() and wanted.tls_cert else None
 
 
 def _path(text: str | None) -> Path | None:

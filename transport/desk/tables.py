@@ -90,6 +90,7 @@ class NewAgency:
     certs: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     old_codes: tuple[str, ...] = ()
+    auth: str | None = None
 
 
 def agency(console: Console, given: NewAgency) -> Agency:
@@ -170,12 +171,18 @@ def _public_key(path: str, data: bytes) -> bytes:
     return key.public_bytes(encoding, form)
 
 
-def add_agency(console: Console, entry: Agency, *, url: str | None, now: datetime) -> None:
+AUTH_KEPT = {"signature": "signature-only"}
+"""How a decided word is kept: ``signature`` in the table means that nobody decided (exchange.md 4)."""
+
+
+def add_agency(console: Console, entry: Agency, *, url: str | None, now: datetime, auth: str | None = None) -> None:
     """Enter the agency; the entry of before stays in the history."""
     from transport.store import directory
 
     with changing(console) as office:
-        office.store.do(lambda unit: directory.add(unit, entry, now=now, url=url))
+        office.store.do(
+            lambda unit: directory.add(unit, entry, now=now, url=url, auth=auth and AUTH_KEPT.get(auth, auth))
+        )
         record(office, "agency.add", subject=entry.code, now=now)
 
 

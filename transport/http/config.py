@@ -21,6 +21,7 @@ class ServeConfig:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     client_ca: Path | None = None
+    proxies: tuple[str, ...] = ()  # TLS proxies whose Client-Cert is believed, in CIDR form
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = 0
     node_name: str = ""

@@ -48,6 +48,13 @@ class ConflictPort(Protocol):
 
 
 @runtime_checkable
+class ChannelPort(Protocol):
+    """A node that knows its partners' client certificates (exchange.md 4)."""
+
+    def partner_by_certificate(self, certificate: bytes) -> Caller | None: ...
+
+
+@runtime_checkable
 class GossipPort(Protocol):
     """A node that names heads of logs to its callers and hears theirs (ledger.md 8)."""
 

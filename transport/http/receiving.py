@@ -33,8 +33,18 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from transport.dispatch import Key
 from transport.errors import Problem, StoreError
 from transport.http.answers import answer, empty, json_answer, proof_link, receipt_answer
+from transport.http.channel import Channel
 from transport.http.limits import Buckets, Gauge, HttpLimits
-from transport.http.ports import Answer, Clocks, ConflictPort, GossipPort, LargePort, NodePort, OutcomeUnknown
+from transport.http.ports import (
+    Answer,
+    ChannelPort,
+    Clocks,
+    ConflictPort,
+    GossipPort,
+    LargePort,
+    NodePort,
+    OutcomeUnknown,
+)
 from transport.http.reporting import Reporting, k_of
 from transport.http.spool import Disk, Spool
 from transport.http.wire import (
@@ -52,6 +62,7 @@ from transport.http.wire import (
     parse_digest,
     parse_heads,
     parse_ledger,
+    path_of,
     verify_request,
 )
 from transport.points import reached
@@ -90,9 +101,18 @@ class Receiving:
     """The receiving side of one node: authentication, E1, E2, E3."""
 
     def __init__(
-        self, node: NodePort, *, limits: HttpLimits, report: Reporting, clocks: Clocks, disk: Disk, scheme: str
+        self,
+        node: NodePort,
+        *,
+        limits: HttpLimits,
+        report: Reporting,
+        clocks: Clocks,
+        disk: Disk,
+        scheme: str,
+        channel: Channel,
     ) -> None:
         self.node = node
+        self.channel = channel
         self.limits = limits
         self.report = report
         self.clocks = clocks
@@ -119,14 +139,18 @@ class Receiving:
 
     # --- S2: who calls -------------------------------------------------------------------------------------------
 
-    async def authenticate(self, request: web.Request) -> tuple[Caller, Proof]:
-        """Return who signed the request. Raises ``Problem`` 401, 503; nothing of a body has been read."""
+    async def authenticate(self, request: web.Request) -> tuple[Caller, Proof | None]:
+        """Return who calls, and what its signature stated, if it signed. Raises ``Problem`` 401, 503.
+
+        Nothing of a body has been read.
+        """
         address = str(request.remote or "")
         await self._await_turn(address)
         try:
-            return await self.in_thread(self._authenticate, request)
+            return await self.in_thread(self._authenticate, request, address)
         except Problem as problem:
-            self.report.auth_failures.labels("signature").inc()
+            method = "signature" if "Signature" in request.headers else "mtls"
+            self.report.auth_failures.labels(method).inc()
             self.report.event(logging.WARNING, "auth.failed", problem=problem.name)
             raise
         finally:
@@ -143,7 +167,27 @@ class Receiving:
             self.report.limit("requests_unauthenticated")
             raise Problem("overloaded", 503, "too many callers not yet authenticated", retry_after=5) from error
 
-    def _authenticate(self, request: web.Request) -> tuple[Caller, Proof]:
+    def _authenticate(self, request: web.Request, address: str) -> tuple[Caller, Proof | None]:
+        """By client certificate, by signature, or by both, as the partner's entry says."""
+        by_channel = self._by_channel(request, address)
+        if by_channel is not None and by_channel.auth == "mtls":
+            reached("receive.authenticated")
+            return by_channel, None
+        caller, proof = self._by_signature(request)
+        if caller.auth != "signature" and (by_channel is None or by_channel.code != caller.code):
+            raise Problem("unauthenticated", 401, "this partner calls with its client certificate")
+        reached("receive.authenticated")
+        return caller, proof
+
+    def _by_channel(self, request: web.Request, address: str) -> Caller | None:
+        if not isinstance(self.node, ChannelPort):
+            return None
+        tls = request.transport.get_extra_info("ssl_object") if request.transport is not None else None
+        lines = tuple(request.headers.items())
+        shown = self.channel.certificate_of(tls, address, lines, now=self.clocks.now())
+        return None if shown is None else self.node.partner_by_certificate(shown)
+
+    def _by_signature(self, request: web.Request) -> tuple[Caller, Proof]:
         lines = tuple(request.headers.items())
         view = RequestView(request.method, f"{self._scheme}://{request.headers['Host']}{request.raw_path}", lines)
         keyid = key_id_of(lines)
@@ -152,7 +196,6 @@ class Receiving:
         proof = verify_request(view, public_key=who.public_key, alg=who.alg, now=self.clocks.now())
         if caller is None:
             raise Problem("unauthenticated", 401, "nobody is registered under this key")
-        reached("receive.authenticated")
         return caller, proof
 
     @contextmanager
@@ -198,14 +241,14 @@ class Receiving:
         return await self.with_heads(request, caller, await self._put(request, key, announced, (caller, proof)))
 
     async def _put(
-        self, request: web.Request, key: Key, announced: Announced, who: tuple[Caller, Proof]
+        self, request: web.Request, key: Key, announced: Announced, who: tuple[Caller, Proof | None]
     ) -> web.Response:
         caller, proof = who
         known = await self.in_thread(self._look_up, caller, key)
         reached("receive.looked-up")
         if known is not None:
             return await self._repeat(known, announced.sha256, caller)
-        if not self._nonces.first(proof, now=self.clocks.now()):
+        if proof is not None and not self._nonces.first(proof, now=self.clocks.now()):
             raise Problem("unauthenticated", 401, "this request has been made before")
         with self.admit(caller):
             await self._check_ready()
@@ -256,7 +299,7 @@ class Receiving:
         self.report.event(logging.WARNING, "message.conflict", k=k_of(known.key), digest=sha256)
         if isinstance(self.node, ConflictPort):
             await self.in_thread(self.node.conflict, known.key, sha256=sha256, now=self.clocks.now())
-        raise Problem("message-id-conflict", 409, "the id is taken", receipt=known.receipt.sha256)
+        raise Problem("message-id-conflict", 409, "the id is taken", receipt=path_of(known.key, "/receipt"))
 
     async def _check_ready(self) -> None:
         """S5: not while draining, nor when the node says it cannot keep what it accepts."""

@@ -20,6 +20,7 @@ from transport.dispatch import Key
 from transport.errors import Problem
 from transport.http import openapi
 from transport.http.answers import answer, json_answer, problem_answer
+from transport.http.channel import Channel
 from transport.http.config import ServeConfig
 from transport.http.gate import Gates
 from transport.http.ports import Clocks, NodePort, OutcomeUnknown, PullPort
@@ -49,7 +50,13 @@ class Exchange:
         self._clocks = clocks
         disk = Disk(config.spool, config.limits)
         self.receiving = Receiving(
-            node, limits=config.limits, report=report, clocks=clocks, disk=disk, scheme=config.scheme
+            node,
+            limits=config.limits,
+            report=report,
+            clocks=clocks,
+            disk=disk,
+            scheme=config.scheme,
+            channel=Channel.of(config.client_ca, config.proxies),
         )
         self._pulled = Pulled(self.receiving, node) if isinstance(node, PullPort) else None
 

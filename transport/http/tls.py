@@ -13,6 +13,9 @@ _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 def server_context(certificate: Path, key: Path, *, client_ca: Path | None = None) -> ssl.SSLContext:
     """Return the context of the listener; ``client_ca`` makes it ask callers for a certificate.
 
+    A caller may show none, for some sign their requests instead and metadata is for anyone; one that is shown must have
+    a path to these anchors, or there is no connection.
+
     Raises ``SettingsError`` when a file cannot be used.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -20,7 +23,7 @@ def server_context(certificate: Path, key: Path, *, client_ca: Path | None = Non
     load_chain(context, certificate, key)
     if client_ca is not None:
         _anchors(context, client_ca)
-        context.verify_mode = ssl.CERT_REQUIRED
+        context.verify_mode = ssl.CERT_OPTIONAL
     return context
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import BinaryIO
 
+from edoc.agencies import Directory
 from transport.dispatch import Key, NotAllowed
 from transport.errors import Problem, ReceiptInvalid, StoreError, TransportError
+from transport.http.channel import spki_of
 from transport.http.wire import Caller
 from transport.intake import vietnam_day
 from transport.node.acknowledging import SecondReceipt, acknowledge
@@ -31,6 +33,15 @@ class Content:
     open: AbstractContextManager[BinaryIO]
 
 
+def registered(directory: Directory, caller: Caller, day: date) -> bool:
+    """Say whether the key a caller authenticated with is registered for its node on a day."""
+    if caller.alg == "tls":
+        known = [spki_of(one.data) for one in directory.certificates(caller.code, "tls", day)]
+    else:
+        known = [one.data for one in directory.certificates(caller.code, "request", day)]
+    return caller.public_key in known
+
+
 def check_fetcher(office: Office, caller: Caller, recipient: str, sender: str | None, *, now: datetime) -> None:
     """Check that the caller is the recipient's node by the directory of the day, and the sender is served here.
 
@@ -38,7 +49,7 @@ def check_fetcher(office: Office, caller: Caller, recipient: str, sender: str | 
         Problem: ``forbidden``, ``unknown-message``.
     """
     directory, day = office.directory(), vietnam_day(now)
-    if not any(one.data == caller.public_key for one in directory.certificates(caller.code, "request", day)):
+    if not registered(directory, caller, day):
         raise Problem("forbidden", 403, "the key is not registered today")
     if not any(directory.same(code, recipient) for code in caller.agencies):
         raise Problem("forbidden", 403, "the caller does not speak for this agency")

@@ -22,6 +22,7 @@ from transport.courier import Courier, utc_now
 from transport.dispatch import Key
 from transport.errors import LedgerError, Problem, SettingsError
 from transport.http import wire
+from transport.http.channel import spki_of
 from transport.http.client import HttpCarrier
 from transport.http.limits import HttpLimits
 from transport.http.pulling import HttpFetcher
@@ -109,7 +110,15 @@ class Node:
         for partner in self.office.store.read(directories.partners):
             for known, spki in partner.request_keys:
                 if known == keyid:
-                    return wire.Caller(partner.code, (partner.code,), spki, wire.alg_of(spki))
+                    return wire.Caller(partner.code, (partner.code,), spki, wire.alg_of(spki), partner.calls_by)
+        return None
+
+    def partner_by_certificate(self, certificate: bytes) -> wire.Caller | None:
+        """Return whose node has registered the key of a client certificate, or ``None`` (exchange.md 4, mTLS)."""
+        spki = spki_of(certificate)
+        for partner in self.office.store.read(directories.partners):
+            if any(spki_of(one) == spki for one in partner.certificates):
+                return wire.Caller(partner.code, (partner.code,), spki, "tls", partner.calls_by)
         return None
 
     def check_parties(self, partner: wire.Caller, key: Key, now: datetime) -> None:
@@ -119,7 +128,7 @@ class Node:
             Problem: ``forbidden``, ``unknown-recipient``, ``recipient-moved``.
         """
         directory, day = self.office.directory(), vietnam_day(now)
-        if not any(one.data == partner.public_key for one in directory.certificates(partner.code, "request", day)):
+        if not fetching.registered(directory, partner, day):
             raise Problem("forbidden", 403, "the key is not registered today")
         if not any(directory.same(code, key.sender) for code in partner.agencies):
             raise Problem("forbidden", 403, "the caller does not speak for this agency")

@@ -64,11 +64,19 @@ def load(connection: Connection) -> Directory:
     )
 
 
-def add(unit: Unit, agency: Agency, *, now: datetime, url: str | None = None, delivery: str = "push") -> None:
+def add(
+    unit: Unit,
+    agency: Agency,
+    *,
+    now: datetime,
+    url: str | None = None,
+    delivery: str | None = None,
+    auth: str | None = None,
+) -> None:
     """Enter an agency or replace its entry; the entry of before stays in the history.
 
     Certificates are added, never taken away: one that is left out of the new entry stays as it is, one whose days
-    changed gets the new days. ``url`` None keeps the address known.
+    changed gets the new days. ``url``, ``delivery`` and ``auth`` None keep what is known.
     """
     connection = unit.connection
     values = {
@@ -88,7 +96,8 @@ def add(unit: Unit, agency: Agency, *, now: datetime, url: str | None = None, de
     for certificate in agency.certificates:
         connection.exec_driver_sql(_PUT_CERTIFICATE, _certificate_row(agency.code, certificate, now))
     connection.exec_driver_sql(
-        _PUT_PARTNER, {"code": agency.code, "url": url, "delivery": delivery, "now": millis(now)}
+        _PUT_PARTNER,
+        {"code": agency.code, "url": url, "delivery": delivery, "auth": auth, "now": millis(now)},
     )
     _keep_history(unit, agency, url=url, now=now)
 
@@ -109,8 +118,9 @@ _PUT_CERTIFICATE = """
 """
 _PUT_PARTNER = """
     INSERT INTO partner (agency, url, delivery, auth, cap, served_at, failures, open_for, updated_at)
-    VALUES (:code, :url, :delivery, 'signature', 4, 0, 0, 0, :now)
-    ON CONFLICT (agency) DO UPDATE SET url = coalesce(:url, partner.url), delivery = :delivery, updated_at = :now
+    VALUES (:code, :url, coalesce(:delivery, 'push'), coalesce(:auth, 'signature'), 4, 0, 0, 0, :now)
+    ON CONFLICT (agency) DO UPDATE SET url = coalesce(:url, partner.url),
+        delivery = coalesce(:delivery, partner.delivery), auth = coalesce(:auth, partner.auth), updated_at = :now
 """
 
 
@@ -172,15 +182,29 @@ def end_certificate(unit: Unit, agency: str, sha256: str, *, use: str, last_day:
 
 
 def partners(connection: Connection) -> tuple[Partner, ...]:
-    """Return how every agency is reached, with its request keys by key id."""
+    """Return how every agency is reached, with its request keys by key id and its client certificates."""
     keys: dict[str, list[tuple[str, bytes]]] = {}
-    found = connection.exec_driver_sql("SELECT agency, data FROM agency_certificate WHERE use = 'request' ORDER BY id")
+    channels: dict[str, list[bytes]] = {}
+    found = connection.exec_driver_sql(
+        "SELECT agency, use, data FROM agency_certificate WHERE use IN ('request', 'tls') ORDER BY id"
+    )
     for row in found:
-        spki = data(row[1])
-        keys.setdefault(text(row[0]), []).append((key_id(spki), spki))
-    rows = connection.exec_driver_sql("SELECT agency, url, delivery FROM partner ORDER BY agency")
+        registered = data(row[2])
+        if text(row[1]) == "tls":
+            channels.setdefault(text(row[0]), []).append(registered)
+        else:
+            keys.setdefault(text(row[0]), []).append((key_id(registered), registered))
+    rows = connection.exec_driver_sql("SELECT agency, url, delivery, auth FROM partner ORDER BY agency")
     return tuple(
-        Partner(text(row[0]), text_or_none(row[1]), tuple(keys.get(text(row[0]), ())), text(row[2])) for row in rows
+        Partner(
+            text(row[0]),
+            text_or_none(row[1]),
+            tuple(keys.get(text(row[0]), ())),
+            text(row[2]),
+            text(row[3]),
+            tuple(channels.get(text(row[0]), ())),
+        )
+        for row in rows
     )
 
 

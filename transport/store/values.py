@@ -315,6 +315,18 @@ class Partner:
     url: str | None
     request_keys: tuple[tuple[str, bytes], ...] = ()
     delivery: str = "push"
+    auth: str = "signature"
+    certificates: tuple[bytes, ...] = field(default=(), repr=False)  # client certificates of its node (DER)
+
+    @property
+    def calls_by(self) -> str:
+        """How its node must authenticate: ``mtls``, ``signature`` or ``both`` (exchange.md 4).
+
+        Kept as ``signature`` it means what nobody decided: ``mtls`` where a client certificate is registered.
+        """
+        if self.auth in ("mtls", "both"):
+            return self.auth
+        return "mtls" if self.certificates and self.auth == "signature" else "signature"
 
 
 @dataclass(frozen=True, slots=True)

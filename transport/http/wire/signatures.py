@@ -85,12 +85,16 @@ class ResponseView:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who stands behind a key id: its main agency, all its agencies, the registered key (SPKI, DER), the algorithm."""
+    """Who stands behind a key id: its main agency, all its agencies, the registered key (SPKI, DER), the algorithm.
+
+    Of a caller known by its client certificate alone ``alg`` is ``tls``. ``auth`` is how its node must authenticate.
+    """
 
     code: str
     agencies: tuple[str, ...]
     public_key: bytes
     alg: str
+    auth: str = "signature"
 
 
 @dataclass(frozen=True, slots=True)
