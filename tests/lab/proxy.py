@@ -159,14 +159,14 @@ class _Passing:
         length = int(found[1]) if found else 0
         if plan.refuse:
             return False
+        if plan.hold is not None:
+            await asyncio.to_thread(plan.hold.wait)
         if plan.answer is not None:
             if b"100-continue" not in seen.head.lower():
                 seen.body = await reader.readexactly(length)
             writer.write(plan.answer)
             await writer.drain()
             return False
-        if plan.hold is not None:
-            await asyncio.to_thread(plan.hold.wait)
         out_reader, out_writer = await asyncio.open_connection("127.0.0.1", self.proxy.target)
         try:
             return await self._pass(length, (reader, writer), (out_reader, out_writer))

@@ -78,7 +78,7 @@ def test_f10_a_worker_stopped_past_its_lease_changes_nothing(lab: Lab, record_pr
     lab.to_b.plan = plan
     lab.a.start()
     until("the first worker sends", lambda: held)
-    lab.a.pause()
+    until("the worker sleeps, and not in a transaction", partial(asleep, lab.a))
     lab.turn(timedelta(seconds=31))
     lab.a.run(*words, "--wait", "20", expect=(0,))
     assert lab.state(message_id) == "delivered"
@@ -89,6 +89,19 @@ def test_f10_a_worker_stopped_past_its_lease_changes_nothing(lab: Lab, record_pr
     lab.settle()
     lab.check()
     record_property("cases", 1)
+
+
+def asleep(node: LabNode) -> bool:
+    """Stop a node; if it holds the database just then, let it go on."""
+    node.pause()
+    try:
+        with closing(sqlite3.connect(node.home / "edoc.db", isolation_level=None, timeout=0.2)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+    except sqlite3.OperationalError:
+        node.resume()
+        return False
+    return True
 
 
 def test_f10_an_effect_that_twice_kills_its_process_is_quarantined(lab: Lab, record_property: Record) -> None:

@@ -269,6 +269,7 @@ def _foreign_receipts(lab: Lab, stranger: Stranger) -> int:
 
     lab.to_b.plan = plan
     lab.a.start()
+    until("each was tried", lambda: all(lab.attempts(one) for one in todo))
     lab.hasten(lambda: all(lab.state(one) == "delivered" for one in todo))
     invalid = {leaf["msg"] for *_, leaf in lab.store(lab.a).leaves() if leaf["kind"] == "receipt-invalid"}
     foreign = next(one for one, kind in todo.items() if kind not in _PLACES)
