@@ -32,12 +32,12 @@ log = logging.getLogger("edoc.puller")
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """One line of a partner's feed: what it claims to hold for us."""
+    """One line of a partner's feed: what it claims to hold for us; ``position`` where the partner names one."""
 
     key: Key
     sha256: str
     size: int
-    position: str
+    position: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +146,9 @@ class Puller:
                 pause = backoff(1, failures, random.uniform, fed.retry_after).total_seconds()
                 after = None
             elif fed.items:  # what could not be taken is looked past, until the feed has been seen to its end
-                failures, pause = 0, 0.0
-                after = fed.items[-1].position if failed or after is not None else None
+                failures, looking_past = 0, bool(failed) or after is not None
+                after = fed.items[-1].position if looking_past else None
+                pause = PAST_SECONDS if looking_past and after is None else 0.0
             else:
                 failures, pause = 0, (PAST_SECONDS if after is not None else 0.1)
                 after = None

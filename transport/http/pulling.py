@@ -73,7 +73,7 @@ class HttpFetcher:
             return Fed("nothing")
         if found.status != 200 or not found.whole or media_type(found.get("content-type")) != JSON_TYPE:
             return Fed("failed", retry_after=found.retry_after)
-        items = _lines(found.body, source)
+        items = _lines(found.body)
         return Fed("failed") if items is None else Fed("items", items)
 
     async def receive(self, source: Source, line: Waiting, incoming: Incoming) -> Given | None:
@@ -140,19 +140,21 @@ class HttpFetcher:
         return found.status == 204
 
 
-def _lines(body: bytes, source: Source) -> tuple[Waiting, ...] | None:
+def _lines(body: bytes) -> tuple[Waiting, ...] | None:
     """Read a feed; lines for others than us, or in another form, are left out."""
     try:
         found = json.loads(body)
-        return tuple(line for one in found["items"] if (line := _line(one, source)) is not None)
+        after = found.get("next")
+        return tuple(line for one in found["items"] if (line := _line(one, after)) is not None)
     except (ValueError, RecursionError, KeyError, TypeError):
         return None
 
 
-def _line(one: dict[str, object], source: Source) -> Waiting | None:
-    digest, size, position = one.get("digest"), one.get("size"), one.get("position")
+def _line(one: dict[str, object], after: object) -> Waiting | None:
+    """Read a line; where it names no position, the one behind the whole answer, if any, stands for it."""
+    digest, size, position = one.get("digest"), one.get("size"), one.get("position", after)
     parts = (one.get("from"), one.get("to"), one.get("id"))
-    if not all(isinstance(part, str) for part in (*parts, digest, position)) or type(size) is not int or size <= 0:
+    if not all(isinstance(part, str) for part in (*parts, digest)) or type(size) is not int or size <= 0:
         return None
     sender, recipient, message_id = (str(part) for part in parts)
-    return Waiting(Key(sender, recipient, message_id), str(digest), size, str(position))
+    return Waiting(Key(sender, recipient, message_id), str(digest), size, str(position) if position else None)
