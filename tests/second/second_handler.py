@@ -409,5 +409,4 @@ def _line(one: Waiting) -> dict[str, object]:
         "lane": one.lane,
         "submitted_at": stamp(one.submitted),
         "deadline": stamp(one.submitted + timedelta(hours=72)),
-        "position": f"{one.lane}/{one.message.message_id}",
     }
