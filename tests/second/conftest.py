@@ -230,16 +230,18 @@ class Channels:
     client: Path
 
     def listening(self) -> ssl.SSLContext:
-        """The context of the second server: it asks for a certificate."""
+        """The context of the second server: it wants a certificate of the caller."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.server)
+        context.load_verify_locations(self.root)
+        context.verify_mode = ssl.CERT_REQUIRED
         return context
 
-    def asking(self, *, certificate: bool) -> ssl.SSLContext:
+    def asking(self, certificate: Path | None) -> ssl.SSLContext:
         """The context of the second client, with or without a certificate of its own."""
         context = ssl.create_default_context(cafile=str(self.root))
-        if certificate:
-            context.load_cert_chain(self.client)
+        if certificate is not None:
+            context.load_cert_chain(certificate)
         return context
 
 
@@ -252,6 +254,16 @@ def make_channels(folder: Path, pki: DevPki) -> Channels:
         chain = "".join(map(ssl.DER_cert_to_PEM_cert, (made.certificate, *made.chain)))
         (folder / f"{name}.pem").write_bytes(made.pem + chain.encode())
     return Channels(*(folder / f"{name}.pem" for name in ("root", "ours", "server", "client")))
+
+
+def register(node: Node, code: str, certificate: Path) -> None:
+    """Enter the client certificate of a partner's node."""
+    entry = node.office.directory().get(code)
+    assert entry is not None
+    data = x509.load_pem_x509_certificate(certificate.read_bytes()).public_bytes(Encoding.DER)
+    wider = (*entry.certificates, AgencyCertificate("tls", data, hashlib.sha256(data).hexdigest()))
+    adding = partial(directories.add, agency=replace(entry, certificates=wider), now=datetime.now(UTC))
+    node.office.store.do(adding)
 
 
 def start(office: Office, *more: str) -> None:
@@ -299,6 +311,7 @@ def make_ring(folder: Path, *, secure: bool = False) -> Ring:
             directories.add_anchor, certificate=pki.root.certificate, uses=["signers", "tsa", "transport"]
         )
         world.nodes[OURS.code].office.store.do(partial(trusting, subject="root", now=now))
+        register(world.nodes[OURS.code], THEIRS.code, channels.client)
     world.close()
     certificates = frozenset({mine["exchange"].credential.sha256})
     sender = Sender(_public(mine["request"]), certificates)
@@ -325,7 +338,7 @@ def make_ring(folder: Path, *, secure: bool = False) -> Ring:
     toml = folder / OURS.code / "edoc.toml"
     toml.write_text(toml.read_text("utf-8") + '\n[exchange]\ndelivery = "pull"\n', "utf-8")
     partner = Partner(urls[OURS.code], OURS.code, certificates, sender.request_keys)
-    tls = channels.asking(certificate=True) if secure else None
+    tls = channels.asking(channels.client) if secure else None
     client = SecondClient(THEIRS.code, request_keys[THEIRS.code], partner, tls)
     office = Office(OURS.code, OURS.name, folder / OURS.code, port)
     return Ring(office, pki, server, mute, client, signers, request_keys, channels)

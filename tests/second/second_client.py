@@ -77,13 +77,14 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SecondClient:
-    """A node of an agency, as far as it asks."""
+    """A node of an agency, as far as it asks; with ``signs`` false its client certificate alone says who it is."""
 
     agency: str
     key: RequestKey
     partner: Partner
     tls: ssl.SSLContext | None = None
     clock: Callable[[], float] = time.time
+    signs: bool = True
 
     # --- requests ----------------------------------------------------------------------------------------------------
 
@@ -97,7 +98,8 @@ class SecondClient:
             headers.update({"Content-Type": kind, "Content-Digest": digest_of(body)})
         if body or method in ("PUT", "POST"):
             headers["Content-Length"] = str(len(body))
-        headers.update(sign_headers(Covered.request(method, url, headers), self.key, now=int(self.clock())))
+        if self.signs:
+            headers.update(sign_headers(Covered.request(method, url, headers), self.key, now=int(self.clock())))
         return Request(method, url, headers, body)
 
     def ask(self, method: str, path: str, body: bytes = b"", kind: str = "") -> Answer:
