@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from signer.credential import PassphraseSource, Secret
     from transport.desk.console import Console
     from transport.evidence import AuditResult
+    from transport.http.reporting import Reporting
     from transport.http.wire import RequestKey
     from transport.node.node import Node
     from transport.node.office import Office, StatusFetcher
@@ -242,11 +243,11 @@ def serve(console: Console, pins: Pins, wanted: Listening, *, on_ready: Callable
     """
     from transport.http.config import ServeConfig
     from transport.http.limits import HttpLimits
-    from transport.http.reporting import log_lines
+    from transport.http.reporting import Reporting, log_lines
     from transport.http.server import serve as run
     from transport.store.lock import ServerLock
 
-    log_lines(sys.stderr)
+    log_lines(sys.stderr, node="nut-1")
     with working(console, pins) as node:
         lock = ServerLock(node.office.settings.home)
         lock.acquire()
@@ -268,16 +269,26 @@ def serve(console: Console, pins: Pins, wanted: Listening, *, on_ready: Callable
                 node_name=node.office.node_name,
                 limits=HttpLimits.of(node.office.settings.limits),
                 request_key=node.office.request,
+                follow_trace=node.office.settings.follow_trace,
+                uploads=node.office.settings.resumable_upload,
                 on_ready=on_ready,
             )
+            report = Reporting(node=node.office.node_name)
+            node.office.meter = report
+            node.office.store.measured_by(lambda units, seconds: _measure(report, units, seconds))
             beside = [node.run_effects, *([node.run_courier] if wanted.courier else [])]
             if wanted.courier:
                 beside.append(node.run_partners)
             if wanted.courier and node.office.settings.delivery == "pull":
                 beside.append(node.run_puller)
-            asyncio.run(run(node, config=config, alongside=beside))
+            asyncio.run(run(node, config=config, alongside=beside, report=report))
         finally:
             lock.release()
+
+
+def _measure(report: Reporting, units: int, seconds: float) -> None:
+    report.observe("commit_seconds", seconds)
+    report.observe("commit_batch_size", units)
 
 
 def _client_anchors(wanted: Listening, settings: Settings) -> Path | None:

@@ -12,6 +12,7 @@ from typing import BinaryIO, Protocol, runtime_checkable
 from transport.dispatch import Key
 from transport.http.wire import Caller
 from transport.names import HeadRef
+from transport.store.gauges import Measures
 from transport.store.values import Known, LedgerRef
 
 
@@ -45,6 +46,13 @@ class ConflictPort(Protocol):
     """A node that keeps a leaf ``id-conflict``, once per K and digest (S4)."""
 
     def conflict(self, key: Key, *, sha256: str, now: datetime) -> None: ...
+
+
+@runtime_checkable
+class MeasuredPort(Protocol):
+    """A node whose rows are measured for the operator (exchange.md 13)."""
+
+    def measures(self, now: datetime) -> Measures: ...
 
 
 @runtime_checkable

@@ -76,6 +76,7 @@ HELD_MAX = 4 * 1024 * 1024  # larger bodies are never held whole
 TURN_TIME = 2.0  # seconds a caller waits to be authenticated
 READY_FOR = 1.0  # seconds for which the node's word that it is ready is taken
 
+_TRACE = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _REASON = re.compile(rb'<Reason Code="([a-z-]{1,40})"')
 
 # For unknown key ids: a signature is checked all the same, so that the answer takes as long (exchange.md 11, probing).
@@ -110,7 +111,9 @@ class Receiving:
         disk: Disk,
         scheme: str,
         channel: Channel,
+        follow_trace: bool = False,
     ) -> None:
+        self._follow_trace = follow_trace
         self.node = node
         self.channel = channel
         self.limits = limits
@@ -150,7 +153,7 @@ class Receiving:
             return await self.in_thread(self._authenticate, request, address)
         except Problem as problem:
             method = "signature" if "Signature" in request.headers else "mtls"
-            self.report.auth_failures.labels(method).inc()
+            self.report.count("auth_failures", method)
             self.report.event(logging.WARNING, "auth.failed", problem=problem.name)
             raise
         finally:
@@ -210,7 +213,7 @@ class Receiving:
             refusal = Problem("overloaded", 503, "requests at once", retry_after=5)
         else:
             refusal = Problem("too-many-requests", 429, "the partner's requests at once", retry_after=2)
-        shown = self.report.requests.labels(caller.code)
+        shown = self.report.requests.labels(self.report.partner(caller.code))
         with self._partners.holding(caller.code, refusal=refusal):
             shown.set(self._partners.of(caller.code))
             try:
@@ -247,7 +250,7 @@ class Receiving:
         known = await self.in_thread(self._look_up, caller, key)
         reached("receive.looked-up")
         if known is not None:
-            return await self._repeat(known, announced.sha256, caller)
+            return await self._repeat(known, announced.sha256, caller, request)
         if proof is not None and not self._nonces.first(proof, now=self.clocks.now()):
             raise Problem("unauthenticated", 401, "this request has been made before")
         with self.admit(caller):
@@ -289,14 +292,16 @@ class Receiving:
         self.node.check_parties(caller, key, self.clocks.now())
         return self.node.known(key)
 
-    async def _repeat(self, known: Known, sha256: str, caller: Caller) -> web.Response:
+    async def _repeat(self, known: Known, sha256: str, caller: Caller, request: web.Request) -> web.Response:
         """S4: the stored receipt for the same bytes, a conflict for others."""
         if known.sha256 == sha256:
-            self.report.duplicates.labels(caller.code).inc()
-            self.report.event(logging.INFO, "message.duplicate", k=k_of(known.key), digest=sha256)
+            self.report.count("duplicates", caller.code)
+            self.report.event(
+                logging.INFO, "message.duplicate", k=k_of(known.key), digest=sha256, **self.trace(request)
+            )
             return _stored(known)
-        self.report.conflicts.labels(caller.code).inc()
-        self.report.event(logging.WARNING, "message.conflict", k=k_of(known.key), digest=sha256)
+        self.report.count("id_conflicts", caller.code)
+        self.report.event(logging.WARNING, "message.conflict", k=k_of(known.key), digest=sha256, **self.trace(request))
         if isinstance(self.node, ConflictPort):
             await self.in_thread(self.node.conflict, known.key, sha256=sha256, now=self.clocks.now())
         raise Problem("message-id-conflict", 409, "the id is taken", receipt=path_of(known.key, "/receipt"))
@@ -310,6 +315,13 @@ class Receiving:
         if self.draining or not good:
             raise Problem("unavailable", 503, "the node is not ready", retry_after=10)
 
+    def trace(self, request: web.Request) -> dict[str, object]:
+        """Return what log lines name of a request's trace (exchange.md 13): a partner's is linked to, not continued."""
+        found = _TRACE.fullmatch(request.headers.get("traceparent", ""))
+        if found is None:
+            return {}
+        return {"trace_id" if self._follow_trace else "link": found.group(1)}
+
     def go_on(self, request: web.Request) -> None:
         """Send ``100 Continue`` if the caller waits for it (S6)."""
         if _expects(request.headers.get("Expect")) and request.transport is not None:
@@ -322,16 +334,16 @@ class Receiving:
             self.go_on(request)
             began = self.clocks.seconds()
             digest = await spool.fill(request.content, clock=self.clocks.seconds)
-            self.report.receive_bytes.labels(label).inc(spool.received)
-            self.report.step_seconds.labels("body").observe(self.clocks.seconds() - began)
+            self.report.count("receive_bytes", label, by=spool.received)
+            self.report.observe("receive_seconds", self.clocks.seconds() - began, "body")
             if digest != announced.sha256:
                 raise Problem("digest-mismatch", 400, "the body differs from its digest")
             received_at = self.clocks.now()
             reached("receive.body-read")
             began = self.clocks.seconds()
             made = await self.in_thread(self._receive, key, spool, announced, received_at)
-            self.report.step_seconds.labels("receive").observe(self.clocks.seconds() - began)
-        self._count(made, key, digest, label)
+            self.report.observe("receive_seconds", self.clocks.seconds() - began, "receive")
+        self._count(made, key, digest, label, self.trace(request))
         reached("receive.answering")
         return made
 
@@ -370,14 +382,14 @@ class Receiving:
             return _stored(known)
         raise Problem("internal", 500, "unexpected error") from error
 
-    def _count(self, made: web.Response, key: Key, digest: str, label: str) -> None:
+    def _count(self, made: web.Response, key: Key, digest: str, label: str, trace: dict[str, object]) -> None:
         if made.status == 201:
-            self.report.accepted.labels(label).inc()
-            self.report.event(logging.INFO, "message.accepted", k=k_of(key), digest=digest)
+            self.report.count("accepted", label)
+            self.report.event(logging.INFO, "message.accepted", k=k_of(key), digest=digest, **trace)
         elif made.status == 422:
             reason = _reason(made.body)
-            self.report.refused.labels(label, reason).inc()
-            self.report.event(logging.WARNING, "message.refused", k=k_of(key), digest=digest, problem=reason)
+            self.report.count("refused", label, reason)
+            self.report.event(logging.WARNING, "message.refused", k=k_of(key), digest=digest, problem=reason, **trace)
 
     # --- E2, E3 --------------------------------------------------------------------------------------------------
 

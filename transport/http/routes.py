@@ -6,24 +6,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import shutil
 import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from pathlib import Path
 
 import aiohttp
 from aiohttp import web
 
 from transport.dispatch import Key
-from transport.errors import Problem
+from transport.errors import Problem, StoreError
 from transport.http import openapi
 from transport.http.answers import answer, json_answer, problem_answer
 from transport.http.channel import Channel
 from transport.http.config import ServeConfig
 from transport.http.gate import Gates
-from transport.http.ports import Clocks, NodePort, OutcomeUnknown, PullPort
+from transport.http.ports import Clocks, MeasuredPort, NodePort, OutcomeUnknown, PullPort
 from transport.http.pulled import Pulled
 from transport.http.receiving import Receiving
 from transport.http.reporting import METRICS_TYPE, Reporting
@@ -32,7 +30,6 @@ from transport.http.wire import BASE, METADATA, OPENAPI, PING, RequestView, Resp
 from transport.receiptform import format_time
 
 _METADATA_AGE = "max-age=3600"
-_TRACE = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _QUIET = logging.getLogger("edoc.http")
 
 
@@ -57,6 +54,7 @@ class Exchange:
             disk=disk,
             scheme=config.scheme,
             channel=Channel.of(config.client_ca, config.proxies),
+            follow_trace=config.follow_trace,
         )
         self._pulled = Pulled(self.receiving, node) if isinstance(node, PullPort) else None
 
@@ -193,10 +191,7 @@ class Exchange:
         return json_answer(openapi.document(), {"Cache-Control": _METADATA_AGE})
 
     def _log(self, level: int, event: str, request: web.Request, **fields: object) -> None:
-        trace = _TRACE.fullmatch(request.headers.get("traceparent", ""))
-        if trace is not None:
-            fields["trace_id"] = trace.group(1)
-        self.report.event(level, event, **fields)
+        self.report.event(level, event, **self.receiving.trace(request), **fields)
 
 
 EXCHANGE: web.AppKey[Exchange] = web.AppKey("exchange", Exchange)
@@ -214,20 +209,34 @@ def build_app(
     return app
 
 
-def build_operator_app(node: NodePort, *, report: Reporting, spool: Path) -> web.Application:
+def build_operator_app(node: NodePort, *, report: Reporting, config: ServeConfig, clocks: Clocks) -> web.Application:
     """Return E9, for the operator's own listener: alive, ready, metrics."""
+    disk = Disk(config.spool, config.limits)
+
+    def ready() -> tuple[bool, dict[str, str]]:
+        good, checks = node.ready()
+        try:
+            disk.reserve(0)
+            checks["disk"] = "ok"
+        except Problem:
+            checks["disk"] = "below the reserve"
+        return good and checks["disk"] == "ok", checks
 
     async def healthz(_: web.Request) -> web.Response:
         return answer(200, b"ok\n", "text/plain; charset=utf-8")
 
     async def readyz(_: web.Request) -> web.Response:
-        good, checks = await asyncio.to_thread(node.ready)
+        good, checks = await asyncio.to_thread(ready)
         response = json_answer({"ready": good, "checks": checks})
         response.set_status(200 if good else 503)
         return response
 
     async def metrics(_: web.Request) -> web.Response:
-        report.disk_free.labels("spool").set(shutil.disk_usage(spool).free)
+        report.disk_free.labels("spool").set(shutil.disk_usage(config.spool).free)
+        report.disk_free.labels("store").set(shutil.disk_usage(config.spool.parent).free)
+        if isinstance(node, MeasuredPort):
+            with suppress(StoreError):  # a database that is away: what is counted in the process is told all the same
+                report.measured(await asyncio.to_thread(node.measures, clocks.now()))
         return answer(200, report.exposition(), METRICS_TYPE)
 
     app = web.Application()

@@ -53,6 +53,7 @@ async def serve(
     clocks: Clocks = SYSTEM_CLOCKS,
     alongside: Sequence[Alongside] = (),
     stop: asyncio.Event | None = None,
+    report: Reporting | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT (or ``stop``), then drain within 30 s. SIGHUP loads certificate and key again.
 
@@ -61,12 +62,12 @@ async def serve(
     """
     context = _channel(config)
     clean(config.spool)
-    report = Reporting(node=config.node_name)
+    report = report or Reporting(node=config.node_name)
     stopping = stop or asyncio.Event()
     async with AsyncExitStack() as stack:
         exchange, urls = await _open_exchange(stack, node, config=config, report=report, clocks=clocks, tls=context)
         if config.metrics_port is not None:
-            urls["metrics"] = await _open_operator(stack, node, config=config, report=report)
+            urls["metrics"] = await _open_operator(stack, node, config=config, report=report, clocks=clocks)
         _on_signals(stack, stopping, config=config, tls=context)
         work = [asyncio.ensure_future(one(stopping)) for one in alongside]
         if config.on_ready is not None:
@@ -116,8 +117,10 @@ async def _open_exchange(
     return exchange, {"exchange": f"{config.scheme}://{_host(config.host)}:{port}{BASE}"}
 
 
-async def _open_operator(stack: AsyncExitStack, node: NodePort, *, config: ServeConfig, report: Reporting) -> str:
-    app = build_operator_app(node, report=report, spool=config.spool)
+async def _open_operator(
+    stack: AsyncExitStack, node: NodePort, *, config: ServeConfig, report: Reporting, clocks: Clocks
+) -> str:
+    app = build_operator_app(node, report=report, config=config, clocks=clocks)
     runner = web.AppRunner(app, access_log=None, handle_signals=False, logger=_QUIET, shutdown_timeout=1.0)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)

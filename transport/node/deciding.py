@@ -14,6 +14,7 @@ from transport.errors import Refused
 from transport.intake import vietnam_day
 from transport.node.following import Report, prepare_status, tell
 from transport.node.office import Office
+from transport.node.sending import tell_submitted
 from transport.store import inbox, inlist, outbox
 from transport.store.store import Unit
 from transport.store.values import ArrivalView, DispatchView
@@ -127,6 +128,7 @@ def _decide(
         return number
 
     number = office.store.do(work)
+    tell_submitted(office, submission)
     office.on_work()
     after = office.store.read(lambda connection: inbox.by_id(connection, arrival.inbox_id))
     message_id = submission.sealed.slip.message_id

@@ -30,7 +30,7 @@ from transport.intake import PIECE, vietnam_day
 from transport.ledger import event
 from transport.node import checking
 from transport.node.office import Office, milliseconds
-from transport.node.sending import Clocking, Submission, queue
+from transport.node.sending import Clocking, Submission, queue, tell_submitted
 from transport.present import verify as present_verify
 from transport.store import effects, inbox, outbox, statuses
 from transport.store.store import Staged, Unit
@@ -132,6 +132,7 @@ def _status_01(office: Office, effect: EffectClaim, now: datetime) -> None:
 
     office.store.do(work)
     points.reached("effect.committed")
+    tell_submitted(office, submission)
     office.on_work()
 
 

@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from signer.credential import PassphraseSource
-from signer.errors import SignerError
 from transport.courier import Courier, utc_now
 from transport.dispatch import Key
-from transport.errors import LedgerError, Problem, SettingsError
+from transport.errors import Problem, SettingsError
 from transport.http import wire
 from transport.http.channel import spki_of
 from transport.http.client import HttpCarrier
@@ -28,7 +27,7 @@ from transport.http.limits import HttpLimits
 from transport.http.pulling import HttpFetcher
 from transport.intake import vietnam_day
 from transport.names import HeadRef
-from transport.node import deciding, fetching, following, looking, opening, proving, receiving, sending
+from transport.node import deciding, fetching, following, looking, opening, proving, readiness, receiving, sending
 from transport.node.deciding import Acceptance, Decided
 from transport.node.incoming import Fetched
 from transport.node.looking import Screen, Shown
@@ -39,8 +38,9 @@ from transport.node.receiving import Answer
 from transport.node.sending import Sent
 from transport.puller import Puller
 from transport.store import directory as directories
-from transport.store import outbox
+from transport.store import gauges, outbox
 from transport.store.feed import FeedItem
+from transport.store.gauges import Measures
 from transport.store.values import DispatchView, Known, LedgerRef, Page, RowFilter
 
 if TYPE_CHECKING:
@@ -148,24 +148,12 @@ class Node:
             receiving.enter_conflict(self.office, key, sha256=sha256, now=now)
 
     def ready(self) -> tuple[bool, dict[str, str]]:
-        """Tell whether the node can receive: database, ledger, receipt key."""
-        checks: dict[str, str] = {}
-        try:
-            head = self.office.store.read(self.office.log.head)
-            checks["database"] = "ok"
-            checks["ledger"] = "ok" if head.state == "open" else head.state
-        except LedgerError:
-            checks["database"], checks["ledger"] = "ok", "not open"
-        except Exception as error:  # whatever it is, the node is not ready
-            checks["database"] = type(error).__name__
-        try:
-            self.office.exchange_key(utc_now())
-            checks["receipt_key"] = "ok"
-        except SettingsError:
-            checks["receipt_key"] = "missing"
-        except SignerError:
-            checks["receipt_key"] = "not valid now"
-        return all(word == "ok" for word in checks.values()) and "ledger" in checks, checks
+        """Tell whether the node can receive: database writable, ledger guard passed, receipt key, sane clock (E9)."""
+        return readiness.ready(self.office, utc_now())
+
+    def measures(self, now: datetime) -> Measures:
+        """Return what the operator's page shows of queues, circuits, certificates and clocks (exchange.md 13)."""
+        return self.office.store.read(lambda connection: gauges.measures(connection, now=now))
 
     @contextmanager
     def busy(self, key: Key) -> Iterator[None]:

@@ -231,6 +231,7 @@ def _sign(office: Office, arrived: Arrived, outcome: Outcome) -> tuple[receipts.
         try:
             return receipt, receipts.issue(receipt, credential=credential, timestamper=office.timestamper)
         except (TimestampError, LevelNotReached):  # Q2, prefer: without an answer in time it stays B-B for good
+            office.meter.count("timestamp_missing")
             log.warning("receipt.timestamp_missing", extra={"k": arrived.key.message_id})
     try:
         return receipt, receipts.issue(receipt, credential=credential, timestamper=None)

@@ -7,6 +7,7 @@ are one transaction. The same packed file sent again gives the same ids.
 from __future__ import annotations
 
 import hashlib
+import logging
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -172,7 +173,16 @@ def submit(office: Office, submission: Submission) -> None:
     points.reached("submit.blob-durable")
     office.store.do(lambda unit: queue(office, unit, submission, staged))
     points.reached("submit.committed")
+    tell_submitted(office, submission)
     office.on_work()
+
+
+def tell_submitted(office: Office, submission: Submission) -> None:
+    """Write a log line for each dispatch that was queued (exchange.md 13)."""
+    sealed = submission.sealed
+    for recipient in submission.recipients:
+        k = f"to/{recipient}/from/{submission.sender}/{sealed.slip.message_id}"
+        office.meter.event(logging.INFO, "message.submitted", k=k, digest=sealed.sha256)
 
 
 def queue(office: Office, unit: Unit, submission: Submission, staged: Staged) -> None:

@@ -20,7 +20,7 @@ from transport.dispatch import lane_of
 from transport.errors import Refused
 from transport.intake import PIECE, vietnam_day
 from transport.node.office import Office, milliseconds, read_limits
-from transport.node.sending import Clocking, Sent, Submission, as_sent, check_rules, clocking_of, queue
+from transport.node.sending import Clocking, Sent, Submission, as_sent, check_rules, clocking_of, queue, tell_submitted
 from transport.store import outbox
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def send_file(
         points.reached("submit.blob-durable")
         office.store.do(lambda unit: queue(office, unit, submission, staged))
         points.reached("submit.committed")
+        tell_submitted(office, submission)
     office.on_work()
     message_id = sealed.slip.message_id
     found = office.store.read(lambda connection: outbox.dispatches(connection, message_id))

@@ -25,7 +25,7 @@ from sqlalchemy.exc import DBAPIError
 
 from transport.errors import SettingsError, StoreError
 from transport.store import blobs
-from transport.store.blobs import Blobs, Staged
+from transport.store.blobs import Blobs, Place, Staged
 from transport.store.clock import Clock, never_back, of_database
 from transport.store.engine import database_url, is_file, now_of, reader_engine, revision_of, writer_engine
 from transport.store.faults import Conflict, from_disk, translated
@@ -35,7 +35,8 @@ from transport.store.pgwriter import PgWriter
 from transport.store.schema import Steps, check_revision, steps, upgrade
 from transport.store.sequencer import Sequencer
 from transport.store.values import Ticket
-from transport.store.writer import Place, Published, Unit, Writer
+from transport.store.writer import Place as Placed
+from transport.store.writer import Published, Unit, Writer
 
 __all__ = ["Conflict", "ServerLock", "Staged", "Store", "Ticket", "Unit"]
 
@@ -62,7 +63,7 @@ class Store:
 
     def __init__(self, home: Path, url: URL, *, log: Placing | None, read_only: bool) -> None:
         self.home = home
-        self.blobs = Blobs(home / "blobs")
+        self.blobs: Place = Blobs(home / "blobs")
         self.url = url
         self._readers = reader_engine(url)
         self._writing = None if read_only else writer_engine(url)
@@ -70,7 +71,7 @@ class Store:
         self._sequencer: Sequencer | None = None
         self._writer = self._start(None if log is None else log.place, getattr(log, "published", None))
 
-    def _start(self, place: Place | None, published: Published | None) -> Writer | PgWriter | None:
+    def _start(self, place: Placed | None, published: Published | None) -> Writer | PgWriter | None:
         if self._writing is None:
             return None
         if not self.shared:
@@ -121,6 +122,7 @@ class Store:
         try:
             if not any_step:
                 store.read(check_revision)
+            store.blobs = _place(settings, store.blobs)
         except BaseException:
             store.close()
             raise
@@ -226,6 +228,11 @@ class Store:
         if hashed.hexdigest() != digest:
             raise StoreError("EDOC-STO-006", "stored bytes were changed or damaged", digest=digest, path=digest)
 
+    def measured_by(self, measure: Callable[[int, float], None]) -> None:
+        """Call this after each commit of the one writer, with the number of its units and the commit's seconds."""
+        if isinstance(self._writer, Writer):
+            self._writer.measure = measure
+
     def close(self) -> None:
         """Write what waits and let go of the database; may be called twice."""
         if self._hints is not None:
@@ -241,6 +248,17 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _place(settings: Home, files: Place) -> Place:
+    """Return where large blobs are kept by the settings."""
+    url = getattr(settings, "blob_store", None)
+    if not url or not isinstance(files, Blobs):
+        return files
+    from transport.store.objects import open_objects
+
+    endpoint, region = getattr(settings, "blob_endpoint", None), getattr(settings, "blob_region", None)
+    return open_objects(url, files, endpoint=endpoint, region=region)
 
 
 def migrate(settings: Home) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -63,6 +64,7 @@ class Writer:
         self._place = place
         self._published = published
         self._queue: deque[Waiting] = deque()
+        self.measure: Callable[[int, float], None] = lambda units, seconds: None  # after each commit
         self._wake = threading.Condition()
         self._closing = False
         self._connection: Connection | None = None
@@ -156,7 +158,9 @@ class Writer:
                 if len(tickets) >= BATCH_LEAVES or size >= BATCH_BYTES:
                     break
             head = self._place_all(connection, tickets)
+            began = time.perf_counter()
             _commit(connection)
+        self.measure(count, time.perf_counter() - began)
         if self._published is not None and head is not None:
             self._published(head)
         return count, failed
