@@ -40,6 +40,7 @@ OURS = Organ("H99.02", "Sở Mẫu B")
 THEIRS = Organ("H99.01", "Sở Mẫu A")
 OTHERS = tuple(Organ(f"H99.{n}", f"Sở Mẫu {n}") for n in range(11, 30) if n != 27)
 FETCHER = Organ("H99.27", "Sở Mẫu 27")
+NEWCOMER = Organ("H99.30", "Sở Mẫu 30")
 WITH_RSA = ("H99.12", "H99.13")
 REQUEST_KEYS: dict[str, Callable[[], RequestKey]] = {
     "": lambda: ec.generate_private_key(ec.SECP256R1()),
@@ -105,7 +106,7 @@ class Ring:
     def queue(self, *recipients: str, number: str = "120", size: int = 0) -> str:
         """Queue a letter of our node to agencies of the second implementation; return the message id."""
         now = datetime.now(UTC)
-        organs = tuple(one for one in (THEIRS, *OTHERS, FETCHER) if one.code in recipients)
+        organs = tuple(one for one in (THEIRS, *OTHERS, FETCHER, NEWCOMER) if one.code in recipients)
         files = ((f"{number}.pdf", b"%PDF-1.4\n" + bytes(size) + b"\n%%EOF\n"),)
         data = document(Letter(OURS, organs, now, number, files=files)).encode()
         with Node.open(worlds.settings_of(self.office.home), need_exchange=True) as node:
@@ -315,7 +316,9 @@ def make_ring(folder: Path, *, secure: bool = False) -> Ring:
     world.close()
     certificates = frozenset({mine["exchange"].credential.sha256})
     sender = Sender(_public(mine["request"]), certificates)
-    everyone = (THEIRS, *OTHERS, FETCHER)
+    subject = Subject(NEWCOMER.name, organization=NEWCOMER.name, tax_number="0100000030")
+    signers[NEWCOMER.code] = signer_of(pki.issue(Role.EXCHANGE, subject))
+    everyone = (THEIRS, *OTHERS, FETCHER, NEWCOMER)
     issuers = {one.code: Issuer(one, "nut-hai", ORIGIN, signers[one.code]) for one in everyone}
     server = SecondServer(issuers, {OURS.code: sender}, request_keys[THEIRS.code])
     server.tls = channels.listening() if secure else None
@@ -328,6 +331,7 @@ def make_ring(folder: Path, *, secure: bool = False) -> Ring:
         [
             exchange_key(THEIRS.code, signers[THEIRS.code], "active"),
             exchange_key(THEIRS.code, rolled, "next"),
+            exchange_key(NEWCOMER.code, signers[NEWCOMER.code], "active"),
             request_key(request_keys[THEIRS.code].public_key(), "active"),
             request_key(request_keys["next"].public_key(), "next"),
         ]

@@ -10,8 +10,9 @@ import hashlib
 import re
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from tests.second.conftest import THEIRS, WORDS, Campaign
+from tests.second.conftest import NEWCOMER, THEIRS, WORDS, Campaign
 from tests.second.second_client import WELL_KNOWN
 from tests.second.second_handler import ROOT
 from tests.second.second_message import open_sealed
@@ -146,3 +147,15 @@ def test_our_node_asks_its_partners_whether_they_are_there(campaign: Campaign) -
     for one in heads:
         assert re.fullmatch(r'("[^"]+";size=\d+;root=:[A-Za-z0-9+/]{43}=:(, )?){1,3}', one)
     until("the metadata were fetched", lambda: any(WELL_KNOWN in one.path for one in server.seen), seconds=60)
+
+
+def test_an_agency_is_entered_by_the_metadata_of_its_node(campaign: Campaign) -> None:
+    """The first entry is confirmed by the fingerprint of the request key; then it is a partner like any other."""
+    ring = campaign.ring
+    key = ring.server.key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    words = ("agency", "add", NEWCOMER.code, "--url", ring.server.base, "--sha256")
+    ring.office.run(*words, "0" * 64, expect=(1,))
+    ring.office.run(*words, hashlib.sha256(key).hexdigest())
+    message_id = ring.queue(NEWCOMER.code, number="701")
+    question = "SELECT d.state FROM dispatch d JOIN message m ON m.id = d.message WHERE m.message_id = ?"
+    until("delivered to the newcomer", lambda: ring.ask(question, message_id) == [("delivered",)], seconds=60)
