@@ -18,6 +18,7 @@ from transport.errors import LedgerError, StoreError
 from transport.ledger.note import LogKey
 from transport.settings import Settings
 from transport.store import backup, guard, inbox, restore
+from transport.store.blobs import Blobs
 from transport.store.log import Log
 from transport.store.sidefile import SideFile
 from transport.store.store import Store, Unit
@@ -143,7 +144,7 @@ def test_any_changed_missing_or_added_file_shows(node: Store, tmp_path: Path) ->
 
 def test_a_damaged_blob_is_not_backed_up_unseen(node: Store, tmp_path: Path) -> None:
     (digest,) = node.read(lambda c: c.exec_driver_sql("SELECT digest FROM blob WHERE data IS NULL").scalars().all())
-    path = node.blobs.path(str(digest))
+    path = Blobs(node.home / "blobs").path(str(digest))
     path.chmod(0o600)
     path.write_bytes(LARGE[:-1])
     with pytest.raises(StoreError) as caught:

@@ -54,5 +54,4 @@ def _copied(settings: Settings, name: str) -> Path:
 
     target = settings.home / "backups" / name
     with Store.open(settings, read_only=True, any_step=True) as opened:
-        backup.database_alone(opened, target)
-    return target
+        return backup.database_alone(opened, target)

@@ -108,8 +108,8 @@ def planned(store: Store, target: Path) -> Done:
     return Done(str(target), "", size, files + sum(1 for _ in _home_files(store.home)), False)
 
 
-def database_alone(store: Store, target: Path) -> None:
-    """Copy the database of an open store into a new folder, before a step of the schema.
+def database_alone(store: Store, target: Path) -> Path:
+    """Copy the database of an open store into a new folder, before a step of the schema; return the copy.
 
     Raises:
         StoreError: EDOC-STO-020 the folder is not empty, -021 the ledger does not hold; or the disk failed.
@@ -121,6 +121,7 @@ def database_alone(store: Store, target: Path) -> None:
         _flush_all(target)
     except OSError as error:
         raise from_disk(error, "keeping the database of before", target) from error
+    return target / DATABASE if is_file(store.url) else target / "database"
 
 
 def check(source: Path) -> Done:

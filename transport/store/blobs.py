@@ -14,10 +14,11 @@ import re
 import secrets
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from sqlalchemy import Connection
 
@@ -41,6 +42,19 @@ class Staged:
     data: bytes | None
 
 
+class Place(Protocol):
+    """Where blobs above 64 KiB are kept: files of the home, or objects of an S3-compatible store."""
+
+    def has(self, digest: str) -> bool: ...
+    def put(self, data: bytes) -> str: ...
+    def put_file(self, source: Path, sha256: str) -> str: ...
+    def get(self, digest: str) -> bytes: ...
+    def opened(self, digest: str) -> AbstractContextManager[BinaryIO]: ...
+    def remove(self, digest: str) -> None: ...
+    def listed(self) -> Iterator[tuple[str, datetime]]: ...
+    def sweep(self) -> int: ...
+
+
 class Blobs:
     """The folder ``blobs/sha256/ab/cd/<digest>`` of a home."""
 
@@ -55,8 +69,7 @@ class Blobs:
         Raises:
             ValueError: the digest is not 64 lower-case hexadecimal digits, so it could name another place.
         """
-        if not _DIGEST.fullmatch(digest):
-            raise ValueError("not a digest")
+        digest = checked_name(digest)
         return self._root / digest[:2] / digest[2:4] / digest
 
     def has(self, digest: str) -> bool:
@@ -82,7 +95,7 @@ class Blobs:
             StoreError: the file's bytes have another digest (EDOC-STO-006), or the disk failed.
         """
         try:
-            if _digest_of(source) != sha256:
+            if digest_of(source) != sha256:
                 raise StoreError("EDOC-STO-006", "the file has another digest", path=str(source), digest=sha256)
             self._settle(source, sha256)
         except OSError as error:
@@ -99,7 +112,7 @@ class Blobs:
         try:
             data = path.read_bytes()
         except FileNotFoundError as error:
-            raise _missing(digest) from error
+            raise missing(digest) from error
         except OSError as error:
             raise from_disk(error, "reading a stored file", path) from error
         return _checked(data, digest, path)
@@ -115,11 +128,30 @@ class Blobs:
         try:
             file = path.open("rb")
         except FileNotFoundError as error:
-            raise _missing(digest) from error
+            raise missing(digest) from error
         except OSError as error:
             raise from_disk(error, "reading a stored file", path) from error
         with file:
             yield file
+
+    def remove(self, digest: str) -> None:
+        """Remove a blob's file; one that is not there is as good as removed.
+
+        Raises:
+            StoreError: the file cannot be removed.
+        """
+        path = self.path(digest)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise from_disk(error, "removing a stored file", path) from error
+
+    def listed(self) -> Iterator[tuple[str, datetime]]:
+        """Yield the digests of the files, each with the time at which it was written last."""
+        for path in self._root.glob("??/??/*"):
+            with suppress(FileNotFoundError):
+                if _DIGEST.fullmatch(path.name):
+                    yield path.name, datetime.fromtimestamp(path.stat().st_mtime, UTC)
 
     def sweep(self) -> int:
         """Remove what earlier processes left half-written; only the one server of a home may call it."""
@@ -150,7 +182,18 @@ class Blobs:
         _flush_folder(target.parent)
 
 
-def stage(blobs: Blobs, data: bytes) -> Staged:
+def checked_name(digest: str) -> str:
+    """Return a digest that is one.
+
+    Raises:
+        ValueError: it is not 64 lower-case hexadecimal digits, so it could name another place.
+    """
+    if not _DIGEST.fullmatch(digest):
+        raise ValueError("not a digest")
+    return digest
+
+
+def stage(blobs: Place, data: bytes) -> Staged:
     """Get bytes ready for a transaction: above 64 KiB they are made durable as a file first."""
     if len(data) > ROW_MAX:
         return Staged(blobs.put(data), len(data), None)
@@ -168,7 +211,7 @@ def keep(connection: Connection, staged: Staged) -> str:
     return staged.digest
 
 
-def read(connection: Connection, blobs: Blobs, digest: str) -> bytes:
+def read(connection: Connection, blobs: Place, digest: str) -> bytes:
     """Return a blob's bytes from its row or its file, hashed again.
 
     Raises:
@@ -192,11 +235,13 @@ def _checked(data: bytes, digest: str, where: object) -> bytes:
     return data
 
 
-def _missing(digest: str) -> StoreError:
+def missing(digest: str) -> StoreError:
+    """Return the error for bytes that are not there."""
     return StoreError("EDOC-STO-008", "stored bytes are missing", digest=digest)
 
 
-def _digest_of(path: Path) -> str:
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a file (hexadecimal), read in pieces."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):
