@@ -9,6 +9,7 @@ missing() {
     command -v qpdf >/dev/null 2>&1 || printf '%s ' qpdf
     command -v softhsm2-util >/dev/null 2>&1 || printf '%s ' softhsm2
     command -v openssl >/dev/null 2>&1 || printf '%s ' openssl
+    command -v pg_ctl >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/pg_ctl >/dev/null 2>&1 || printf '%s ' postgresql
     command -v javac >/dev/null 2>&1 || printf '%s ' default-jdk-headless
 }
 
