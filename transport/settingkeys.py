@@ -389,6 +389,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "limits.xml_skeleton_max_bytes", 4 * MIB, whole(65536, 64 * MIB), "cỡ XML không kể tệp", "XML without files"
     ),
+    Setting("limits.zip_ratio_max", 200, whole(2, 10_000), "tỷ lệ giải nén ZIP (kiểm tra)", "ZIP ratio (checks)"),
+    Setting(
+        "limits.spool_memory_max", 32 * MIB, whole(MIB, 4 * _GIB), "bộ nhớ cho gói tin đang nhận", "held in memory"
+    ),
+    Setting("limits.feed_wait_max", 60.0, seconds(0, 600), "chờ hàng đợi (pull) tối đa", "longest wait of a feed"),
+    Setting("limits.feed_items_max", 100, whole(1, 1000), "số gói tin mỗi trả lời (pull)", "messages of a feed"),
     Setting("limits.request_line_max_bytes", 4096, whole(512, 65536), "dòng yêu cầu HTTP", "request line"),
     Setting("limits.header_max_bytes", 16 * 1024, whole(1024, 262144), "cỡ một trường HTTP", "one header field"),
     Setting("limits.headers_max", 64, whole(16, 1000), "số trường HTTP", "header fields"),

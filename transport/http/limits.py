@@ -5,8 +5,9 @@ Sizes are in bytes, times in seconds. Pure: the moment is an argument (a monoton
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, fields
 
 from transport.errors import Problem
@@ -46,6 +47,7 @@ class HttpLimits:
     connections_per_address: int = 50
     requests_max: int = 64
     spool_memory_bytes: int = 64 * 1024  # a body up to this size stays in memory
+    spool_memory_max: int = 32 * MIB  # bytes of bodies held whole while they are judged
     disk_reserve_bytes: int = 2 * GIB  # 0: no reserve at all, also none by percent
     disk_reserve_percent: int = 5
     drain_time: float = 30.0
@@ -108,6 +110,34 @@ class Gauge:
             yield
         finally:
             self.leave(name)
+
+
+class Slots:
+    """Room in memory, in bytes: who wants some waits for it; what alone passes the limit gets all of it."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._taken = 0
+        self._turn = asyncio.Condition()
+
+    @property
+    def taken(self) -> int:
+        """Bytes that are taken now."""
+        return self._taken
+
+    @asynccontextmanager
+    async def holding(self, size: int) -> AsyncIterator[None]:
+        """Take room for the length of an ``async with``; wait until there is some."""
+        wanted = min(size, self._most)
+        async with self._turn:
+            await self._turn.wait_for(lambda: self._taken + wanted <= self._most)
+            self._taken += wanted
+        try:
+            yield
+        finally:
+            async with self._turn:
+                self._taken -= wanted
+                self._turn.notify_all()
 
 
 class Buckets:

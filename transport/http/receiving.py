@@ -34,7 +34,7 @@ from transport.dispatch import Key
 from transport.errors import Problem, StoreError
 from transport.http.answers import answer, empty, json_answer, proof_link, receipt_answer
 from transport.http.channel import Channel
-from transport.http.limits import Buckets, Gauge, HttpLimits
+from transport.http.limits import Buckets, Gauge, HttpLimits, Slots
 from transport.http.ports import (
     Answer,
     ChannelPort,
@@ -126,6 +126,7 @@ class Receiving:
         self._partners = Gauge(most=limits.requests_max, each=limits.requests_per_partner)
         self._strangers = Gauge(most=limits.requests_unauthenticated, each=limits.requests_unauthenticated_per_address)
         self._buckets = Buckets(rate=limits.rate_per_partner, burst=limits.rate_burst)
+        self._memory = Slots(limits.spool_memory_max)
         self._turn = asyncio.Condition()
         # A pool of its own: with the default one, a handful of commits under way would hold up all other requests.
         self._pool = ThreadPoolExecutor(limits.requests_max + limits.requests_unauthenticated, "edoc-http")
@@ -341,7 +342,8 @@ class Receiving:
             received_at = self.clocks.now()
             reached("receive.body-read")
             began = self.clocks.seconds()
-            made = await self.in_thread(self._receive, key, spool, announced, received_at)
+            async with self._memory.holding(min(spool.size, HELD_MAX)):
+                made = await self.in_thread(self._receive, key, spool, announced, received_at)
             self.report.observe("receive_seconds", self.clocks.seconds() - began, "receive")
         self._count(made, key, digest, label, self.trace(request))
         reached("receive.answering")

@@ -204,6 +204,7 @@ def read_limits(settings: Settings) -> ReadLimits:
         attachments=settings.limit("attachments_max"),
         recipients=settings.limit("recipients_max"),
         attachment_bytes=settings.limit("attachment_max_bytes"),
+        zip_ratio=settings.limit("zip_ratio_max"),
     )
 
 
