@@ -9,6 +9,7 @@ PREPARE = PYTHON="$(PYTHON)" WHEELHOUSE="$(WHEELHOUSE)" NO_UV="$(NO_UV)" sh requ
 DEMO = --dir edoc-demo
 JOBS = 2
 CASES = 1000000
+KILLS = 10000
 
 all: demo
 
@@ -25,6 +26,11 @@ fuzz:
 	@$(PREPARE) dev
 	@sh requirements/system.sh
 	@$(BIN)/python -m tests.fuzz.campaign --cases $(CASES)
+
+chaos:
+	@$(PREPARE) dev
+	@sh requirements/system.sh
+	@$(BIN)/python -m tests.lab.chaos --kills $(KILLS) --workers $(JOBS) --folder build/chaos
 
 check:
 	@$(PREPARE) dev
@@ -59,4 +65,4 @@ clean:
 	find signer edoc transport tests samples bench docs -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -rf __pycache__
 
-.PHONY: all demo test fuzz check docs bench pictures lock wheelhouse clean
+.PHONY: all demo test fuzz chaos check docs bench pictures lock wheelhouse clean

@@ -81,6 +81,11 @@ def clean(_: Seen) -> Plan:
     return Plan()
 
 
+def always(plan: Plan) -> Planner:
+    """Do the same with every request."""
+    return lambda _: plan
+
+
 class FaultProxy:
     """Listens on one port, passes requests on to another, and does what ``plan`` says. Runs in a thread of its own."""
 

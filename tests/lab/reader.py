@@ -107,25 +107,26 @@ class Store:
         total = self.one("SELECT count(*) FROM ledger_leaf")
         if placed != total:
             faults.append(f"{total} leaves, of which {placed} have a place")
-        for log, origin, vkey, size, root, note in self.ask(
+        question = (
             "SELECT l.id, l.origin, l.vkey, h.size, h.root, h.note FROM ledger_log l JOIN ledger_head h ON h.log = l.id"
-        ):
-            assert isinstance(log, int)
-            found = hashes.get(log, [])
+        )
+        for number, origin, vkey, size, root, note in self.ask(question):
+            assert isinstance(number, int)
+            found = hashes.get(number, [])
             if size != len(found) or root != tree_hash(found):
-                faults.append(f"log {log}: head of size {size} does not fit the {len(found)} leaves")
+                faults.append(f"log {number}: head of size {size} does not fit the {len(found)} leaves")
             faults += note_faults(str(note), str(origin), str(vkey), len(found), tree_hash(found))
-        for log, level, n, data in self.ask("SELECT log, level, n, data FROM ledger_tile"):
-            assert isinstance(log, int)
+        for number, level, n, tile in self.ask("SELECT log, level, n, data FROM ledger_tile"):
+            assert isinstance(number, int)
             assert isinstance(level, int)
             assert isinstance(n, int)
             width = 256**level
             wanted = [
-                tree_hash(hashes[log][start : start + width])
+                tree_hash(hashes[number][start : start + width])
                 for start in range(n * 256 * width, (n + 1) * 256 * width, width)
             ]
-            if b"".join(wanted) != data:
-                faults.append(f"log {log}: tile {level}/{n}")
+            if b"".join(wanted) != tile:
+                faults.append(f"log {number}: tile {level}/{n}")
         return faults
 
 

@@ -53,6 +53,19 @@ def test_f01_kill_9_at_forty_steps_of_a_delivery_on_either_side(lab: Lab, record
     assert not campaign.tally.faults
 
 
+@pytest.mark.skipif(not LONG, reason="waits half a minute of real time; `make chaos` does")
+def test_f01_work_resumes_within_thirty_seconds_by_real_clocks(lab: Lab, record_property: Record) -> None:
+    """A dies with the answer in its hand; its lease lapses, and the ordinary path goes on: no clock is turned."""
+    lab.b.start()
+    message_id = lab.submit()
+    lab.a.start(ready=False, env={"EDOC_STOP_AT": "carry.answered"})
+    until("A died", lambda: not lab.a.alive())
+    lab.a.died()
+    lab.a.start()
+    lab.reach(message_id, "delivered", seconds=32)
+    record_property("cases", 1)
+
+
 def test_f02_after_a_power_loss_all_that_was_receipted_is_there(lab: Lab, record_property: Record) -> None:
     """B's disk is rebuilt for moments all through a few deliveries, without what was not flushed, or with parts."""
     before = lab.folder / "before"

@@ -19,7 +19,7 @@ import pytest
 from tests.lab import invariants, receiptcheck
 from tests.lab.lab import LONG, A, B, Lab
 from tests.lab.nodes import until
-from tests.lab.proxy import Plan, Seen
+from tests.lab.proxy import Plan, Seen, always
 from tests.lab.stranger import Said, Stranger, signer_of
 from tests.second.second_message import Sealed
 
@@ -37,10 +37,11 @@ def unchanged(lab: Lab) -> Iterator[None]:
 
 
 def counts(lab: Lab) -> list[object]:
-    """Count what B has stored, once all that earlier messages called for is done."""
+    """Count what B has stored of messages, once all that earlier ones called for is done."""
     store = lab.store(lab.b)
     until("B is idle", lambda: not store.ask("SELECT 1 FROM effect WHERE state IN ('waiting', 'running')"))
-    return [store.one(f"SELECT count(*) FROM {name}") for name in ("inbox", "receipt", "ledger_leaf", "blob")]
+    leaves = sum("msg" in leaf for *_, leaf in store.leaves())
+    return [leaves, len(store.orphans()), *(store.one(f"SELECT count(*) FROM {name}") for name in ("inbox", "receipt"))]
 
 
 def offsets(length: int, *, some: int) -> list[int]:
@@ -60,7 +61,7 @@ def test_f05_a_reply_cut_at_any_byte_brings_the_same_receipt_later(lab: Lab, rec
     cases = offsets(length, some=14)
     for n in cases:
         message = direct.message()
-        lab.to_b.plan = lambda _, n=n: Plan(cut_answer=n)
+        lab.to_b.plan = always(Plan(cut_answer=n))
         said = cut.put(message)
         assert said.status == 0, f"cut at {n}, and a whole answer came"
         again = direct.settled(message)
@@ -137,19 +138,25 @@ def test_f07_doubled_reordered_late_and_from_32_clients(lab: Lab, record_propert
     """One acceptance; the stored receipt, or ``in-progress``, for all others."""
     lab.start()
     stranger = Stranger.of(lab)
-    lab.to_b.plan = lambda _: Plan(twice=True)
+    lab.to_b.plan = always(Plan(twice=True))
     doubled = lab.submit()
     lab.reach(doubled, "delivered")
     until("the double came", lambda: lab.to_b.puts(doubled)[0].second)
     (seen,) = lab.to_b.puts(doubled)
     assert seen.second.rpartition(b"\r\n\r\n")[2] == seen.answer.rpartition(b"\r\n\r\n")[2]
-    gate, first = threading.Event(), []
-    lab.to_b.plan = lambda seen: Plan(hold=gate) if not first and not first.append(seen) else Plan()  # type: ignore[func-returns-value]  # the first waits
+    gate = threading.Event()
+    first: list[Seen] = []
+
+    def hold_the_first(seen: Seen) -> Plan:
+        first.append(seen)
+        return Plan(hold=gate) if len(first) == 1 else Plan()
+
+    lab.to_b.plan = hold_the_first
     ids = [lab.submit() for _ in range(2)]
     until("the later one arrived", lambda: any(lab.state(one) == "delivered" for one in ids))
     gate.set()
     lab.hasten(lambda: all(lab.state(one) == "delivered" for one in ids))
-    lab.to_b.plan = lambda _: Plan()
+    lab.to_b.plan = always(Plan())
     message = stranger.message()
     with ThreadPoolExecutor(32) as pool:
         said = list(pool.map(lambda _: stranger.put(message), range(32)))
@@ -181,7 +188,7 @@ def test_f08_the_same_id_with_other_bytes_is_a_conflict_on_both_sides(lab: Lab, 
     assert {one.problem for one in racing} <= {"accepted", "in-progress", "too-many-requests", "message-id-conflict"}
     assert stranger.settled(first).body == receipt
     gate = threading.Event()
-    lab.to_b.plan = lambda _: Plan(hold=gate)
+    lab.to_b.plan = always(Plan(hold=gate))
     ours = lab.submit()
     until("A sends", lambda: lab.to_b.puts(ours))
     stranger.settled(stranger.message(message_id=ours))
@@ -215,10 +222,10 @@ def test_f09_one_flipped_bit_and_foreign_receipts_settle_nothing(lab: Lab, recor
     said = []
     with unchanged(lab):
         for place in places:
-            lab.to_b.plan = lambda _, place=place: Plan(flip_request=place)
+            lab.to_b.plan = always(Plan(flip_request=place))
             said.append(spoilt.put(message))
     assert {one.status for one in said} <= {0, 400, 401, 403, 404, 411, 413, 415, 417, 431}
-    lab.to_b.plan = lambda _: Plan()
+    lab.to_b.plan = always(Plan())
     faults = _sealed_faults(stranger)
     lab.settle()
     kinds = _foreign_receipts(lab, stranger)
@@ -318,7 +325,7 @@ def test_f12_a_silent_slow_or_raving_partner_opens_its_circuit(lab: Lab, record_
         tried.add(seen.path)
         return next((plan for one, plan in ids.items() if one in seen.path), Plan())
 
-    lab.to_b.plan = lambda seen: Plan(refuse=True)
+    lab.to_b.plan = always(Plan(refuse=True))
     lab.a.start()
     store = lab.store(lab.a)
     opened = "SELECT 1 FROM partner WHERE agency = ? AND open_until > 0"
