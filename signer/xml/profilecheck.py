@@ -114,11 +114,14 @@ def _ids(root: etree._Element) -> list[Reason]:
 
 
 def _nodes(root: etree._Element, skeleton: Skeleton) -> list[Reason]:
-    """W10 and the spelling: no comment, no instruction, nothing that could be spelled differently."""
+    """W10 and the spelling: no comment, no instruction, nothing that could be spelled differently.
+
+    A line feed may end the file, as many writers end theirs: it is no part of the document.
+    """
     nodes = (*root.itersiblings(preceding=True), *root.itersiblings(), *root.iter())
     if any(not isinstance(node.tag, str) for node in nodes):
         return _format(Code.MALFORMED, {"where": "comment or instruction"})
-    if not is_plain(skeleton.data):
+    if not is_plain(skeleton.data.removesuffix(b"\n")):
         return _format(Code.MALFORMED, {"where": "spelling"})
     return []
 

@@ -400,7 +400,8 @@ def _seal_layout_of(signature: etree._Element, signing_time: str) -> Layout:
     slip = _read_slip(signature)
     if format_time(slip.submitted_at) != signing_time:
         raise ValueError("SigningTime differs from SubmittedAt")
-    return _seal_layout(slip)
+    first = signature.find(f"{{{DS}}}Object")
+    return replace(_seal_layout(slip), objects_last=first is not None and first.get("Id") is None)
 
 
 def _declaration_layout_of(signature: etree._Element, signing_time: str) -> Layout:

@@ -65,6 +65,7 @@ class Layout:
     properties_reference_id: str
     references: tuple[ReferenceLayout, ...]
     objects: str = ""  # canonical text of further ds:Object elements
+    objects_last: bool = False  # they stand behind the one of the properties: another writer's order
     digest: str = "sha256"
     about_signer: str = ""  # canonical text of further signed properties: of the signer
     about_data: str = ""  # and of the data
@@ -132,11 +133,12 @@ def _der(tag: int, content: bytes) -> bytes:
 def signature_text(layout: Layout, values: Values) -> str:
     """Return the whole ``ds:Signature`` in exclusive canonical form."""
     certificates = "".join(f"<ds:X509Certificate>{encode(der)}</ds:X509Certificate>" for der in values.certificates)
+    objects = (layout.objects, f"<ds:Object>{_qualifying(layout, values)}</ds:Object>")
     return (
         f'<ds:Signature xmlns:ds="{DS}" Id="{layout.id}">{_signed_info(layout, values)}'
         f'<ds:SignatureValue Id="{layout.value_id}">{encode(values.value)}</ds:SignatureValue>'
         f"<ds:KeyInfo><ds:X509Data>{certificates}</ds:X509Data></ds:KeyInfo>"
-        f"{layout.objects}<ds:Object>{_qualifying(layout, values)}</ds:Object></ds:Signature>"
+        f"{''.join(reversed(objects) if layout.objects_last else objects)}</ds:Signature>"
     )
 
 

@@ -311,3 +311,18 @@ def test_a_message_that_is_large_beside_its_attachments_is_a_limit(
     """signing.md 5.4: 4 MiB are left when the attachments are cut out."""
     data = seal_xml(message(attachment="chữ " * 1_000_000), slip=slip, credential=exchange_a.credential)
     assert inspect_seal(data, context=context).report.reasons[0].facts["limit"] == "xml_skeleton_max_bytes"
+
+
+def test_another_writer_may_put_the_properties_first_and_end_the_file_with_a_line_feed(
+    slip: Slip, exchange_a: DevIdentity, context: Context
+) -> None:
+    """signing.md 5.4 fixes references and IDs, not which object stands first, nor what follows the root."""
+    sealed = seal_xml(message(), slip=slip, credential=exchange_a.credential)
+    objects = re.compile(rb'(<ds:Object Id="slip">.*?</ds:Object>)(<ds:Object>.*?</ds:Object>)', re.DOTALL)
+    swapped, times = objects.subn(rb"\2\1", sealed)
+    assert times == 1
+    for other in (swapped, sealed + b"\n", swapped + b"\n"):
+        assert verify_seal(other, context=context).slip == slip
+    for broken in (sealed + b"\n\n", sealed + b" ", swapped.replace(b"</ds:Object></ds:S", b"</ds:Object> </ds:S")):
+        assert broken not in (sealed, swapped)
+        assert inspect_seal(broken, context=context).report.verdict is not Verdict.VALID
