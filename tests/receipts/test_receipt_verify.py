@@ -14,13 +14,15 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lxml import etree
 
 from signer.credential import Role
 from signer.devpki import DevIdentity, DevPki, DevTimestamper, Subject
 from signer.trust import Anchor, Context, Purpose, TrustStore
+from signer.xml.profiles import sign_declaration
 from transport.dispatch import Key
 from transport.errors import ReceiptInvalid
-from transport.receipts import REJECTION, Expected, ReasonLine, Receipt, issue, verify
+from transport.receipts import REJECTION, Expected, ReasonLine, Receipt, build, issue, verify
 
 
 def test_a_good_receipt_is_verified_and_handed_back(
@@ -198,3 +200,19 @@ def test_xmlsec1_verifies_a_receipt(issued: bytes, pki: DevPki, tmp_path: Path) 
 
     assert check(issued) == 0
     assert check(issued.replace(b"<Kind>edoc</Kind>", b"<Kind>status</Kind>")) != 0
+
+
+def test_a_receipt_laid_out_as_in_the_page_s_example_is_read(
+    receipt: Receipt, issued: bytes, expected: Expected, context: Context, exchange_b: DevIdentity
+) -> None:
+    """Lines and indentation between elements that were signed with it; those added later break the signature."""
+    tree = build(receipt)
+    etree.indent(tree, space="  ")
+    laid_out = sign_declaration(tree, credential=exchange_b.credential, at=receipt.issued_at)
+    assert laid_out.count(b"\n  <") > 10
+    assert verify(laid_out, context=context, expected=expected).receipt == receipt
+    for later in (b"\n  <Event>", b" <ds:SignatureValue", b"\n<ds:KeyInfo", b"\n</ds:Signature>"):
+        name = later.lstrip()
+        changed = issued.replace(name, later, 1)
+        assert changed != issued
+        assert refused(changed, context=context, expected=expected) == "receipt-signature"
