@@ -319,7 +319,9 @@ def make_ring(folder: Path, *, secure: bool = False) -> Ring:
     subject = Subject(NEWCOMER.name, organization=NEWCOMER.name, tax_number="0100000030")
     signers[NEWCOMER.code] = signer_of(pki.issue(Role.EXCHANGE, subject))
     everyone = (THEIRS, *OTHERS, FETCHER, NEWCOMER)
-    issuers = {one.code: Issuer(one, "nut-hai", ORIGIN, signers[one.code]) for one in everyone}
+    issuers = {
+        one.code: Issuer(one, "nut-hai", ORIGIN, signers[one.code], laid_out=one.code == "H99.21") for one in everyone
+    }
     server = SecondServer(issuers, {OURS.code: sender}, request_keys[THEIRS.code])
     server.tls = channels.listening() if secure else None
     server.start(other)

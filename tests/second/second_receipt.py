@@ -56,12 +56,13 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Issuer:
-    """Who gives receipts: agency, node, log, key."""
+    """Who gives receipts: agency, node, log, key; ``laid_out`` with line feeds, as in the page's example."""
 
     organ: Organ
     node: str
     origin: str
     signer: Signer
+    laid_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,8 @@ def write(
     if reason[0]:
         _put(root, "Reason", reason[1], {"Code": reason[0], LANGUAGE: "vi"})
     _put(_put(root, "Ledger"), "Origin", issuer.origin)
+    if issuer.laid_out:
+        etree.indent(root, space="  ")
     sign(root, RECEIPT, issuer.signer, stamp(at))
     return etree.tostring(root, encoding="UTF-8", xml_declaration=False)
 

@@ -62,6 +62,15 @@ class Waiting:
     handed: int = 0
 
 
+class _Listener(ThreadingHTTPServer):
+    """Connections that end in the middle are the tests' daily bread: nothing of them goes to standard error."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing."""
+
+
 @dataclass
 class SecondServer:
     """The node of some agencies; ``start`` listens on loopback."""
@@ -84,8 +93,7 @@ class SecondServer:
     def start(self, port: int = 0) -> None:
         """Listen on a port of loopback, in threads of its own."""
         handler = type("Bound", (Handler,), {"node": self})
-        self._http = ThreadingHTTPServer(("127.0.0.1", port), handler)
-        self._http.daemon_threads = True
+        self._http = _Listener(("127.0.0.1", port), handler)
         if self.tls is not None:
             self._http.socket = self.tls.wrap_socket(self._http.socket, server_side=True)
         threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
