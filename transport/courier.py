@@ -28,6 +28,9 @@ SLOTS = 8
 HELD_MAX = 4 * 1024 * 1024
 """Largest message in bytes that is held whole while it is carried; a larger one is read as it goes."""
 
+PARTS_ABOVE_BYTES = 64 * 1024 * 1024
+"""From this size on a message is sent in parts, where the recipient's metadata says that it takes them."""
+
 EXPECT_ABOVE_BYTES = 64 * 1024
 """From this size on the recipient is asked before the body leaves (exchange.md 3, ``Expect``)."""
 
@@ -48,6 +51,7 @@ class Parcel:
     expect: bool = False
     trace: str = ""
     heads: tuple[HeadRef, ...] = ()
+    resumable: bool = False  # the recipient's node takes large messages in parts
     source: Callable[[], AbstractContextManager[BinaryIO]] | None = None  # of a large message, instead of ``data``
     signed_at: Callable[[], datetime] | None = None  # for request signatures: when the lease was last known to be ours
 

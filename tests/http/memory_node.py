@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import NoReturn
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -96,6 +97,23 @@ class MemoryNode:
         """Note other bytes under a known K, once."""
         if (key, sha256) not in self.conflicts:
             self.conflicts.append((key, sha256))
+
+    def check_fetcher(self, caller: Caller, recipient: str, sender: str | None, now: datetime) -> None:
+        """E4 to E6: nothing waits here for anybody."""
+        if recipient not in caller.agencies:
+            raise Problem("forbidden", 403, "not an agency of this node")
+
+    def waiting(self, recipient: str, *, limit: int, after: str | None) -> tuple[()]:
+        """E4."""
+        return ()
+
+    def content(self, key: Key, now: datetime) -> NoReturn:
+        """E5."""
+        raise Problem("unknown-message", 404, "nothing is known of this message")
+
+    def take_receipt(self, key: Key, data: bytes, *, peer: LedgerRef | None, now: datetime) -> None:
+        """E6."""
+        raise Problem("unknown-message", 404, "nothing is known of this message")
 
     def metadata(self, now: datetime) -> dict[str, object]:
         """What anyone may know."""

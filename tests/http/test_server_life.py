@@ -290,10 +290,13 @@ async def test_the_operators_pages_are_on_their_own_listener(office: Office) -> 
         async with session.get(base + "/healthz") as got:
             assert got.status == 200
         async with session.get(base + "/readyz") as got:
-            assert (got.status, await got.json()) == (200, {"ready": True, "checks": {"database": "ok"}})
+            assert (got.status, await got.json()) == (200, {"ready": True, "checks": {"database": "ok", "disk": "ok"}})
         office.node.is_ready = False
         async with session.get(base + "/readyz") as got:
-            assert (got.status, await got.json()) == (503, {"ready": False, "checks": {"database": "closed"}})
+            assert (got.status, await got.json()) == (
+                503,
+                {"ready": False, "checks": {"database": "closed", "disk": "ok"}},
+            )
         async with session.get(base + "/metrics") as got:
             text = await got.text()
     assert 'edoc_accepted_total{partner="H99.01"} 1.0' in text
@@ -342,7 +345,7 @@ async def test_log_lines_name_messages_by_codes_and_never_carry_content(serving:
     assert (accepted["node"], accepted["level"], len(accepted["digest"])) == ("nut-1", "info", 64)
     refused = next(one for one in events if one["event"] == "request.refused")
     assert "urn:uuid:" + refused["instance"] == json.loads(failed.body)["instance"]
-    assert refused["trace_id"] == "a1" * 16
+    assert refused["link"] == "a1" * 16, "a partner's trace is linked to, not continued"
     everything = "\n".join(lines)
     assert "SECRET" not in everything
     assert "edXML" not in everything

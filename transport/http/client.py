@@ -28,6 +28,7 @@ from transport.courier import Parcel, Reply, Told
 from transport.errors import Refused, TransportError, TryLater
 from transport.http.addresses import Reach, Target, resolve
 from transport.http.limits import HttpLimits
+from transport.http.parts import FAILURES, Sending, Unsupported
 from transport.http.wire import (
     BASE,
     JSON_TYPE,
@@ -197,12 +198,26 @@ class HttpCarrier:
             reply = await self.ask(parcel)
             if not (reply.kind == "problem" and reply.problem == "unknown-message"):
                 return reply
+        if parcel.resumable and (found := await self._in_parts(parcel)) is not None:
+            return found
         expect = parcel.expect and not self._remembers_no_continue(parcel.endpoint)
         reply, silent = await self._put(parcel, expect=expect)
         if expect and not reply.exposed and (silent or reply.status == 417):
             self._no_continue[parcel.endpoint] = self._clock() + NO_CONTINUE_FOR
             reply, _ = await self._put(parcel, expect=False)
         return reply
+
+    async def _in_parts(self, parcel: Parcel) -> Reply | None:
+        """Send the parcel in parts; ``None`` if the node takes none after all."""
+        sending = Sending(parcel, self.request)
+        try:
+            found = await sending.run()
+        except Unsupported:
+            return None
+        except FAILURES:
+            return _made("nothing" if sending.exposed else "unreachable", exposed=sending.exposed)
+        assert isinstance(found, Answer)
+        return _reply(found, exposed=sending.exposed, limits=self._limits)
 
     async def ask(self, parcel: Parcel) -> Reply:
         """Ask for the receipt (E3); 404 ``unknown-message`` means that nothing is known."""
@@ -229,10 +244,23 @@ class HttpCarrier:
 
     async def put(self, endpoint: str, path: str, *, fields: tuple[tuple[str, str], ...], body: bytes) -> Answer:
         """Put a small body; its failure is raised."""
+        return await self.request("PUT", endpoint, path, fields=fields, body=body)
+
+    async def request(
+        self,
+        method: str,
+        endpoint: str,
+        path: str,
+        *,
+        fields: tuple[tuple[str, str], ...] = (),
+        body: bytes = b"",
+    ) -> Answer:
+        """Make a signed request with a body that is held; its failure is raised."""
         url = self._url(endpoint, path)
         progress = _Progress(self._limits, expect=False)
-        signed = self._signed("PUT", url, fields)
-        return await self._request("PUT", url, progress=progress, fields=signed, body=_Body(body, progress))
+        signed = self._signed(method, url, fields)
+        sent = _Body(body, progress) if body else None
+        return await self._request(method, url, progress=progress, fields=signed, body=sent)
 
     @asynccontextmanager
     async def opened(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from socket import socket
 
 from transport.http.limits import HttpLimits
 from transport.http.wire import RequestKey
@@ -29,6 +30,7 @@ class ServeConfig:
     node_name: str = ""
     limits: HttpLimits = field(default_factory=HttpLimits)
     request_key: RequestKey | None = None
+    listener: socket | None = None  # opened before, shared by several processes
     on_ready: Callable[[dict[str, str]], None] | None = None
 
     @property

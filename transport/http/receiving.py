@@ -24,13 +24,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import ParamSpec, TypeVar
+from pathlib import Path
+from typing import ParamSpec, Protocol, TypeVar
 
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from transport.dispatch import Key
+from transport.dispatch import CLASS_OF_PROBLEM, Class, Key
 from transport.errors import Problem, StoreError
 from transport.http.answers import answer, empty, json_answer, proof_link, receipt_answer
 from transport.http.channel import Channel
@@ -248,14 +249,14 @@ class Receiving:
         self, request: web.Request, key: Key, announced: Announced, who: tuple[Caller, Proof | None]
     ) -> web.Response:
         caller, proof = who
-        known = await self.in_thread(self._look_up, caller, key)
+        known = await self.in_thread(self.look_up, caller, key)
         reached("receive.looked-up")
         if known is not None:
-            return await self._repeat(known, announced.sha256, caller, request)
+            return await self.repeat(known, announced.sha256, caller, request)
         if proof is not None and not self._nonces.first(proof, now=self.clocks.now()):
             raise Problem("unauthenticated", 401, "this request has been made before")
         with self.admit(caller):
-            await self._check_ready()
+            await self.check_ready()
             self.disk.reserve(announced.size)
             self.report.spool.set(self.disk.reserved)
             try:
@@ -275,10 +276,7 @@ class Receiving:
         if length is None:
             raise Problem("bad-request", 411, "no Content-Length")
         size = int(length)
-        if size > self.limits.message_max_bytes:
-            self.report.limit("message_max_bytes")
-            limit = {"name": "message_max_bytes", "value": self.limits.message_max_bytes, "unit": "byte"}
-            raise Problem("too-large", 413, "more than is taken", limit=limit)
+        self.check_size(size)
         try:
             digest = parse_digest(header(lines, "content-digest"))
             peer = parse_ledger(header(lines, "edoc-ledger"))
@@ -288,12 +286,20 @@ class Receiving:
             raise Problem("bad-request", 400, "no digest or no body")
         return Announced(size, digest, _expects(header(lines, "expect")), peer)
 
-    def _look_up(self, caller: Caller, key: Key) -> Known | None:
+    def check_size(self, size: int) -> None:
+        """Refuse more than is taken. Raises ``Problem`` ``too-large``."""
+        if size <= self.limits.message_max_bytes:
+            return
+        self.report.limit("message_max_bytes")
+        limit = {"name": "message_max_bytes", "value": self.limits.message_max_bytes, "unit": "byte"}
+        raise Problem("too-large", 413, "more than is taken", limit=limit)
+
+    def look_up(self, caller: Caller, key: Key) -> Known | None:
         """S3, S4."""
         self.node.check_parties(caller, key, self.clocks.now())
         return self.node.known(key)
 
-    async def _repeat(self, known: Known, sha256: str, caller: Caller, request: web.Request) -> web.Response:
+    async def repeat(self, known: Known, sha256: str, caller: Caller, request: web.Request) -> web.Response:
         """S4: the stored receipt for the same bytes, a conflict for others."""
         if known.sha256 == sha256:
             self.report.count("duplicates", caller.code)
@@ -307,7 +313,7 @@ class Receiving:
             await self.in_thread(self.node.conflict, known.key, sha256=sha256, now=self.clocks.now())
         raise Problem("message-id-conflict", 409, "the id is taken", receipt=path_of(known.key, "/receipt"))
 
-    async def _check_ready(self) -> None:
+    async def check_ready(self) -> None:
         """S5: not while draining, nor when the node says it cannot keep what it accepts."""
         at, good = self._ready
         if self.clocks.seconds() - at >= READY_FOR:
@@ -349,7 +355,19 @@ class Receiving:
         reached("receive.answering")
         return made
 
-    def _hand_in(self, key: Key, spool: Spool, announced: Announced, received_at: datetime) -> Answer:
+    async def hand_in_file(
+        self, request: web.Request, key: Key, file: Path, caller: Caller, *, digest: str, size: int
+    ) -> web.Response:
+        """S8 to S12 for a message that came in parts and lies in a file; the file is moved or left."""
+        announced = Announced(size, digest, False, None)
+        received_at = self.clocks.now()
+        with self.node.busy(key):
+            async with self._memory.holding(min(announced.size, HELD_MAX)):
+                made = await self.in_thread(self._receive, key, _Whole(file), announced, received_at)
+        self._count(made, key, digest, caller.code, self.trace(request))
+        return await self.with_heads(request, caller, made)
+
+    def _hand_in(self, key: Key, spool: Spooled, announced: Announced, received_at: datetime) -> Answer:
         """Hand the body to the node: large ones as the file they lie in, others as bytes."""
         facts = {"sha256": announced.sha256, "received_at": received_at, "peer": announced.peer}
         now = self.clocks.now()
@@ -358,7 +376,7 @@ class Receiving:
             return self.node.receive_file(key, file, now=now, **facts)  # type: ignore[arg-type]  # by name, above
         return self.node.receive(key, spool.data(), now=now, **facts)  # type: ignore[arg-type]  # as above
 
-    def _receive(self, key: Key, spool: Spool, announced: Announced, received_at: datetime) -> web.Response:
+    def _receive(self, key: Key, spool: Spooled, announced: Announced, received_at: datetime) -> web.Response:
         """S8 to S11, in a thread. A problem is passed on; anything not understood is looked at afresh."""
         try:
             made = self._hand_in(key, spool, announced, received_at)
@@ -440,10 +458,41 @@ class Receiving:
     async def _known(self, request: web.Request, key: Key) -> tuple[Known, Caller]:
         caller, _ = await self.authenticate(request)
         with self.admit(caller):
-            known = await self.in_thread(self._look_up, caller, key)
+            known = await self.in_thread(self.look_up, caller, key)
         if known is None:
             raise Problem("unknown-message", 404, "nothing is known of this message")
         return known, caller
+
+
+class Spooled(Protocol):
+    """A body that has arrived: in memory, or in a file."""
+
+    @property
+    def size(self) -> int: ...
+    def data(self) -> bytes: ...
+    def flushed(self) -> Path | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """A body that lies in a file of its own."""
+
+    file: Path
+
+    @property
+    def size(self) -> int:
+        return self.file.stat().st_size
+
+    def data(self) -> bytes:
+        return self.file.read_bytes()
+
+    def flushed(self) -> Path | None:
+        return self.file
+
+
+def repeats(problem: Problem) -> bool:
+    """Say whether the same request may succeed later (class R or S)."""
+    return CLASS_OF_PROBLEM.get(problem.name) in (Class.RETRY, Class.SLOW)
 
 
 def _stored(known: Known) -> web.Response:

@@ -26,7 +26,19 @@ from transport.http.pulled import Pulled
 from transport.http.receiving import Receiving
 from transport.http.reporting import METRICS_TYPE, Reporting
 from transport.http.spool import Disk
-from transport.http.wire import BASE, METADATA, OPENAPI, PING, RequestView, ResponseView, feed_of, key_of, sign_response
+from transport.http.uploads import Uploads
+from transport.http.wire import (
+    BASE,
+    METADATA,
+    OPENAPI,
+    PING,
+    RequestView,
+    ResponseView,
+    feed_of,
+    key_of,
+    sign_response,
+    upload_of,
+)
 from transport.receiptform import format_time
 
 _METADATA_AGE = "max-age=3600"
@@ -56,6 +68,7 @@ class Exchange:
             channel=Channel.of(config.client_ca, config.proxies),
             follow_trace=config.follow_trace,
         )
+        self._uploads = Uploads(self.receiving) if config.uploads else None
         self._pulled = Pulled(self.receiving, node) if isinstance(node, PullPort) else None
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -132,6 +145,12 @@ class Exchange:
         named = key_of(path)
         if named is not None:
             return await self._message(request, *named)
+        if self._uploads is not None and (for_key := upload_of(path)) is not None:
+            if method != "POST":
+                raise Problem("bad-request", 405, "method", allow="POST")
+            return await self._uploads.create(request, for_key)
+        if self._uploads is not None and (token := self._uploads.named(path)) is not None:
+            return await self._uploads.handle(request, token)
         asked = feed_of(path)
         if asked is not None and self._pulled is not None:
             if method != "GET":

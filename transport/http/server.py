@@ -107,7 +107,7 @@ async def _open_exchange(
     if library is None:
         raise RuntimeError("the runner has no server after its set-up")
     gates = exchange.gates = Gates(library, limits=config.limits, report=report)
-    listener = _bind(config.host, config.port)
+    listener = config.listener or _bind(config.host, config.port)
     handshake = config.limits.tls_handshake_time if tls is not None else None
     server = await asyncio.get_running_loop().create_server(
         gates, sock=listener, ssl=tls, ssl_handshake_timeout=handshake, backlog=256

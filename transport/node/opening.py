@@ -117,7 +117,7 @@ def _quoted(text: str) -> str:
 
 def write_private(path: Path, data: bytes) -> None:
     """Write a file only its owner can read: under a temporary name, flushed, then renamed."""
-    temporary = path.with_name(f".{path.name}.new")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)

@@ -7,6 +7,7 @@ receipt and the leaf stand together or not at all.
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import random
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from edoc.agencies import Directory
 from signer.errors import NotVerified, SignerError
 from signer.report import Need
 from transport import points, receipts
-from transport.courier import EXPECT_ABOVE_BYTES, HELD_MAX, Parcel, Reply
+from transport.courier import EXPECT_ABOVE_BYTES, HELD_MAX, PARTS_ABOVE_BYTES, Parcel, Reply
 from transport.dispatch import (
     ASK_FIRST_BYTES,
     FINAL,
@@ -32,6 +33,7 @@ from transport.dispatch import (
     decide,
 )
 from transport.errors import ReceiptInvalid, StoreError
+from transport.http.wire.fields import UPLOAD_DRAFT
 from transport.intake import PIECE, vietnam_day
 from transport.ledger import event
 from transport.ledger.schema import REFUSALS
@@ -40,7 +42,7 @@ from transport.node.office import Office, milliseconds, peer_field, record
 from transport.receipts import Expected, VerifiedReceipt
 from transport.store import circuit as circuits
 from transport.store import directory as directories
-from transport.store import outbox, takeback
+from transport.store import metadata_rows, outbox, takeback
 from transport.store.store import Unit
 from transport.store.values import AttemptEnd, Claim, LedgerRef, NewReceipt
 
@@ -119,8 +121,15 @@ class Outgoing:
             expect=unknown or claim.size > EXPECT_ABOVE_BYTES,
             trace=claim.trace,
             heads=self.office.gossip.heads(claim.key.recipient, now=now),
+            resumable=claim.size > PARTS_ABOVE_BYTES and self._takes_parts(claim.key.recipient),
             source=None if data else lambda: self.office.store.reading(claim.sha256),
         )
+
+    def _takes_parts(self, agency: str) -> bool:
+        """Say whether the recipient's metadata names the feature, in the version of the draft we speak."""
+        held = self.office.store.read(lambda connection: metadata_rows.held(connection, agency))
+        protocol = json.loads(held.data).get("protocol", {}) if held is not None else {}
+        return "resumable-upload" in protocol.get("features", []) and protocol.get("upload_draft") == UPLOAD_DRAFT
 
     def _held(self, claim: Claim) -> bytes:
         """Return the bytes of a message after hashing them again; of a large one nothing, it is read as it goes.

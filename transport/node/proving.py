@@ -17,6 +17,7 @@ from transport.errors import LedgerError
 from transport.evidence import AuditResult, EvidenceParts, LeafOpening
 from transport.evidence.package import EventFile
 from transport.http.wire import MESSAGE_TYPE, RECEIPT_TYPE
+from transport.http.wire.fields import UPLOAD_DRAFT
 from transport.http.wire.signatures import ALGORITHMS
 from transport.ledger import event
 from transport.ledger.extract import LogExtract, ProvedLeaf
@@ -77,6 +78,7 @@ def metadata(office: Office, now: datetime) -> dict[str, object]:
             "media_types": [MESSAGE_TYPE, RECEIPT_TYPE],
             "algorithms": sorted(ALGORITHMS),
             "receipt_level": "B-T" if office.timestamper is not None else "B-B",
+            "upload_draft": UPLOAD_DRAFT,
             "features": ["pull", *(["resumable-upload"] if office.settings.resumable_upload else [])],
         },
         "limits": office.settings.limits,

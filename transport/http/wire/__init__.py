@@ -15,7 +15,19 @@ from transport.http.wire.fields import (
     parse_heads,
     parse_ledger,
 )
-from transport.http.wire.paths import BASE, METADATA, OPENAPI, PING, feed_of, feed_path, key_of, path_of
+from transport.http.wire.paths import (
+    BASE,
+    METADATA,
+    OPENAPI,
+    PING,
+    UPLOADS,
+    feed_of,
+    feed_path,
+    key_of,
+    path_of,
+    upload_of,
+    upload_path,
+)
 from transport.http.wire.problems import PROBLEMS, Registered, problem_class, problem_json, read_problem
 from transport.http.wire.signatures import (
     ACCEPT_SIGNATURE,
@@ -46,6 +58,7 @@ __all__ = [
     "PROBLEMS",
     "PROBLEM_TYPE",
     "RECEIPT_TYPE",
+    "UPLOADS",
     "Caller",
     "HeadRef",
     "NonceMemory",
@@ -75,6 +88,8 @@ __all__ = [
     "read_problem",
     "sign_request",
     "sign_response",
+    "upload_of",
+    "upload_path",
     "verify_request",
     "verify_response",
 ]

@@ -19,6 +19,9 @@ MESSAGE_TYPE = "application/vnd.edoc.message+xml; v=1"
 RECEIPT_TYPE = "application/vnd.edoc.receipt+xml; v=1"
 PROBLEM_TYPE = "application/problem+json"
 JSON_TYPE = "application/json"
+PARTIAL_TYPE = "application/partial-upload"
+UPLOAD_DRAFT = "8"
+"""Interop version of the draft that is spoken (draft-ietf-httpbis-resumable-upload), named in the metadata."""
 PROOF_REL = "urn:edoc:rel:ledger-proof"
 MAX_HEADS = 3
 
@@ -35,7 +38,7 @@ def header(fields: Iterable[tuple[str, str]], name: str) -> str | None:
 def media_type(value: str | None) -> str | None:
     """Return a media type as we write it if it means one of ours (case and blanks aside), else ``None``."""
     compact = re.sub(r"\s+", "", value or "").lower().replace('"', "")
-    for known in (MESSAGE_TYPE, RECEIPT_TYPE, PROBLEM_TYPE, JSON_TYPE):
+    for known in (MESSAGE_TYPE, RECEIPT_TYPE, PROBLEM_TYPE, JSON_TYPE, PARTIAL_TYPE):
         if compact == known.replace(" ", ""):
             return known
     return None

@@ -16,6 +16,7 @@ BASE = "/exchange/v1"
 METADATA = "/.well-known/edoc-exchange"
 PING = BASE + "/ping"
 OPENAPI = BASE + "/openapi.json"
+UPLOADS = BASE + "/uploads"
 
 _K = re.compile(re.escape(BASE) + r"/to/([^/]+)/from/([^/]+)/([0-9a-f-]{36})(/receipt|/content)?")
 _FEED = re.compile(re.escape(BASE) + r"/to/([^/?]+)/feed(?:\?(.*))?")
@@ -38,6 +39,19 @@ def key_of(path: str) -> tuple[Key, str] | None:
     except ValueError:
         return None
     return (key, suffix) if path_of(key, suffix) == path else None
+
+
+def upload_path(key: Key) -> str:
+    """Return the path at which an upload for K is made (exchange.md 12)."""
+    return UPLOADS + path_of(key).removeprefix(BASE)
+
+
+def upload_of(path: str) -> Key | None:
+    """Return K of the path at which an upload is made, ``None`` for others."""
+    if not path.startswith(UPLOADS + "/to/"):
+        return None
+    named = key_of(BASE + path.removeprefix(UPLOADS))
+    return named[0] if named is not None and named[1] == "" else None
 
 
 def feed_path(recipient: str, query: str = "") -> str:
