@@ -637,6 +637,7 @@ def serve(
     behind_proxy: Annotated[Texts, typer.Option("--behind-proxy", metavar="CIDR")] = None,
     no_courier: Annotated[bool, typer.Option("--no-courier")] = False,
     metrics_port: Annotated[int | None, typer.Option("--metrics-port", metavar="N")] = None,
+    workers: Annotated[int, typer.Option("--workers", metavar="N")] = 1,
     pin_fd: PinFd = None,
     pin_file: PinFile = None,
 ) -> int:
@@ -646,6 +647,8 @@ def serve(
     console = console_of(ctx)
     if not 0 <= port <= 65535:
         raise _bad_value("--port", port, "0…65535")
+    if not 1 <= workers <= 64:
+        raise _bad_value("--workers", workers, "1…64")
 
     def ready(urls: dict[str, str]) -> None:
         if console.json:
@@ -655,10 +658,9 @@ def serve(
                 console.warn(f"{name}: {url}")
 
     proxies = tuple(behind_proxy or ())
-    wanted = nodes.Listening(host, port, tls_cert, tls_key, client_ca, not no_courier, metrics_port, proxies)
+    wanted = nodes.Listening(host, port, tls_cert, tls_key, client_ca, not no_courier, metrics_port, proxies, workers)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    nodes.serve(console, nodes.Pins(pin_fd, pin_file), wanted, on_ready=ready)
-    return Exit.DONE
+    return nodes.serve(console, nodes.Pins(pin_fd, pin_file), wanted, on_ready=ready)
 
 
 def _list(console: Console, book: str, listing: "Listing") -> int:

@@ -13,9 +13,9 @@ import os
 import re
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -23,7 +23,7 @@ from typing import BinaryIO, Protocol
 from sqlalchemy import Connection
 
 from transport.errors import StoreError
-from transport.store.faults import from_disk
+from transport.store.faults import BUSY, from_disk
 
 ROW_MAX = 64 * 1024
 """Largest blob in bytes that lives in the row, so that one flush serves all (exchange.md 9)."""
@@ -40,6 +40,7 @@ class Staged:
     digest: str
     size: int
     data: bytes | None
+    still_there: Callable[[], bool] | None = field(default=None, compare=False, repr=False)
 
 
 class Place(Protocol):
@@ -196,18 +197,26 @@ def checked_name(digest: str) -> str:
 def stage(blobs: Place, data: bytes) -> Staged:
     """Get bytes ready for a transaction: above 64 KiB they are made durable as a file first."""
     if len(data) > ROW_MAX:
-        return Staged(blobs.put(data), len(data), None)
+        digest = blobs.put(data)
+        return Staged(digest, len(data), None, lambda: blobs.has(digest))
     return Staged(hashlib.sha256(data).hexdigest(), len(data), data)
 
 
 def keep(connection: Connection, staged: Staged) -> str:
-    """Record a blob in the transaction; one that is recorded already stays as it is. Returns its digest."""
+    """Record a blob in the transaction; one that is recorded already stays as it is. Returns its digest.
+
+    Raises:
+        StoreError: EDOC-STO-003, the bytes were staged a day ago and are gone: stage them again.
+    """
     place = "file" if staged.data is None else "row"
     connection.exec_driver_sql(
         "INSERT INTO blob (digest, size, place, data) VALUES (?, ?, ?, ?) "
         "ON CONFLICT (digest) DO UPDATE SET condemned_since = NULL WHERE blob.condemned_since IS NOT NULL",
         (staged.digest, staged.size, place, staged.data),
     )
+    # from here to the commit nobody removes them: whoever collects garbage needs the row
+    if staged.still_there is not None and not staged.still_there():
+        raise StoreError(BUSY, "the bytes were collected in the meantime", doing="storing", reason="collected")
     return staged.digest
 
 

@@ -25,6 +25,7 @@ from sqlalchemy.exc import DBAPIError
 
 from transport.errors import SettingsError, StoreError
 from transport.store import blobs
+from transport.store.ballast import Ballast
 from transport.store.blobs import Blobs, Place, Staged
 from transport.store.clock import Clock, never_back, of_database
 from transport.store.engine import database_url, is_file, now_of, reader_engine, revision_of, writer_engine
@@ -75,7 +76,9 @@ class Store:
         if self._writing is None:
             return None
         if not self.shared:
-            return Writer(self._writing, place, published)
+            writer = Writer(self._writing, place, published)
+            writer.make_room = Ballast(self.home).give_up
+            return writer
         if place is not None:
             self._sequencer = Sequencer(self._writing, place, published)
         return PgWriter(self._writing, self._sequencer)
@@ -191,7 +194,7 @@ class Store:
             StoreError: the bytes have another digest, or the disk is full or failed; nothing was stored.
         """
         self.blobs.put_file(path, sha256)
-        return Staged(sha256, size, None)
+        return Staged(sha256, size, None, lambda: self.blobs.has(sha256))
 
     @contextmanager
     def reading(self, digest: str) -> Iterator[BinaryIO]:

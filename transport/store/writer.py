@@ -24,7 +24,7 @@ from sqlalchemy.exc import DBAPIError
 
 from transport.errors import StoreError
 from transport.store.engine import in_transaction
-from transport.store.faults import primary_code, translated
+from transport.store.faults import FULL, primary_code, translated
 from transport.store.jobs import Job, Waiting
 from transport.store.unit import Unit
 from transport.store.values import Ticket
@@ -64,6 +64,7 @@ class Writer:
         self._place = place
         self._published = published
         self._queue: deque[Waiting] = deque()
+        self.make_room: Callable[[], bool] | None = None  # when the disk is full; false: there is none to make
         self.measure: Callable[[int, float], None] = lambda units, seconds: None  # after each commit
         self._wake = threading.Condition()
         self._closing = False
@@ -130,8 +131,15 @@ class Writer:
         return jobs[count:]
 
     def _alone(self, jobs: list[Waiting], error: BaseException) -> None:
-        """Answer a unit whose own transaction failed; run the units of a larger batch again, one by one."""
+        """Answer a unit whose own transaction failed; run the units of a larger batch again, one by one.
+
+        One that fails alone because the disk is full runs once more if the ballast could be given up.
+        """
         if len(jobs) == 1:
+            full = isinstance(error, StoreError) and error.code == FULL
+            if full and self.make_room is not None and self.make_room():
+                self._serve(jobs)
+                return
             jobs[0].fail(error)
             return
         for job in jobs:
