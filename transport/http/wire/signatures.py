@@ -1,6 +1,6 @@
-"""Request signatures between nodes (exchange.md 4, RFC 9421): label ``edoc``, one tag, exact components.
+"""Request signatures between nodes (exchange.md 4, RFC 9421): label ``edoc``, one tag, the components named there.
 
-Promises: a request verifies only if exactly the components named there are covered, with ``created``, ``expires`` (at
+Promises: a request verifies only if all components named there are covered, with ``created``, ``expires`` (at
 most 300 s later), ``nonce``, ``keyid``, ``alg`` and ``tag``, by the algorithm registered for that key, at the moment
 given as an argument. ``http-message-signatures`` does the signature base and the mathematics; its clock, its skew of
 5 s and its age of one day are replaced (60 s, 300 s).
@@ -331,8 +331,8 @@ def _verify(
         raise _unauthenticated("not exactly one signature")
     found = [name for name in results[0].covered_components if name != '"@signature-params"']
     wanted = [name if name.startswith('"') else f'"{name}"' for name in covered]
-    if sorted(found) != sorted(wanted) or set(results[0].parameters) != _PARAMETERS:
-        raise _unauthenticated("not the exact components or parameters")
+    if not set(wanted) <= set(found) or len(set(found)) != len(found) or set(results[0].parameters) != _PARAMETERS:
+        raise _unauthenticated("not the components or parameters")
     return _check_times(results[0].parameters, now=now)
 
 
