@@ -3,8 +3,8 @@
 A message is sealed once and its bytes never change again. Opening goes in two steps, because between them stand checks
 that need the path of a request and the directory: ``unseal`` verifies the seal and hands on the tree rebuilt from the
 verified octets; ``read_unsealed`` reads that tree strictly. ``open_sealed`` is both. ``peek`` reads any file without
-verifying; its result has a type no later step takes. This is the only module of the package that imports ``signer``
-beyond its report.
+verifying; its result has a type no later step takes. This module and ``sealstream``, which does the same for what is
+too large to be held, are the only ones of the package that import ``signer`` beyond its report.
 """
 
 from __future__ import annotations

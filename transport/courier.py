@@ -71,6 +71,7 @@ class Reply:
     ledger: LedgerRef | None = None
     exposed: bool = False
     heads: tuple[HeadRef, ...] = ()
+    peer: str | None = None  # address that answered
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from hypothesis import strategies as st
 from signer.credential import Role
 from signer.devpki import DevPki, Subject
 from tests import world as worlds
-from tests.console.conftest import Edoc
+from tests.console.conftest import Edoc, Ran
 from tests.wire.conftest import A, B, Place, utc_now
 from transport import metadata
 from transport.errors import Refused
@@ -161,7 +160,9 @@ def test_a_new_request_key_named_by_the_known_one_is_known_from_then_on(place: P
 
 def keys_of(made: Site) -> list[dict[str, object]]:
     """The keys of a site."""
-    return list(made.members["keys"])  # type: ignore[call-overload]  # a list of objects
+    keys = made.members["keys"]
+    assert isinstance(keys, list)
+    return keys
 
 
 def bare(key: RequestKey) -> dict[str, object]:
@@ -285,16 +286,18 @@ async def test_the_first_entry_is_confirmed_by_fingerprint(place: Place, tmp_pat
 
     create(worlds.settings_of(home), code="H99.03", name="Sở Mẫu C", host="c.example", now=utc_now())
     edoc = Edoc(tmp_path)
-    run = partial(asyncio.to_thread, edoc)
+
+    async def run(*words: str | Path) -> Ran:
+        return await asyncio.to_thread(edoc, *words, env={"EDOC_DEMO": "true"})
+
     line = ("--home", home, "agency", "add", B, "--url", place.url(B), "--json")
-    env = {"EDOC_DEMO": "true"}
     spki = place.nodes[A].office.directory().certificates(B, "request", utc_now().date())[0].sha256
     async with place.serving(B):
-        asked = await run(*line, env=env)
+        asked = await run(*line)
         assert asked.code == 2, "nobody is there to compare the fingerprint"
-        wrong = await run(*line, "--sha256", "0" * 64, env=env)
+        wrong = await run(*line, "--sha256", "0" * 64)
         assert (wrong.code, wrong.json["error"]["code"]) == (1, "EDOC-USE-080")
-        good = await run(*line, "--sha256", spki, env=env)
+        good = await run(*line, "--sha256", spki)
         assert good.code == 0, good.out
     listed = edoc("--home", home, "agency", "list", "--json").json["agencies"]
     assert [(one["code"], one["name"], one["url"]) for one in listed] == [(B, "Sở Mẫu B", place.url(B))]

@@ -216,3 +216,13 @@ async def test_a_listed_proxy_speaks_for_the_caller_and_others_cannot(place: Pla
                 assert not good
             else:
                 assert good
+
+
+async def test_a_request_signed_for_another_node_is_nobodys_here(place: Place) -> None:
+    """F14: captured on its way and carried to another node, which knows the caller, too."""
+    endpoint = "https://vb.example/exchange/v1"
+    async with place.serving(B, endpoint=endpoint), place.carrier(A) as carrier:
+        with pytest.raises(TransportError):
+            await carrier.ping(place.url(B))
+    async with place.serving(B, endpoint=place.url(B)), place.carrier(A) as carrier:
+        assert (await carrier.ping(place.url(B))).members["node"]

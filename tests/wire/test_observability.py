@@ -7,7 +7,7 @@ import io
 import json
 import logging
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -72,7 +72,7 @@ FIELDS = {
 
 
 @pytest.fixture
-def lines() -> io.StringIO:
+def lines() -> Iterator[io.StringIO]:
     """The log of the exchange as the program writes it."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
@@ -81,7 +81,7 @@ def lines() -> io.StringIO:
     before = log.level
     log.addHandler(handler)
     log.setLevel(logging.INFO)
-    yield stream  # type: ignore[misc]  # a fixture
+    yield stream
     log.removeHandler(handler)
     log.setLevel(before)
 
@@ -96,8 +96,9 @@ async def operated(place: Place) -> AsyncIterator[tuple[str, Reporting]]:
     for node in place.nodes.values():
         node.office.meter = report
         node.office.store.measured_by(lambda units, seconds: report.observe("commit_seconds", seconds))
-    from tests.wire.conftest import ServeConfig, serve
+    from transport.http.config import ServeConfig
     from transport.http.limits import HttpLimits
+    from transport.http.server import serve
 
     ready, stop = asyncio.get_running_loop().create_future(), asyncio.Event()
     config = ServeConfig(

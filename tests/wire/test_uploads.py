@@ -11,12 +11,14 @@ import pytest
 
 from edoc import seal as seals
 from tests import world as worlds
-from tests.http.conftest import MemoryNode, Office, Serve, serving, small
+from tests.http.conftest import Office, Serve, serving, small
+from tests.http.memory_node import MemoryNode
 from tests.wire.conftest import A, B, Place, utc_now
 from transport.dispatch import Key
 from transport.http import wire
 from transport.http.uploads import LASTS, PART_MAX
 from transport.http.wire.fields import PARTIAL_TYPE, UPLOAD_DRAFT
+from transport.store.values import RowFilter
 
 _ = serving  # the fixture
 K = Key("H99.01", "H99.02", "6f1d2c9a-8f57-4f0e-b0a5-90d3c1b7e2f4")
@@ -213,7 +215,7 @@ async def test_a_sealed_message_in_parts_becomes_a_document(place: Place) -> Non
         assert stored.body == got.body
         metadata = json.loads((await carrier.metadata(url))[0])
     assert metadata["protocol"]["upload_draft"] == UPLOAD_DRAFT
-    assert len(place.nodes[B].inbox(_all()).rows) == 1
+    assert len(place.nodes[B].inbox(RowFilter()).rows) == 1
     assert PART_MAX >= 3 * 1024 * 1024
     assert timedelta(hours=24) == LASTS
 
@@ -251,9 +253,3 @@ async def test_the_carrier_sends_in_parts_goes_on_after_a_cut_and_sends_whole_wh
             assert methods.count("PATCH") == (7 if uploads else 0)
             assert ("HEAD" in methods) is uploads
     assert [place.state(one) for one in ids] == ["delivered", "delivered"]
-
-
-def _all():  # type: ignore[no-untyped-def]  # a filter
-    from transport.store.values import RowFilter
-
-    return RowFilter()

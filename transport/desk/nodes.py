@@ -330,6 +330,7 @@ def _serve(
             request_key=node.office.request,
             follow_trace=node.office.settings.follow_trace,
             uploads=node.office.settings.resumable_upload and part.of == 1,  # parts may reach different processes
+            endpoint=node.office.settings.endpoint,
             on_ready=on_ready,
         )
         report = Reporting(node=node.office.node_name)

@@ -119,6 +119,7 @@ class Answer:
     headers: tuple[tuple[str, str], ...]
     body: bytes
     whole: bool
+    peer: str | None = None  # address that answered
 
     def get(self, name: str) -> str | None:
         """Return a field's value; ``name`` in lower case."""
@@ -388,8 +389,8 @@ class HttpCarrier:
                 trace_request_ctx=progress,
             ) as response:
                 progress.within(limits.answer_time)
-                lines = tuple(response.headers.items())
-                return await _read(response, lines, most or limits.receipt_max_bytes)
+                lines, peer = tuple(response.headers.items()), _peer_of(response)
+                return replace(await _read(response, lines, most or limits.receipt_max_bytes), peer=peer)
 
     def _session(self, url: str) -> aiohttp.ClientSession:
         place = str(URL(url, encoded=True).origin())
@@ -424,6 +425,13 @@ async def _head_sent(_: aiohttp.ClientSession, context: object, __: object) -> N
     progress = getattr(context, "trace_request_ctx", None)
     if isinstance(progress, _Progress):
         progress.sent_head()
+
+
+def _peer_of(response: aiohttp.ClientResponse) -> str | None:
+    """Return the address that answers, while the connection is still the answer's."""
+    transport = response.connection.transport if response.connection is not None else None
+    found = transport.get_extra_info("peername") if transport is not None else None
+    return f"{found[0]} {found[1]}" if found else None
 
 
 async def _read(response: aiohttp.ClientResponse, lines: tuple[tuple[str, str], ...], most: int) -> Answer:
@@ -475,6 +483,7 @@ def _made(
         ledger=ledger,
         exposed=exposed,
         heads=() if found is None else _heads(found),
+        peer=None if found is None else found.peer,
     )
 
 

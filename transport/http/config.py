@@ -23,6 +23,7 @@ class ServeConfig:
     tls_key: Path | None = None
     client_ca: Path | None = None
     proxies: tuple[str, ...] = ()  # TLS proxies whose Client-Cert is believed, in CIDR form
+    endpoint: str | None = None  # as partners call this node; requests for another authority are not ours
     follow_trace: bool = False  # continue a partner's trace instead of linking to it
     uploads: bool = False  # resumable upload (exchange.md 12)
     metrics_host: str = "127.0.0.1"

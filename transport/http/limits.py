@@ -1,6 +1,6 @@
 """Limits of the exchange over HTTP (exchange.md 10), by the names used there, and the counters that enforce them.
 
-Sizes are in bytes, times in seconds. Pure: the moment is an argument (a monotonic clock's seconds).
+Sizes are in bytes, times in seconds. No clock is read: the moment is an argument (a monotonic clock's seconds).
 """
 
 from __future__ import annotations

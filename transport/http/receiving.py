@@ -31,6 +31,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from transport.courier import HELD_MAX
 from transport.dispatch import CLASS_OF_PROBLEM, Class, Key
 from transport.errors import Problem, StoreError
 from transport.http.answers import answer, empty, json_answer, proof_link, receipt_answer
@@ -73,7 +74,6 @@ from transport.store.values import Known, LedgerRef
 P = ParamSpec("P")
 T = TypeVar("T")
 
-HELD_MAX = 4 * 1024 * 1024  # larger bodies are never held whole
 TURN_TIME = 2.0  # seconds a caller waits to be authenticated
 READY_FOR = 1.0  # seconds for which the node's word that it is ready is taken
 
@@ -113,7 +113,9 @@ class Receiving:
         scheme: str,
         channel: Channel,
         follow_trace: bool = False,
+        authority: str | None = None,
     ) -> None:
+        self._authority = authority
         self._follow_trace = follow_trace
         self.node = node
         self.channel = channel
@@ -193,6 +195,8 @@ class Receiving:
         return None if shown is None else self.node.partner_by_certificate(shown)
 
     def _by_signature(self, request: web.Request) -> tuple[Caller, Proof]:
+        if self._authority is not None and request.headers["Host"].lower() != self._authority:
+            raise Problem("unauthenticated", 401, "signed for another node")  # a captured request, carried elsewhere
         lines = tuple(request.headers.items())
         view = RequestView(request.method, f"{self._scheme}://{request.headers['Host']}{request.raw_path}", lines)
         keyid = key_id_of(lines)
@@ -380,7 +384,7 @@ class Receiving:
         """S8 to S11, in a thread. A problem is passed on; anything not understood is looked at afresh."""
         try:
             made = self._hand_in(key, spool, announced, received_at)
-            return receipt_answer(made.status, made.receipt, made.ledger)
+            return receipt_answer(made.status if made.ledger is not None else 202, made.receipt, made.ledger)
         except Problem:
             raise
         except StoreError as error:

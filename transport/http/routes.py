@@ -67,6 +67,7 @@ class Exchange:
             scheme=config.scheme,
             channel=Channel.of(config.client_ca, config.proxies),
             follow_trace=config.follow_trace,
+            authority=_authority_of(config.endpoint),
         )
         self._uploads = Uploads(self.receiving) if config.uploads else None
         self._pulled = Pulled(self.receiving, node) if isinstance(node, PullPort) else None
@@ -211,6 +212,11 @@ class Exchange:
 
     def _log(self, level: int, event: str, request: web.Request, **fields: object) -> None:
         self.report.event(level, event, **self.receiving.trace(request), **fields)
+
+
+def _authority_of(endpoint: str | None) -> str | None:
+    """Return host and port of an address, as the field ``Host`` writes them."""
+    return None if endpoint is None else endpoint.split("/")[2].lower()
 
 
 EXCHANGE: web.AppKey[Exchange] = web.AppKey("exchange", Exchange)

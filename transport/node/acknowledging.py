@@ -14,7 +14,7 @@ from signer.errors import SignerError
 from transport.dispatch import Key
 from transport.errors import Problem, ReceiptInvalid
 from transport.node.office import Office
-from transport.node.outgoing import Outgoing, needs_of, shown
+from transport.node.outgoing import Answered, Outgoing, needs_of, shown
 from transport.store import outbox, outlist
 from transport.store.log import EventFilter
 from transport.store.values import LedgerRef, ReceiptView
@@ -59,7 +59,7 @@ def acknowledge(office: Office, key: Key, data: bytes, *, peer: LedgerRef | None
         raise
     except SignerError:
         raise Problem("trust-unavailable", 503, "the receipt cannot be judged now", retry_after=60) from None
-    return outgoing.apply_receipt(key, data, verified, peer=peer, now=now)
+    return outgoing.apply_receipt(key, data, verified, Answered(peer), now=now)
 
 
 def _enter_invalid(office: Office, key: Key, data: bytes, error: ReceiptInvalid, now: datetime) -> None:

@@ -15,7 +15,7 @@ from edoc.agencies import Directory
 from transport.dispatch import Key, NotAllowed
 from transport.errors import Problem, ReceiptInvalid, StoreError, TransportError
 from transport.http.channel import spki_of
-from transport.http.wire import Caller
+from transport.http.wire import Caller, path_of
 from transport.intake import vietnam_day
 from transport.node.acknowledging import SecondReceipt, acknowledge
 from transport.node.office import Office
@@ -100,7 +100,8 @@ def take_receipt(office: Office, key: Key, data: bytes, *, peer: LedgerRef | Non
     try:
         acknowledge(office, _ours(office, key), data, peer=peer, now=now)
     except SecondReceipt as second:
-        raise Problem("message-id-conflict", 409, "another receipt stands", receipt=second.stored.sha256) from None
+        link = path_of(second.stored.key, "/receipt")
+        raise Problem("message-id-conflict", 409, "another receipt stands", receipt=link) from None
     except ReceiptInvalid:
         raise Problem("bad-request", 400, "the receipt does not settle this message") from None
 

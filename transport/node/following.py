@@ -333,6 +333,7 @@ def _record_status(
     office: Office, unit: Unit, arrival: ArrivalView, message: StatusMessage, about: About, now: datetime
 ) -> None:
     sent, key = about.sent, about.key
+    unit.hold(f"status {key.message_id} {key.recipient}")
     before = statuses.latest(unit.connection, key, "in")
     state = observed(before.status.code if before else None, message.code)
     applied = who_may_send(message.code) == "recipient" and (state == message.code or message.code in ("15", "16"))

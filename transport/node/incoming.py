@@ -9,15 +9,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from transport.courier import HELD_MAX
 from transport.dispatch import Key
 from transport.errors import Problem
 from transport.node import receiving
 from transport.node.office import Office
 from transport.puller import Given, Source
 from transport.store import directory as directories
-
-HELD_MAX = 4 * 1024 * 1024
-"""Bytes of a body up to which it is held whole."""
 
 
 class Spooled(Protocol):

@@ -311,13 +311,15 @@ class Node:
         async with HttpCarrier(
             request_key=key, clock=utc_now, tls=self._tls, reach=self._reach, limits=limits
         ) as carrier:
-            courier = Courier(Outgoing(self.office), carrier, owner=secrets.token_hex(16))
+            outgoing = Outgoing(self.office, clock=self.office.store.clock(utc_now))
+            courier = Courier(outgoing, carrier, owner=secrets.token_hex(16))
             loop = asyncio.get_running_loop()
 
             def wake() -> None:
                 loop.call_soon_threadsafe(courier.wake)
 
             self.office.on_work = wake
+            self.office.store.listen(wake)
             try:
                 await courier.run(stop, until=until)
             finally:
@@ -349,10 +351,10 @@ class Node:
 
     async def run_effects(self, stop: asyncio.Event) -> None:
         """Work off effects until told to stop."""
-        owner = secrets.token_hex(16)
+        owner, clock = secrets.token_hex(16), self.office.store.clock(utc_now)
         while not stop.is_set():
             try:
-                await asyncio.to_thread(following.run_effects, self.office, clock=utc_now, owner=owner)
+                await asyncio.to_thread(following.run_effects, self.office, clock=clock, owner=owner)
             except Exception as error:  # a full disk, a locked database: it may pass, and the server goes on
                 log.error("effects.failed", extra={"error": type(error).__name__})
             try:

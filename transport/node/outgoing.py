@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -57,14 +58,28 @@ class _AlreadySettled(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """What came beside a receipt: the place of the other side's leaf, HTTP status, address; nothing for one by hand."""
+
+    ledger: LedgerRef | None = None
+    status: int | None = None
+    peer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Outgoing:
     """The office's side of the courier; ``began`` remembers when this worker claimed what it still carries."""
 
     office: Office
     began: dict[tuple[int, int], datetime] = field(default_factory=dict)
+    clock: Callable[[], datetime] | None = None  # what leases go by, where it is not the caller's word
+
+    def _now(self, told: datetime) -> datetime:
+        return told if self.clock is None else self.clock()
 
     def claim(self, now: datetime, owner: str, limit: int) -> list[Claim]:
         """End what has passed its deadline, then lease what is due (T6, T2)."""
+        now = self._now(now)
 
         def work(unit: Unit) -> tuple[list[Key], list[Claim]]:
             expired = self._expire(unit, now)
@@ -149,10 +164,12 @@ class Outgoing:
 
     def renew(self, claim: Claim, now: datetime) -> bool:
         """Prolong the lease."""
+        now = self._now(now)
         return self.office.store.do(lambda unit: outbox.renew(unit, claim, now=now))
 
     def settle(self, claim: Claim, reply: Reply, now: datetime) -> None:
         """Apply what the reply means (T3, T4, T5, T7)."""
+        now = self._now(now)
         if reply.heads:
             self.office.gossip.heard(claim.key.recipient, reply.heads, now=now)
         if reply.kind == "receipt":
@@ -165,7 +182,8 @@ class Outgoing:
                     self._receipt_invalid(claim, reply, now, error)
                 return
             points.reached("settle.verified")
-            self.apply_receipt(claim.key, reply.body, verified, peer=reply.ledger, now=now, status=reply.status)
+            answered = Answered(reply.ledger, reply.status, reply.peer)
+            self.apply_receipt(claim.key, reply.body, verified, answered, now=now)
             accepted = verified.receipt.event == receipts.ACCEPTANCE
             self._ended(claim, "delivered" if accepted else "refused", now)
             return
@@ -193,14 +211,13 @@ class Outgoing:
         key: Key,
         data: bytes,
         verified: VerifiedReceipt,
+        answered: Answered,
         *,
-        peer: LedgerRef | None,
         now: datetime,
-        status: int | None = None,
     ) -> bool:
         """T7: receipt, final state and leaf in one transaction; false if this receipt had settled it before."""
         try:
-            before = self.office.store.do(lambda unit: self._settle_unit(unit, key, data, verified, peer, now, status))
+            before = self.office.store.do(lambda unit: self._settle_unit(unit, key, data, verified, answered, now))
         except _AlreadySettled:
             return False
         points.reached("settle.committed")
@@ -222,9 +239,8 @@ class Outgoing:
         key: Key,
         data: bytes,
         verified: VerifiedReceipt,
-        peer: LedgerRef | None,
+        answered: Answered,
         now: datetime,
-        status: int | None,
     ) -> _Before:
         receipt = verified.receipt
         accepted = receipt.event == receipts.ACCEPTANCE
@@ -254,7 +270,7 @@ class Outgoing:
                 side="s",
                 fields=fields,
             )
-        leaf: dict[str, event.Value] = {"env": receipt.sha256, **(peer_field(peer) or {})}
+        leaf: dict[str, event.Value] = {"env": receipt.sha256, **(peer_field(answered.ledger) or {})}
         note = ""
         if not accepted:
             reason = receipt.reasons[0].code
@@ -278,7 +294,7 @@ class Outgoing:
             receipt=new,
             ticket=ticket,
             now=now,
-            end=AttemptEnd("delivered" if accepted else "refused", status=status),
+            end=AttemptEnd("delivered" if accepted else "refused", status=answered.status, peer=answered.peer),
         )
         points.reached("settle.in-transaction")
         return before
@@ -297,7 +313,7 @@ class Outgoing:
         )
         transition = decide(ended, random.uniform)
         end = AttemptEnd(
-            _outcome_word(transition, reply), reply.status, reply.problem, reply.body[:LIMIT_KEPT_BYTES], None
+            _outcome_word(transition, reply), reply.status, reply.problem, reply.body[:LIMIT_KEPT_BYTES], reply.peer
         )
         self._outcome(claim, transition, now, end)
 
@@ -362,7 +378,7 @@ class Outgoing:
         reason = error.reason if isinstance(error, ReceiptInvalid) else "receipt-signature"
         ended = Ended(Answer.NOTHING, claim.lane, claim.failures, exposed_before=claim.exposed, exposed=True)
         transition = decide(ended, random.uniform)
-        end = AttemptEnd("no-proof", reply.status, reason, reply.body[:LIMIT_KEPT_BYTES], None)
+        end = AttemptEnd("no-proof", reply.status, reason, reply.body[:LIMIT_KEPT_BYTES], reply.peer)
 
         evidence = self.office.store.stage(reply.body)
 

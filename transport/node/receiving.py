@@ -28,6 +28,7 @@ from transport.intake import VIETNAM, Delivery, Outcome, Refusal
 from transport.ledger import event
 from transport.node.office import Office, milliseconds, peer_field, read_limits, record
 from transport.store import effects, inbox
+from transport.store.feed import known_blob
 from transport.store.store import Conflict
 from transport.store.values import Known, LedgerRef, NewArrival, NewReceipt, RefusedFacts, Ticket
 
@@ -167,12 +168,13 @@ def enter_conflict(office: Office, key: Key, *, sha256: str, now: datetime) -> N
     fields: dict[str, event.Value] = {"env": sha256, "reason": "message-id-conflict"}
 
     def work(unit: Unit) -> None:
-        if office.log.find(unit.connection, receipt=digest):
+        unit.hold(f"conflict {digest}")
+        if known_blob(unit.connection, digest):  # its leaf may be written and not yet placed
             return
         kept = unit.keep(evidence)
         office.append(unit, "id-conflict", at=now, evidence=kept, rtype="record", key=key, side="r", fields=fields)
 
-    if not office.store.read(lambda connection: office.log.find(connection, receipt=digest)):
+    if not office.store.read(lambda connection: known_blob(connection, digest)):
         office.store.do(work)
 
 
@@ -298,6 +300,7 @@ def _commit(
     Raises:
         Conflict: K has its receipt, perhaps under another spelling of its agencies, which the unique key does not see.
     """
+    unit.hold(f"K {arrived.key.message_id}")
     if inbox.known_to_be(unit.connection, arrived.key, arrived.directory.same) is not None:
         raise Conflict(("receipt.message_id",))
     if outcome.opened is None:

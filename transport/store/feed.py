@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select, tuple_
 from transport.dispatch import Key
 from transport.store.paging import cursor, position
 from transport.store.records import Record, number, text
-from transport.store.tables import dispatch, message
+from transport.store.tables import blob, dispatch, message
 from transport.store.times import moment
 
 
@@ -73,3 +73,8 @@ def _item(row: Record) -> FeedItem:
         deadline=moment(number(row[7])),
         position=cursor((lane, submitted, row_id)),
     )
+
+
+def known_blob(connection: Connection, digest: str) -> bool:
+    """Say whether bytes of a digest are recorded."""
+    return connection.execute(select(blob.c.digest).where(blob.c.digest == digest)).first() is not None
