@@ -71,6 +71,7 @@ def versions(connection: Connection, agency: str) -> tuple[Held, ...]:
 def keep(unit: Unit, agency: str, found: Metadata, *, keyid: str, state: str, now: datetime) -> None:
     """Keep a version; one that takes effect ends the one in force. The same bytes again change only their state."""
     table = partner_metadata
+    unit.hold(f"metadata {agency}")
     if state == "active":
         unit.connection.execute(
             update(table).where(table.c.agency == agency, table.c.state == "active").values(state="past")
@@ -91,6 +92,7 @@ def note_seen(
     unit: Unit, agency: str, *, asked_at: datetime, answered: bool, fetched: bool, offset: float | None
 ) -> None:
     """Remember that a partner was asked, and what came of it."""
+    unit.hold(f"seen {agency}")
     values: dict[str, int] = {"pinged_at": millis(asked_at)}
     if answered:
         values["answered_at"] = millis(asked_at)
@@ -126,6 +128,7 @@ def seen(connection: Connection) -> tuple[Seen, ...]:
 def note_head(unit: Unit, head: PeerHead) -> PeerHead | None:
     """Keep a head that is newer than the one known; return a known one of the same size with another root: a fork?"""
     table = peer_head.c
+    unit.hold(f"head {head.origin}")
     row = unit.connection.execute(
         select(table.agency, table.size, table.root, table.at).where(table.origin == head.origin)
     ).one_or_none()
