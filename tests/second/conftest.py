@@ -342,7 +342,7 @@ def make_ring(folder: Path, *, secure: bool = False) -> Ring:
     mute.tls = server.tls
     mute.start(third)
     toml = folder / OURS.code / "edoc.toml"
-    toml.write_text(toml.read_text("utf-8") + '\n[exchange]\ndelivery = "pull"\n', "utf-8")
+    toml.write_text(toml.read_text("utf-8") + '\n[exchange]\ndelivery = "pull"\nresumable_upload = true\n', "utf-8")
     partner = Partner(urls[OURS.code], OURS.code, certificates, sender.request_keys)
     tls = channels.asking(channels.client) if secure else None
     client = SecondClient(THEIRS.code, request_keys[THEIRS.code], partner, tls)

@@ -10,9 +10,9 @@ import re
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from tests.second import second_receipt as receipts
 from tests.second.second_dsig import Broken
@@ -67,6 +67,27 @@ class Listed:
     lane: int
 
 
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An upload under way."""
+
+    client: SecondClient
+    path: str
+    message: Sealed
+
+    def offset(self) -> int:
+        """Ask how much is there."""
+        return int(self.client.ask("HEAD", self.path).headers["upload-offset"])
+
+    def append(self, first: int, last: int, *, body: bytes | None = None) -> Answer:
+        """Send one part, the bytes from ``first`` up to ``last``; ``body`` to send other ones."""
+        whole = self.message.data
+        part = whole[first:last]
+        more = {"Upload-Offset": str(first), "Upload-Complete": "?1" if last >= len(whole) else "?0"}
+        made = self.client.request("PATCH", self.path, part, "application/partial-upload", more)
+        return exchange(replace(made, body=part if body is None else body), tls=self.client.tls)
+
+
 class Refused(Exception):
     """The other node answered with a problem, or with something that is no answer of the exchange."""
 
@@ -112,6 +133,21 @@ class SecondClient:
         made = self.request("PUT", path, message.data, MESSAGE_TYPE, more)
         asking = len(message.data) > SMALL if expect is None else expect
         return exchange(Request(made.method, made.url, made.headers, made.body, asking), tls=self.tls)
+
+    def upload(self, message: Sealed) -> Upload:
+        """Begin a resumable upload (12): the creation carries K and the digest of the whole. Raises Refused."""
+        place = "/uploads" + path_of(self.partner.agency, message.sender, message.message_id)
+        more = {
+            "Upload-Length": str(len(message.data)),
+            "Upload-Complete": "?0",
+            "Repr-Digest": digest_of(message.data),
+        }
+        made = self.request("POST", place, more=more)
+        answer = exchange(made, tls=self.tls)
+        if answer.status != 201 or answer.headers["upload-offset"] != "0":
+            raise Refused(answer)
+        located = urljoin(made.url, answer.headers["location"])
+        return Upload(self, located.removeprefix(self.partner.base), message)
 
     # --- as sender ---------------------------------------------------------------------------------------------------
 

@@ -44,6 +44,23 @@ def test_a_message_with_attachments_over_ten_megabytes_is_taken(ring: Ring) -> N
     assert settled.data.count(base64.b64encode(hashlib.sha256(files[0][1]).digest())) == 2
 
 
+def test_a_message_in_parts_is_continued_where_it_stopped(ring: Ring) -> None:
+    """Resumable upload (12): a part that was spoilt counts for nothing, the last one brings the receipt."""
+    protocol = ring.client.metadata()["protocol"]
+    assert isinstance(protocol, dict)
+    assert "resumable-upload" in protocol["features"]
+    message = ring.sealed(ring.letter(files=(("a.pdf", b"%PDF-1.4\n" + bytes(300_000) + b"\n%%EOF\n"),)))
+    upload = ring.client.upload(message)
+    assert upload.append(0, 200_000).status == 204
+    spoilt = upload.append(200_000, 250_000, body=bytes(50_000))
+    assert (spoilt.problem, upload.offset()) == ("digest-mismatch", 200_000)
+    assert upload.append(300_000, len(message.data)).status == 409
+    settled = ring.client.settle(message, upload.append(200_000, len(message.data)))
+    assert settled.answer.status == 201
+    again = ring.client.put(message, expect=True)
+    assert (again.status, again.body) == (200, settled.data)
+
+
 @pytest.mark.parametrize("code", ["H99.11", "H99.12", "H99.13"])
 def test_all_kinds_of_keys_are_understood(ring: Ring, code: str) -> None:
     """Request keys Ed25519, P-384 and RSA-PSS; seals by RSA with PKCS#1 v1.5 from two of the agencies."""
