@@ -1018,6 +1018,28 @@ def ledger_head(ctx: typer.Context) -> int:
     return present.head_exit(head)
 
 
+@command("open", group=ledger)
+def ledger_open(
+    ctx: typer.Context,
+    after_loss: Annotated[str, typer.Option("--after-loss", metavar="FILE")],
+    yes: Yes = False,
+    pin_fd: PinFd = None,
+    pin_file: PinFile = None,
+) -> int:
+    from transport.desk import ledgers, nodes
+    from transport.present import ledgers as present
+
+    console = console_of(ctx)
+    if not console.confirmed(present.open_question(console.lang), yes=yes):
+        return Exit.REFUSED
+    opened = ledgers.open_after_loss(console, nodes.Pins(pin_fd, pin_file), after_loss, now=now())
+    if console.json:
+        console.document(present.open_document(opened))
+    else:
+        console.say(present.open_line(opened, console.lang))
+    return Exit.DONE
+
+
 @command("verify", group=ledger)
 def ledger_verify(
     ctx: typer.Context,

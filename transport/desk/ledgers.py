@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from transport.desk.console import Console
+    from transport.desk.nodes import Pins
     from transport.ledger.proof import LogProof
+    from transport.node.reopening import Reopened
     from transport.settings import Settings
     from transport.store.log import Head, Log, VerifyResult
     from transport.store.store import Store
@@ -115,3 +117,18 @@ def _digest_of_file(ref: str, console: Console) -> str | None:
     if _INDEX.fullmatch(ref) and not Path(ref).exists():
         return None
     return hashlib.sha256(read_input(ref, console)).hexdigest()
+
+
+def open_after_loss(console: Console, pins: Pins, decision: str, *, now: datetime) -> Reopened:
+    """Go on with a new log after a frozen one, by a decision that is kept (ledger.md 6).
+
+    Raises:
+        LedgerError: the log is not frozen.
+        CommandError: the decision cannot be read.
+    """
+    from transport.desk import nodes
+    from transport.node import reopening
+
+    data = read_input(decision, console)
+    with nodes.working(console, pins) as node:
+        return reopening.after_loss(node.office, data, person=nodes.login(), now=now)

@@ -143,3 +143,29 @@ def prove_document(
         "checkpoint": checkpoint,
         "anchored": False,
     }
+
+
+class OpenedLike(Protocol):
+    """A log that was opened after another."""
+
+    @property
+    def origin(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def leaf(self) -> str: ...
+
+
+def open_question(lang: str) -> str:
+    """Return what is asked before a new log is opened: it cannot be undone."""
+    return catalogue.word("ledger.open.confirm", lang)
+
+
+def open_document(opened: OpenedLike) -> dict[str, object]:
+    """Return ``edoc.ledger.open/1``."""
+    return {"schema": "edoc.ledger.open/1", "origin": opened.origin, "size": opened.size, "leaf": opened.leaf}
+
+
+def open_line(opened: OpenedLike, lang: str) -> str:
+    """Return which log is written from now on."""
+    return catalogue.word("ledger.open.done", lang, origin=sanitise(opened.origin), size=opened.size)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -21,6 +21,7 @@ from sqlalchemy import Connection
 
 from transport.errors import LedgerError, StoreError
 from transport.ledger import checkpoint, event, proof, tiles
+from transport.ledger.canonical import Json
 from transport.ledger.extract import LogExtract, ProvedLeaf
 from transport.ledger.merkle import EMPTY_ROOT, Edge, leaf_hash, root_of
 from transport.ledger.note import LogSigner, NoteInvalid, read_vkey
@@ -103,18 +104,39 @@ class Log:
         signer = self._need_signer()
         if open_log(connection) is not None:
             raise LedgerError("EDOC-LED-022", "a log is open already", origin=signer.origin)
+        return self._open(connection, {"reason": "first"}, statement_sha256=statement_sha256, at=at)
+
+    def open_after(self, connection: Connection, old: Head, *, statement_sha256: str, at: datetime) -> Head:
+        """Open a new shard after a loss: leaf 0 cites the last checkpoint of the frozen one (ledger.md 6).
+
+        Raises ``LedgerError``: EDOC-LED-021 without a key, EDOC-LED-027 when that log is not frozen.
+        """
+        closed = connection.exec_driver_sql(
+            "UPDATE ledger_log SET state = 'closed', closed_at = ? WHERE origin = ? AND state = 'frozen'",
+            (millis(at), old.origin),
+        ).rowcount
+        if closed != 1:
+            raise LedgerError("EDOC-LED-027", "the log is not frozen", origin=old.origin, state=old.state)
+        cited: dict[str, Json] = {"origin": old.origin, "size": old.size, "root": old.root.hex()}
+        told: dict[str, event.Value] = {"reason": "restored", "log": cited}
+        return self._open(connection, told, statement_sha256=statement_sha256, at=at)
+
+    def _open(
+        self, connection: Connection, told: Mapping[str, event.Value], *, statement_sha256: str, at: datetime
+    ) -> Head:
+        signer = self._need_signer()
         shard, when = checkpoint.shard_of(signer.origin), millis(at)
         row = connection.exec_driver_sql(
             "INSERT INTO ledger_log (origin, shard, vkey, state, reason, min_index, opened_at)"
-            " VALUES (?, ?, ?, 'open', 'first', 0, ?) RETURNING id",
-            (signer.origin, shard, signer.vkey, when),
+            " VALUES (?, ?, ?, 'open', ?, 0, ?) RETURNING id",
+            (signer.origin, shard, signer.vkey, str(told["reason"]), when),
         ).scalar_one()
         note = signer.sign_note(checkpoint.format(checkpoint.Checkpoint(signer.origin, 0, EMPTY_ROOT)))
         connection.exec_driver_sql(
             "INSERT INTO ledger_head (log, size, root, edge, at, note) VALUES (?, 0, ?, ?, ?, ?)",
             (row, EMPTY_ROOT, b"", when, note),
         )
-        fields: dict[str, event.Value] = {"at": at, "auto": True, "reason": "first"}
+        fields: dict[str, event.Value] = {"at": at, "auto": True, **told}
         data = event.build("log-opened", {**fields, "receipt": statement_sha256, "rtype": "statement"})
         digest = leaf_hash(data)
         ticket = connection.exec_driver_sql(
