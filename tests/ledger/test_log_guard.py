@@ -59,6 +59,22 @@ def test_a_log_that_goes_on_from_what_was_noted_is_continued(opened: tuple[Store
     add(store, 10)
 
 
+def test_a_head_that_another_process_adds_meanwhile_is_no_contradiction(
+    opened: tuple[Store, Log], side: SideFile
+) -> None:
+    store, _ = opened
+
+    class Busy(SideFile):
+        """A side file to which others add a line just when it is read."""
+
+        def newest(self) -> Noted | None:
+            add(store, 1)
+            return super().newest()
+
+    assert guard.examine(store, Busy(side.path)) is None
+    add(store, 2)
+
+
 @SQLITE
 def test_an_older_database_brought_back_is_frozen_and_named(
     opened: tuple[Store, Log], side: SideFile, tmp_path: Path, log_key: LogKey

@@ -16,7 +16,7 @@ from transport.ledger.merkle import ProofInvalid
 from transport.store.dialect import hold
 from transport.store.log_rows import OpenLog, open_log
 from transport.store.log_tiles import tree_of
-from transport.store.sidefile import SideFile
+from transport.store.sidefile import Noted, SideFile
 from transport.store.store import Store, Unit
 
 SIDE_FILE = "side-file"
@@ -25,13 +25,12 @@ SIDE_FILE_MISSING = "side-file-missing"
 log_ = logging.getLogger("edoc.ledger")
 
 
-def contradiction(connection: Connection, log: OpenLog, side: SideFile) -> str | None:
+def contradiction(connection: Connection, log: OpenLog, noted: Noted | None) -> str | None:
     """Return the name of the source that the log's head does not extend, ``None`` when all is well.
 
-    Raises:
-        StoreError: the side file cannot be read.
+    ``noted`` must have been read from the side file before the connection's snapshot began: heads are noted after
+    their commit, so what was noted by then is in the snapshot, while a later one may be of another process at work.
     """
-    noted = side.newest()
     if noted is None:
         return SIDE_FILE_MISSING if log.size else None
     if noted.size > log.size:
@@ -50,13 +49,15 @@ def examine(store: Store, side: SideFile) -> str | None:
 
     Raises:
         SettingsError: EDOC-CFG-015, several nodes share the database and this one has no side file yet.
+        StoreError: the side file cannot be read.
     """
+    noted = side.newest()  # before the snapshot: see ``contradiction``
 
     def ask(connection: Connection) -> str | None:
         log = open_log(connection)
         if log is None or log.state == "closed":
             return None
-        return log.reason or "frozen" if log.state == "frozen" else contradiction(connection, log, side)
+        return log.reason or "frozen" if log.state == "frozen" else contradiction(connection, log, noted)
 
     source = store.read(ask)
     if source == SIDE_FILE_MISSING and store.shared:  # a new gateway without it must not stop the others
