@@ -10,8 +10,9 @@ import pytest
 from tests.store.conftest import ACCEPTANCE, REJECTION, count, new_message, new_receipt
 from transport.dispatch import Answer, Ended, Key, State, Transition, decide
 from transport.errors import TransportError
-from transport.store import outbox
+from transport.store import effects, outbox
 from transport.store.circuit import circuit
+from transport.store.claims import heal_clock
 from transport.store.outlist import dispatch_for, receipts_of
 from transport.store.store import Conflict, Store, Unit
 from transport.store.values import AttemptEnd, Claim, NewMessage, RowFilter
@@ -408,3 +409,17 @@ def test_a_receipt_for_a_dispatch_that_does_not_exist_is_an_error(store: Store, 
     with pytest.raises(TransportError, match="no such dispatch"):
         settle(store, Key("H99.01", "H99.02", "none"), at)
     assert count(store, "SELECT count(*) FROM ledger_leaf") == 0
+
+
+def test_what_was_queued_and_called_for_while_the_clock_was_ahead_is_due_once_it_is_right(
+    store: Store, at: datetime
+) -> None:
+    """exchange.md 6, wake-up and clock: further ahead than its maximum counts as due (F11)."""
+    ahead = at + timedelta(days=1)
+    store.do(lambda unit: outbox.submit(unit, new_message(ahead), ("H99.02",)))
+    store.do(lambda unit: effects.add(unit, cause="c", kind="check", facts={}, now=ahead))
+    assert store.do(lambda unit: outbox.claim_due(unit, now=at, owner="w")) == []
+    assert store.do(lambda unit: heal_clock(unit, at)) == 2
+    assert store.do(lambda unit: heal_clock(unit, at)) == 0
+    assert len(store.do(lambda unit: outbox.claim_due(unit, now=at, owner="w"))) == 1
+    assert store.do(lambda unit: effects.claim(unit, now=at, owner="w")) is not None

@@ -6,17 +6,22 @@ import re
 import sqlite3
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlmodel import SQLModel
 
-from tests.store.conftest import POSTGRESQL, SQLITE, count
+from tests.store.conftest import POSTGRESQL, SQLITE, PlainLog, count, new_message, settings_of
+from transport.errors import SettingsError
 from transport.settings import Settings
-from transport.store import schema, tables
+from transport.store import outbox, schema, tables
 from transport.store.engine import revision_of
-from transport.store.store import Store, migrate
+from transport.store.store import Store, Unit, migrate
+
+NOW = datetime(2026, 11, 20, tzinfo=UTC)
 
 
 def test_a_migrated_database_has_the_declared_tables_and_nothing_else(store: Store) -> None:
@@ -107,3 +112,48 @@ def test_opening_a_store_does_not_load_alembic(settings: Settings) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(("oldest", "works"), [(schema.REVISION, True), ("0001", True), ("9999", False), (None, False)])
+def test_a_newer_database_is_worked_on_only_if_its_step_names_this_program(
+    settings: Settings, oldest: str | None, works: bool
+) -> None:
+    """N beside N-1 (exchange.md 9): the step of the next version says which program may still work after it."""
+    with Store.create(settings) as store:
+        store.do(lambda unit: unit.connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'"))
+        if oldest is not None:
+            insert = "INSERT INTO schema_step (revision, oldest) VALUES ('9999', ?)"
+            store.do(lambda unit: unit.connection.exec_driver_sql(insert, (oldest,)))
+    if works:
+        with Store.open(settings) as again:
+            again.do(lambda unit: unit.keep(b"as before"))
+        return
+    with pytest.raises(SettingsError) as caught:
+        Store.open(settings)
+    assert caught.value.code == "EDOC-CFG-009"
+
+
+@POSTGRESQL
+def test_two_versions_work_on_one_database_while_it_moves(store: Store) -> None:
+    """F20: the older program is at work, the step is taken under it, it is started anew, and both write."""
+    older = Store.open(settings_of(store.home), log=PlainLog())
+    older.do(lambda unit: outbox.submit(unit, new_message(NOW), ("H99.02", "H99.03")))
+
+    def step(unit: Unit) -> None:  # as a step of the next version expands: a new table, a new column that may be empty
+        for statement in (
+            "CREATE TABLE of_the_next (id BIGINT PRIMARY KEY)",
+            "ALTER TABLE dispatch ADD COLUMN of_the_next VARCHAR",
+            f"INSERT INTO schema_step (revision, oldest) VALUES ('0999', '{schema.REVISION}')",
+            "UPDATE alembic_version SET version_num = '0999'",
+        ):
+            unit.connection.exec_driver_sql(statement)
+
+    store.do(step)
+    (claim,) = older.do(lambda unit: outbox.claim_due(unit, now=NOW, owner="older"))
+    older.close()
+    with Store.open(settings_of(store.home), log=PlainLog()) as again:
+        (other,) = store.do(lambda unit: outbox.claim_due(unit, now=NOW, owner="newer"))
+        assert claim.dispatch_id != other.dispatch_id
+        assert again.do(lambda unit: outbox.renew(unit, claim, now=NOW))
+        tickets = [one.do(lambda unit: unit.append(b"leaf")) for one in (again, store, again)]
+    assert [ticket.index for ticket in tickets] == [0, 1, 2]

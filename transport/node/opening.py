@@ -15,6 +15,7 @@ from signer.credential import Credential, PassphraseSource, Role, load_credentia
 from signer.errors import CredentialError
 from transport.errors import LedgerError, SettingsError
 from transport.ledger.keys import LogKey
+from transport.ledger.merkle import EMPTY_ROOT
 from transport.node.office import Office, milliseconds
 from transport.settings import FILE_NAME, Settings
 from transport.store import directory as directories
@@ -226,6 +227,8 @@ def open_log(office: Office, *, now: datetime) -> bool:
     )
     facts = statement.Statement(1, at, office.code, office.name, (entry,))
     signed = statement.sign(facts, credential=office.exchange_key(), timestamper=None)
+    if office.log.side is not None:
+        office.log.side.note(0, EMPTY_ROOT, at)  # before the log is there: who looks in between finds both
     office.store.do(lambda unit: _open_unit(office, unit, signed, at))
     office.log.published(office.store.read(office.log.head))
     return True

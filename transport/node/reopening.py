@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from transport.errors import LedgerError
 from transport.ledger import statement
 from transport.ledger.keys import LogKey
+from transport.ledger.merkle import EMPTY_ROOT
 from transport.node.office import Office, milliseconds, record
 from transport.node.opening import LOG_KEY, LOG_KEY_YEARS, write_private
 from transport.store.log import Head, Log
@@ -51,6 +52,7 @@ def after_loss(office: Office, decision: bytes, *, person: str, now: datetime) -
     log = Log(key, office.log.side)
     if office.log.side is not None:
         office.log.side.begin_anew(old.shard)
+        office.log.side.note(0, EMPTY_ROOT, at)
     write_private(keys / ORIGIN_FILE, key.origin.encode("ascii"))
     try:
         with Store.open(office.settings, log=log) as store:

@@ -15,9 +15,11 @@ from transport.errors import TransportError
 from transport.node.office import Office
 from transport.store import garbage, guard
 from transport.store.ballast import Ballast
+from transport.store.claims import heal_clock
 
 DERIVE_SECONDS = 2.0
 """How far the ledger's query table may be behind (ledger.md 12: at most 5 s)."""
+CLOCK_SECONDS = 60.0
 GUARD_SECONDS = 3600.0
 COLLECT_SECONDS = 3600.0
 BALLAST_SECONDS = 60.0
@@ -41,6 +43,7 @@ def jobs(office: Office, clock: Callable[[], datetime]) -> tuple[Job, ...]:
     side = office.log.side
     found = [
         Job("derive", DERIVE_SECONDS, lambda: store.do(lambda unit: office.log.derive(unit.connection))),
+        Job("clock", CLOCK_SECONDS, lambda: store.do(lambda unit: heal_clock(unit, clock()))),
         Job("collect", COLLECT_SECONDS, lambda: _collect(office, clock())),
     ]
     if not store.shared:

@@ -38,6 +38,26 @@ def claim_due(unit: Unit, *, now: datetime, owner: str, limit: int = 1) -> list[
     return claims
 
 
+def heal_clock(unit: Unit, now: datetime) -> int:
+    """Make due what waits further ahead than it ever may, because the clock was ahead when it was written.
+
+    Beside what each claim heals by itself: dispatches never tried, which claims would have to search for, and effects.
+    Return how many rows were brought back.
+    """
+    at = millis(now)
+    values = {"at": at, "ahead": at + _AHEAD_MS, "far": at + _EFFECT_MOST_MS}
+    return sum(unit.connection.exec_driver_sql(statement, values).rowcount for statement in _HEALING)
+
+
+_EFFECT_MOST_MS = 10 * 60_000
+_HEALING = (
+    "UPDATE dispatch SET next_at = :at WHERE state = 'queued' AND last_at IS NULL AND submitted_at > :ahead "
+    "AND next_at > :at",
+    "UPDATE effect SET next_at = :at WHERE state = 'waiting' AND next_at > :far",
+    "UPDATE effect SET lease_until = :at WHERE state = 'running' AND lease_until > :far",
+)
+
+
 def _heal_clock(connection: Connection, now: datetime) -> None:
     """Make due what was last touched in the future: the clock was set back, and waiting for it could take for ever."""
     at = millis(now)
