@@ -1270,6 +1270,7 @@ def agency_add(
     old_code: Annotated[Texts, typer.Option("--old-code", metavar="CODE")] = None,
     sha256: Annotated[str | None, typer.Option("--sha256", metavar="HEX")] = None,
     auth: Annotated[str | None, typer.Option("--auth", metavar="HOW")] = None,
+    delivery: Annotated[str | None, typer.Option("--delivery", metavar="HOW")] = None,
     yes: Yes = False,
 ) -> int:
     from transport.desk import tables
@@ -1279,6 +1280,8 @@ def agency_add(
     console = console_of(ctx)
     if auth is not None:
         choice(auth, "--auth", ("mtls", "signature", "both"))
+    if delivery is not None:
+        choice(delivery, "--delivery", ("push", "pull"))
     given = tables.NewAgency(code, name, url, tuple(cert or ()), tuple(alias or ()), tuple(old_code or ()), auth)
     if not cert and url is not None:
         return _agency_by_metadata(console, given, sha256)
@@ -1286,7 +1289,7 @@ def agency_add(
     act = office.question("agency.add", console.lang, entry.name, [f"{c.use} {c.sha256}" for c in entry.certificates])
     if not console.confirmed(act, yes=yes):
         return Exit.REFUSED
-    tables.add_agency(console, entry, url=url, auth=auth, now=now())
+    tables.add_agency(console, entry, tables.Reached(url, delivery, auth), now=now())
     if console.json:
         console.document(office.agency_document([entry], {entry.code: url}))
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -135,3 +136,20 @@ def test_other_bytes_under_a_known_id_are_refused_and_entered(world: World) -> N
         byhand.bring_message(office, files[1].data, now=now)
     assert caught.value.code == "EDOC-EXC-064"
     assert "id-conflict" in kinds(world, B, message_id)
+
+
+def test_a_large_file_is_taken_in_one_pass_with_the_same_answers(world: World, tmp_path: Path) -> None:
+    message_id = queue(world, content=b"%PDF-1.4\n" + bytes(range(256)) * 100 + b"\n%%EOF\n")
+    data = carried(world, message_id)
+    good, bad = tmp_path / "good.edxml", tmp_path / "bad.edxml"
+    good.write_bytes(data)
+    bad.write_bytes(data.replace("thử nghiệm".encode(), "thử nghiẽm".encode(), 1))
+    office, now = world.nodes[B].office, world.clock.now
+    with pytest.raises(Refused) as caught:
+        byhand.bring_message_file(office, bad, now=now)
+    assert caught.value.code == "EDOC-EXC-065"
+    first = byhand.bring_message_file(office, good, now=now)
+    again = byhand.bring_message_file(office, good, now=now)
+    assert (first.state, again.repeated, again.receipt) == ("accepted", True, first.receipt)
+    assert good.read_bytes() == data, "the person's file stays"
+    assert byhand.bring_receipt(world.nodes[A].office, first.receipt, now=now).state == "delivered"

@@ -178,8 +178,8 @@ def bring(
     from transport.desk import files
     from transport.node import byhand
 
-    data = files.read_input(file, console)
-    receipt = byhand.is_receipt(data)
+    large = nodes.PackedInput.of(file, console)
+    receipt = large.path is None and byhand.is_receipt(large.data)
     target = None if receipt else Path(output) if output else _beside(file)
     if target is not None:
         files.check_target(target, force=force, inputs=[file])
@@ -187,7 +187,10 @@ def bring(
         office = node.office
         office.fetch_status = nodes.status_source(office.settings)
         names = nodes.names(office)
-        result = (byhand.bring_receipt if receipt else byhand.bring_message)(office, data, now=now)
+        if large.path is not None:
+            result = byhand.bring_message_file(office, large.path, now=now)
+        else:
+            result = (byhand.bring_receipt if receipt else byhand.bring_message)(office, large.data, now=now)
         if target is None:
             return BroughtIn(result, None, None, _settled(office, result, now), names)
         node.follow(now=now)

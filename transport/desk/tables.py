@@ -175,14 +175,22 @@ AUTH_KEPT = {"signature": "signature-only"}
 """How a decided word is kept: ``signature`` in the table means that nobody decided (exchange.md 4)."""
 
 
-def add_agency(console: Console, entry: Agency, *, url: str | None, now: datetime, auth: str | None = None) -> None:
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """How an agency's node is reached and how it authenticates; what is ``None`` stays as it is known."""
+
+    url: str | None = None
+    delivery: str | None = None
+    auth: str | None = None
+
+
+def add_agency(console: Console, entry: Agency, how: Reached, *, now: datetime) -> None:
     """Enter the agency; the entry of before stays in the history."""
     from transport.store import directory
 
     with changing(console) as office:
-        office.store.do(
-            lambda unit: directory.add(unit, entry, now=now, url=url, auth=auth and AUTH_KEPT.get(auth, auth))
-        )
+        auth = how.auth and AUTH_KEPT.get(how.auth, how.auth)
+        office.store.do(lambda unit: directory.add(unit, entry, now=now, url=how.url, delivery=how.delivery, auth=auth))
         record(office, "agency.add", subject=entry.code, now=now)
 
 

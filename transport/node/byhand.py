@@ -8,12 +8,17 @@ seal may use up a message id: nobody authenticated the hand that brought the fil
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edoc.errors import CannotJudge, SealRefused
-from edoc.seal import unseal
+from edoc.seal import UnsealedMessage, unseal
 from transport import intake, receipts
 from transport.dispatch import Key, NotAllowed
 from transport.errors import Problem, Refused
@@ -24,12 +29,14 @@ from transport.node.handling import again, chosen
 from transport.node.office import Office, milliseconds
 from transport.receipts import ProofText
 from transport.store import inlist, outlist, takeback
+from transport.store.faults import from_disk
 from transport.store.refs import RefError, parse_ref
 from transport.store.store import Unit
 from transport.store.takeback import Found
-from transport.store.values import DispatchView, LedgerRef, ReceiptView
+from transport.store.values import DispatchView, Known, LedgerRef, ReceiptView
 
 if TYPE_CHECKING:
+    from signer.report import Need
     from signer.trust import Context
 
 
@@ -98,17 +105,83 @@ def bring_message(office: Office, data: bytes, *, now: datetime) -> Imported:
     key = key_by_seal(office, data, now=now)
     digest = hashlib.sha256(data).hexdigest()
     known = receiving.known_of(office, key)
-    if known is None:
-        try:
-            answer = receiving.receive(office, key, data, sha256=digest, received_at=now, peer=None, now=now)
-        except receiving.IdTaken as taken:
-            known = taken.known
-        else:
-            state = "accepted" if answer.status in (200, 201) else "refused"
-            return Imported("message", key, answer.receipt, answer.ledger, state, repeated=False)
+    if known is not None:
+        return _repeated(office, known, digest, now)
+    try:
+        answer = receiving.receive(office, key, data, sha256=digest, received_at=now, peer=None, now=now)
+    except receiving.IdTaken as taken:
+        return _repeated(office, taken.known, digest, now)
+    state = "accepted" if answer.status in (200, 201) else "refused"
+    return Imported("message", key, answer.receipt, answer.ledger, state, repeated=False)
+
+
+def bring_message_file(office: Office, file: Path, *, now: datetime) -> Imported:
+    """Receive a message too large to be held that came as a file; as ``bring_message``, in one pass each.
+
+    Raises:
+        Refused, Problem: as ``bring_message``.
+        StoreError: the disk is full or failed; nothing was stored.
+    """
+    from edoc.sealstream import unseal_streamed
+    from signer.xml.stream import NotStreamable
+
+    context = office.context(now)
+    try:
+        unsealed = unseal_streamed(_pieces(file), context=context).unsealed
+    except CannotJudge as missing:
+        richer = office.with_status(context, _needs(missing), now)
+        if richer is None:
+            raise Problem("trust-unavailable", 503, "revocation status of the seal is not at hand") from None
+        unsealed = unseal_streamed(_pieces(file), context=richer).unsealed
+    except (SealRefused, NotStreamable) as refused:
+        reason = refused.reason if isinstance(refused, SealRefused) else "seal-invalid"
+        raise Refused("EDOC-EXC-065", "the seal does not hold", reason=reason) from None
+    key = _own_key(office, unsealed.slip.sender, unsealed.slip.message_id, unsealed.certificate_sha256, now)
+    known = receiving.known_of(office, key)
+    if known is not None:
+        return _repeated(office, known, unsealed.data_sha256, now)
+    copy = _into_spool(office, file)
+    try:
+        answer = receiving.receive_file(
+            office, key, copy, sha256=unsealed.data_sha256, received_at=now, peer=None, now=now
+        )
+    except receiving.IdTaken as taken:
+        return _repeated(office, taken.known, unsealed.data_sha256, now)
+    finally:
+        copy.unlink(missing_ok=True)
+    state = "accepted" if answer.status in (200, 201) else "refused"
+    return Imported("message", key, answer.receipt, answer.ledger, state, repeated=False)
+
+
+def _into_spool(office: Office, file: Path) -> Path:
+    """Copy a file to where it can be moved from in one step; the person's own file stays."""
+    spool = office.settings.home / "spool"
+    try:
+        spool.mkdir(mode=0o700, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=spool, prefix="body-")
+        with os.fdopen(descriptor, "wb") as target, file.open("rb") as source:
+            shutil.copyfileobj(source, target, intake.PIECE)
+    except OSError as error:
+        raise from_disk(error, "copying a file", spool) from error
+    return Path(name)
+
+
+def _pieces(file: Path) -> Iterator[bytes]:
+    with file.open("rb") as opened:
+        while piece := opened.read(intake.PIECE):
+            yield piece
+
+
+def _needs(missing: CannotJudge) -> tuple[Need, ...]:
+    needs = missing.facts.get("needs")
+    return needs if isinstance(needs, tuple) else ()
+
+
+def _repeated(office: Office, known: Known, digest: str, now: datetime) -> Imported:
+    """Return the receipt that stands for the same bytes; other bytes are entered and refused."""
     if known.sha256 != digest:
         receiving.enter_conflict(office, known.key, sha256=digest, now=now)
-        raise Refused("EDOC-EXC-064", "the message id is taken by other bytes", msg=key.message_id)
+        raise Refused("EDOC-EXC-064", "the message id is taken by other bytes", msg=known.key.message_id)
     return Imported("message", known.key, known.receipt.data, known.receipt.ledger, known.state, repeated=True)
 
 
@@ -123,24 +196,22 @@ def key_by_seal(office: Office, data: bytes, *, now: datetime) -> Key:
     try:
         unsealed = unseal(data, context=context)
     except CannotJudge as missing:
-        needs = missing.facts.get("needs")
-        richer = office.with_status(context, needs if isinstance(needs, tuple) else (), now)
+        richer = office.with_status(context, _needs(missing), now)
         if richer is None:
             raise Problem("trust-unavailable", 503, "revocation status of the seal is not at hand") from None
-        return _key_with(office, data, richer, now)
+        unsealed = _unsealed_with(data, richer)
     except SealRefused as refused:
         raise Refused("EDOC-EXC-065", "the seal does not hold", reason=refused.reason) from None
     return _own_key(office, unsealed.slip.sender, unsealed.slip.message_id, unsealed.certificate_sha256, now)
 
 
-def _key_with(office: Office, data: bytes, context: Context, now: datetime) -> Key:
+def _unsealed_with(data: bytes, context: Context) -> UnsealedMessage:
     try:
-        unsealed = unseal(data, context=context)
+        return unseal(data, context=context)
     except CannotJudge:
         raise Problem("trust-unavailable", 503, "revocation status of the seal is not at hand") from None
     except SealRefused as refused:
         raise Refused("EDOC-EXC-065", "the seal does not hold", reason=refused.reason) from None
-    return _own_key(office, unsealed.slip.sender, unsealed.slip.message_id, unsealed.certificate_sha256, now)
 
 
 def _own_key(office: Office, sender: str, message_id: str, certificate: str, now: datetime) -> Key:

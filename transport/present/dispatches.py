@@ -111,7 +111,19 @@ def reason(one: Detail, lang: str) -> str:
         return catalogue.word("why.circuit", lang, at=one.circuit_until)
     name = {"queued": "why.waits", "unknown": "why.unknown"}.get(view.state.value, f"why.{view.state.value}")
     at = view.next_at or view.settled_at or view.submitted_at
-    return catalogue.word(name, lang, at=at, problem=sanitise(view.problem or "-"), deadline=view.deadline)
+    problem = _refusal(one) or view.problem or "-"
+    return catalogue.word(name, lang, at=at, problem=sanitise(problem), deadline=view.deadline)
+
+
+def _refusal(one: Detail) -> str | None:
+    """Return why the recipient refused, by its receipt: the code and its words."""
+    receipt = one.view.receipt
+    if receipt is None or not receipt.event.endswith("RelayRejection"):
+        return None
+    from transport.receiptform import parse
+
+    lines = parse(receipt.data).reasons
+    return "; ".join(f"{line.code}: {line.text}" for line in lines)
 
 
 def _attempt_line(attempt: AttemptView, lang: str) -> str:
