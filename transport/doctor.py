@@ -172,6 +172,10 @@ def _disk(home: Path) -> Finding:
 
 def _database(home: Path, *, quick: bool) -> Finding:
     """The database opens read-only and, unless quick, every page of it is read."""
+    from transport.store import quickly
+
+    if quickly.on_server(home):
+        return _server(home)
     path = home / "edoc.db"
     question = "PRAGMA quick_check(1)" if quick else "PRAGMA integrity_check(1)"
     try:
@@ -180,6 +184,23 @@ def _database(home: Path, *, quick: bool) -> Finding:
     except sqlite3.Error as error:
         return Finding("database", "fail", {"path": path, "problem": str(error)})
     return Finding("database", "ok" if answer == "ok" else "fail", {"path": path, "problem": answer})
+
+
+def _server(home: Path) -> Finding:
+    """The database's server answers, and the node's tables are there."""
+    from transport.errors import TransportError
+    from transport.store import quickly
+
+    try:
+        with quickly.reading(home) as asked:
+            row = None if asked is None else asked.ask("SHOW server_version").fetchone()
+            there = asked is not None and asked.has("ledger_log")
+    except TransportError as error:
+        return Finding(
+            "database", "fail", {"path": "PostgreSQL", "problem": str(error.facts.get("reason", error.code))}
+        )
+    shown = f"PostgreSQL {row[0]}" if row else "PostgreSQL"
+    return Finding("database", "ok" if there else "fail", {"path": shown, "problem": "no tables"})
 
 
 def _keys(home: Path, now: datetime) -> Finding:

@@ -12,6 +12,7 @@ import pytest
 
 from edoc.agencies import Agency, AgencyCertificate, Directory
 from tests.store.conftest import SQLITE, count
+from transport.doctor import examine
 from transport.errors import StoreError
 from transport.settings import Settings
 from transport.store import directory, quick
@@ -159,3 +160,15 @@ def test_one_server_holds_a_home_and_the_lock_ends_with_its_process(store: Store
     other.communicate()
     with ServerLock(store.home):
         pass
+
+
+def test_the_doctor_finds_the_database_in_order_and_names_one_that_is_away(store: Store) -> None:
+    found = {one.id: one for one in examine(home=store.home, now=datetime.now(UTC), quick=True)}
+    assert found["database"].status == "ok"
+    if store.shared:
+        address = 'url = "postgresql://edoc@127.0.0.1:9/x"'
+        (store.home / "edoc.toml").write_text(f"[database]\n{address}\n", "utf-8")
+    else:
+        (store.home / "edoc.db").write_bytes(b"no database" * 500)
+    away = {one.id: one for one in examine(home=store.home, now=datetime.now(UTC), quick=True)}
+    assert away["database"].status == "fail"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import getpass
+import logging
 import os
 import socket
 import sys
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from transport.node.sending import Sent
     from transport.settings import Settings
     from transport.store.values import DispatchView, RowFilter
+
+log = logging.getLogger("edoc.node")
 
 FINAL = frozenset({"delivered", "refused", "expired", "recalled"})
 TRANSPORT_ANCHORS = "transport-anchors.pem"
@@ -337,6 +340,8 @@ def _serve(
         node.office.meter = report
         node.office.store.measured_by(lambda units, seconds: _measure(report, units, seconds))
         alone = part.number == 0
+        if alone and node.office.store.without_standby():
+            log.warning("database.no-synchronous-standby")
         beside = [lambda stop: upkeep.run(node.office, stop, clock=utc_now, alone=alone)]
         node.office.store.listen(lambda: node.office.on_work())
         beside += [node.run_effects, *([node.run_courier] if wanted.courier else [])]

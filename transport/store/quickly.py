@@ -90,6 +90,11 @@ def reading(home: Path) -> Iterator[Asked | None]:
         raise _unreadable(code, str(path), str(error)) from error
 
 
+def on_server(home: Path) -> bool:
+    """Say whether the home's database is PostgreSQL's."""
+    return (_url(home) or "").startswith("postgres")
+
+
 def _unreadable(code: str, path: str, reason: str) -> StoreError:
     return StoreError(code, "cannot read the database", doing="reading", path=path, reason=reason)
 

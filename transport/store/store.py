@@ -165,6 +165,12 @@ class Store:
         except DBAPIError as error:
             raise translated(error, "reading the database") from error
 
+    def without_standby(self) -> bool:
+        """Say that the server has no synchronous standby: a failover could lose messages whose receipts are out."""
+        if not self.shared:
+            return False
+        return not self.read(lambda connection: connection.exec_driver_sql("SHOW synchronous_standby_names").scalar())
+
     def clock(self, wall: Clock) -> Clock:
         """Return the time that leases and due dates go by: the database's if several nodes share it (exchange.md 6)."""
         return of_database(lambda: self.read(now_of)) if self.shared else never_back(wall)
