@@ -18,13 +18,14 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from tests.lab.kills import Tally, in_folder
+from tests.lab.kills import Tally, Wanted, in_folder
 
 
 def main() -> int:
     """Run what the command line asks for."""
     asked = argparse.ArgumentParser(description="the fault laboratory at length")
     asked.add_argument("--kills", type=int, default=10_000)
+    asked.add_argument("--minutes", type=float, default=24 * 60.0, help="kill no longer than this")
     asked.add_argument("--workers", type=int, default=2)
     asked.add_argument("--seed", type=int, default=int(time.time()))
     asked.add_argument("--folder", type=Path, default=Path("build/chaos"))
@@ -32,10 +33,11 @@ def main() -> int:
     asked.add_argument("--worker", type=int, help=argparse.SUPPRESS)
     wanted = asked.parse_args()
     if wanted.worker is not None:
-        return _work(wanted.folder, kills=wanted.kills, seed=wanted.seed)
+        end = time.monotonic() + 60 * wanted.minutes
+        return _work(wanted.folder, Wanted(wanted.kills, wanted.seed, end))
     wanted.folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    tally = kill_at_random(wanted.folder, kills=wanted.kills, workers=wanted.workers, seed=wanted.seed)
+    tally = kill_at_random(wanted.folder, wanted)
     seconds = time.monotonic() - began
     rows = [] if wanted.no_matrix else matrix(wanted.folder)
     result = {"seed": wanted.seed, "kills": _plain(tally), "seconds": round(seconds), "matrix": rows}
@@ -44,12 +46,11 @@ def main() -> int:
     return int(bool(tally.faults) or any(row["outcome"] != "passed" for row in rows))
 
 
-def kill_at_random(folder: Path, *, kills: int, workers: int, seed: int) -> Tally:
+def kill_at_random(folder: Path, wanted: argparse.Namespace) -> Tally:
     """Share the kills among workers, tell how far they are, and add up what they did."""
-    each = -(-kills // workers)
     tallies: dict[int, Tally] = {}
     threads = [
-        threading.Thread(target=_follow, args=(folder, number, each, seed, tallies)) for number in range(workers)
+        threading.Thread(target=_follow, args=(folder, number, wanted, tallies)) for number in range(wanted.workers)
     ]
     for one in threads:
         one.start()
@@ -61,12 +62,17 @@ def kill_at_random(folder: Path, *, kills: int, workers: int, seed: int) -> Tall
     return total
 
 
-def _follow(folder: Path, number: int, kills: int, seed: int, tallies: dict[int, Tally]) -> None:
-    place = folder / f"worker-{number}"
-    words = ["-m", "tests.lab.chaos", "--worker", str(number), "--kills", str(kills), "--folder", str(place)]
-    with subprocess.Popen(
-        [sys.executable, *words, "--seed", str(seed * 1000 + number)], stdout=subprocess.PIPE, text=True
-    ) as worker:
+def _follow(folder: Path, number: int, wanted: argparse.Namespace, tallies: dict[int, Tally]) -> None:
+    facts = {
+        "--worker": number,
+        "--kills": -(-wanted.kills // wanted.workers),
+        "--minutes": wanted.minutes,
+        "--seed": wanted.seed * 1000 + number,
+        "--folder": folder / f"worker-{number}",
+    }
+    words = [str(word) for fact in facts.items() for word in fact]
+    command = [sys.executable, "-m", "tests.lab.chaos", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as worker:
         assert worker.stdout is not None
         for line in worker.stdout:
             tallies[number] = _read(json.loads(line))
@@ -78,8 +84,8 @@ def _follow(folder: Path, number: int, kills: int, seed: int, tallies: dict[int,
         lost.faults.append(f"worker {number} ended with {worker.returncode}")
 
 
-def _work(folder: Path, *, kills: int, seed: int) -> int:
-    in_folder(folder, kills=kills, seed=seed, tell=lambda tally: print(json.dumps(_plain(tally)), flush=True))
+def _work(folder: Path, wanted: Wanted) -> int:
+    in_folder(folder, wanted, tell=lambda tally: print(json.dumps(_plain(tally)), flush=True))
     return 0
 
 

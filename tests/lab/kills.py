@@ -9,9 +9,11 @@ invariants are checked from outside. Clocks are turned on past leases and pauses
 from __future__ import annotations
 
 import json
+import math
 import random
 import shutil
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -160,15 +162,25 @@ def _class_of(step: str) -> str:
     return f"{kind} {stem}".strip()
 
 
-def campaign(make: Callable[[], Lab], *, kills: int, seed: int, tell: Callable[[Tally], None] | None = None) -> Tally:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How long a campaign goes on: so many kills, or until that moment of ``time.monotonic``."""
+
+    kills: int
+    seed: int
+    end: float = math.inf
+
+
+def campaign(make: Callable[[], Lab], wanted: Wanted, *, tell: Callable[[Tally], None] | None = None) -> Tally:
     """Run as many kills as asked, in fresh offices every 200; stops at the first invariant that breaks."""
-    total, n = Tally(), 0
-    while total.kills < kills and not total.faults:
+    total, n, kills, seed = Tally(), 0, wanted.kills, wanted.seed
+    while total.kills < kills and not total.faults and time.monotonic() < wanted.end:
         lab = make()
         run = Campaign(lab, random.Random(f"{seed}/{n}"))
         lab.start()
         try:
-            while run.tally.kills < min(200, kills - total.kills) and not run.tally.faults:
+            most = min(200, kills - total.kills)
+            while run.tally.kills < most and not run.tally.faults and time.monotonic() < wanted.end:
                 run.round(min(50, kills - total.kills - run.tally.kills))
         except Exception as error:  # what no one foresaw is a finding, and ends the campaign with its name
             run.tally.faults.append(f"{type(error).__name__}: {error}")
@@ -185,7 +197,7 @@ def campaign(make: Callable[[], Lab], *, kills: int, seed: int, tell: Callable[[
     return total
 
 
-def in_folder(folder: Path, *, kills: int, seed: int, tell: Callable[[Tally], None] | None = None) -> Tally:
+def in_folder(folder: Path, wanted: Wanted, *, tell: Callable[[Tally], None] | None = None) -> Tally:
     """Run a campaign with a nursery and a template of its own."""
     folder.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=folder))
@@ -193,8 +205,6 @@ def in_folder(folder: Path, *, kills: int, seed: int, tell: Callable[[Tally], No
     template = Template.make(folder / "template")
     numbers = iter(range(10**9))
     try:
-        return campaign(
-            lambda: Lab.make(nursery, template, folder / f"lab-{next(numbers)}"), kills=kills, seed=seed, tell=tell
-        )
+        return campaign(lambda: Lab.make(nursery, template, folder / f"lab-{next(numbers)}"), wanted, tell=tell)
     finally:
         nursery.close()

@@ -284,7 +284,7 @@ def test_f17_a_damaged_message_is_not_sent_until_it_is_restored(lab: Lab, record
     assert not lab.to_b.puts(message_id)
     assert lab.state(message_id) not in ("delivered", "refused")
     path.write_bytes(good)
-    lab.hasten(partial(delivered, lab, message_id))
+    lab.hasten(partial(delivered, lab, message_id), step=timedelta(hours=2))
     lab.settle()
     lab.check()
     record_property("cases", 1)

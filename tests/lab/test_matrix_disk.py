@@ -222,7 +222,6 @@ def test_f04_a_database_that_is_locked_read_only_or_lost_in_commit(lab: Lab, rec
     record_property("cases", cases + 1)
 
 
-@pytest.mark.xfail(reason="readiness asks only whether the database can be read (E9: writable)")
 def test_f04_readyz_tells_that_the_database_cannot_be_written(lab: Lab) -> None:
     lab.b.start()
     assert ready(lab.b)
