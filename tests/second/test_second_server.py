@@ -7,6 +7,7 @@ overlap.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 
 import pytest
@@ -159,3 +160,24 @@ def test_an_agency_is_entered_by_the_metadata_of_its_node(campaign: Campaign) ->
     message_id = ring.queue(NEWCOMER.code, number="701")
     question = "SELECT d.state FROM dispatch d JOIN message m ON m.id = d.message WHERE m.message_id = ?"
     until("delivered to the newcomer", lambda: ring.ask(question, message_id) == [("delivered",)], seconds=60)
+
+
+@pytest.mark.parametrize(
+    ("code", "kinds"),
+    [
+        (THEIRS.code, ["sent", "relayed"]),
+        ("H99.11", ["sent", "relayed"]),
+        ("H99.13", ["sent", "relay-refused"]),
+        ("H99.14", ["sent", "relay-refused"]),
+        ("H99.15", ["sent", "receipt-invalid", "relayed"]),
+        ("H99.25", ["sent", "id-conflict", "relay-refused"]),
+    ],
+)
+def test_the_log_tells_what_each_answer_was_worth(campaign: Campaign, code: str, kinds: list[str]) -> None:
+    """5.1: one leaf for each event, whatever was answered (I6)."""
+    rows = campaign.ring.ask("SELECT data FROM ledger_leaf WHERE data IS NOT NULL ORDER BY ticket")
+    leaves = [json.loads(data) for (data,) in rows]
+    mine = [one for one in leaves if one.get("msg") == campaign.message_id and one.get("to") == code]
+    found = [one["kind"] for one in mine if one["kind"] not in ("arrived", "accepted")]
+    assert sorted(found) == sorted(kinds)
+    assert found[0] == "sent"
