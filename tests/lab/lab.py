@@ -75,6 +75,7 @@ class Lab:
             settings = (home / "edoc.toml").read_text("utf-8")
             wanted = settings.replace("disk_reserve_bytes = 0", f"disk_reserve_bytes = {reserve}")
             (home / "edoc.toml").write_text(wanted, "utf-8")
+            set_endpoint(home, ports[2 + n])
             control = Control(folder / f"control-{code}", root=home)
             nodes[code] = LabNode(nursery, code, home, ports[n], control, operator_port=ports[4 + n])
             proxies[code] = FaultProxy(ports[2 + n], ports[n])
@@ -206,6 +207,13 @@ def set_url(home: Path, agency: str, port: int) -> None:
     with closing(sqlite3.connect(home / "edoc.db")) as connection, connection:
         url = f"http://127.0.0.1:{port}/exchange/v1"
         connection.execute("UPDATE partner SET url = ? WHERE agency = ?", (url, agency))
+
+
+def set_endpoint(home: Path, port: int) -> None:
+    """Write into the settings where partners reach this node; it counts from its next start."""
+    path = home / "edoc.toml"
+    text, _, _ = path.read_text("utf-8").partition("\n[exchange]\n")
+    path.write_text(f'{text}\n[exchange]\nendpoint = "http://127.0.0.1:{port}/exchange/v1"\n', "utf-8")
 
 
 def sha256(data: bytes) -> str:

@@ -62,15 +62,14 @@ class Stranger:
 
     @classmethod
     def of(cls, lab: Lab, *, port: int | None = None) -> Stranger:
-        """Speak for A to B, at B's own port unless told another."""
+        """Speak for A to B, as B is known to its partners; connect to B's own port unless told another."""
         identities = lab.template.identities
-        place = port or lab.b.port
         key = load_pem_private_key(identities[A]["request"].pem, None)
         assert isinstance(key, ec.EllipticCurvePrivateKey)
         certificates = [identities[B]["exchange"].credential.sha256]
-        partner = Partner(f"http://127.0.0.1:{place}/exchange/v1", B, frozenset(certificates))
+        partner = Partner(f"http://127.0.0.1:{lab.to_b.port}/exchange/v1", B, frozenset(certificates))
         client = SecondClient(A, key, partner, clock=lambda: time.time() + lab.b.control.offset.total_seconds())
-        return cls(lab, place, client, signer_of(identities[A]["exchange"]), certificates)
+        return cls(lab, port or lab.b.port, client, signer_of(identities[A]["exchange"]), certificates)
 
     def now(self) -> datetime:
         """Return the moment at B."""

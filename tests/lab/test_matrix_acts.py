@@ -21,7 +21,7 @@ from signer.credential import Role
 from signer.devpki import DevPki, Subject
 from tests import world as worlds
 from tests.lab import invariants
-from tests.lab.lab import LONG, A, B, Lab, Template, set_url
+from tests.lab.lab import LONG, A, B, Lab, Template, set_endpoint, set_url
 from tests.lab.nodes import LabNode, Nursery, until
 from tests.lab.proxy import Plan, Seen, always
 from tests.lab.stranger import Stranger, signer_of
@@ -337,6 +337,14 @@ def _late_receipts(lab: Lab, ids: tuple[str, ...]) -> None:
         assert lab.state(one) == "delivered"
 
 
+def _move(lab: Lab, port: int) -> None:
+    """B is reached at another address from now on, and A's directory knows it."""
+    assert lab.b.stop() == 0
+    set_endpoint(lab.b.home, port)
+    lab.b.start()
+    set_url(lab.a.home, B, port)
+
+
 def test_f19_a_recipient_that_moves_or_closes_between_attempts(lab: Lab, record_property: Record) -> None:
     """The same K at the new endpoint is one acceptance; a closed code is refused, and its successor named."""
     lab.b.start()
@@ -344,9 +352,9 @@ def test_f19_a_recipient_that_moves_or_closes_between_attempts(lab: Lab, record_
     lab.to_b.plan = always(Plan(cut_answer=100))
     lab.a.start()
     lab.reach(moved, "unknown")
-    set_url(lab.a.home, B, lab.b.port)
+    _move(lab, lab.b.port)
     lab.hasten(partial(delivered, lab, moved))
-    set_url(lab.a.home, B, lab.to_b.port)
+    _move(lab, lab.to_b.port)
     lab.to_b.plan = always(Plan())
     lab.settle()
     closed = Agency(

@@ -396,9 +396,6 @@ def test_f14_a_captured_request_brings_the_same_receipt_or_401(lab: Lab, record_
     record_property("cases", 3)
 
 
-@pytest.mark.xfail(
-    reason="the signed authority is not compared with the node's own: 404 unknown-recipient instead of 401"
-)
 def test_f14_a_request_captured_on_the_way_to_another_node_is_refused(lab: Lab) -> None:
     lab.a.start()
     captured = b"".join(Stranger.of(lab).raw(Stranger.of(lab).message()))
