@@ -169,7 +169,6 @@ GONE = b'{"type":"urn:edoc:problem:recipient-moved"}'
         (http(200, b"<html>welcome</html>", Content_Type="text/html"), 200),
         (http(201, RECEIPT, Content_Type="text/xml", Content_Digest=digest(RECEIPT)), 201),
         (http(201, b"<Receipt!>", **GOOD), 201),
-        (http(201, RECEIPT, Content_Type=wire.RECEIPT_TYPE), 201),
         (http(201, b"", Content_Type=wire.RECEIPT_TYPE, Content_Digest=digest(b"")), 201),
         (http(299, RECEIPT, **GOOD), 299),
         (http(202, b"", Retry_After="1"), 202),
@@ -313,3 +312,13 @@ async def test_metadata_comes_with_its_signature(office: Office) -> None:
         wire.ResponseView(200, fields, asked), public_key=spki(NODE_KEY), alg=NODE_KEY.alg, now=office.clock.now
     )
     assert wire.parse_digest(wire.header(fields, "content-digest")) == hashlib.sha256(body).hexdigest()
+
+
+async def test_a_receipt_without_a_digest_beside_it_is_handed_on_to_be_verified() -> None:
+    """The field is required, but a verified receipt is true whoever brings it (Q3, T7)."""
+    async with (
+        stranger(saying(http(201, RECEIPT, Content_Type=wire.RECEIPT_TYPE))) as endpoint,
+        carrier(Clock()) as one,
+    ):
+        reply = await one.carry(parcel(endpoint))
+        assert (reply.kind, reply.body) == ("receipt", RECEIPT)

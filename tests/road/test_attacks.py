@@ -311,9 +311,14 @@ def test_nothing_but_a_true_receipt_or_a_registered_problem_ends_a_dispatch(tmp_
     }
     final: dict[str, wires.Answering] = {"too large": lambda _, __: wires.problem("too-large", 413)}
     whose = {pair.queue(str(500 + number)): name for number, name in enumerate((*answers, *final))}
-    server = wires.FalseRecipient(
-        pair.b.port, lambda path, body: {**answers, **final}[whose[path.split("/")[7]]](path, body)
-    )
+
+    def answering(path: str, body: bytes) -> bytes:
+        parts = path.split("/")
+        if len(parts) < 8:  # a ping, or a question for metadata
+            return wires.problem("unavailable", 503)
+        return {**answers, **final}[whose[parts[7]]](path, body)
+
+    server = wires.FalseRecipient(pair.b.port, answering)
     with closing(sqlite3.connect(pair.a.home / "edoc.db")) as connection:
         connection.execute("UPDATE partner SET cap = 8")
     try:
