@@ -30,7 +30,7 @@ fuzz:
 chaos:
 	@$(PREPARE) dev
 	@sh requirements/system.sh
-	@$(BIN)/python -m tests.lab.chaos --kills $(KILLS) --workers $(JOBS) --folder build/chaos
+	@$(BIN)/python -m tests.lab.chaos --kills $(KILLS) --workers $$((3 * $(JOBS))) --folder build/chaos
 
 check:
 	@$(PREPARE) dev

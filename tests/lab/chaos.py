@@ -119,7 +119,7 @@ def table(tally: Tally, seconds: float, rows: list[dict[str, object]]) -> str:
         "| what | how often | result |",
         "|---|---|---|",
         f"| random kills (F1): {victims} | {tally.kills} kills in {tally.rounds} rounds, {seconds / 60:.0f} min | "
-        f"{tally.letters} letters, {tally.delivered} delivered once, "
+        f"{tally.letters} letters, {tally.delivered} delivered once, {tally.quarantined} effects put aside, "
         f"{'no invariant broken' if not tally.faults else f'BROKEN: {tally.faults}'} |",
     ]
     lines += [f"| {row['row']} {row['test']} | {row['cases']} cases | {row['outcome']} |" for row in rows]

@@ -41,13 +41,15 @@ class Tally:
     rounds: int = 0
     letters: int = 0
     delivered: int = 0
+    quarantined: int = 0
+    """Effects whose process was killed twice while they ran: put aside for a person, as exchange.md 7 P0 says."""
     victims: Counter[str] = field(default_factory=Counter)
     steps: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
 
     def add(self, other: Tally) -> None:
         """Take in what another campaign did."""
-        for name in ("kills", "rounds", "letters", "delivered"):
+        for name in ("kills", "rounds", "letters", "delivered", "quarantined"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.victims += other.victims
         self.steps += other.steps
@@ -85,6 +87,8 @@ class Campaign:
         self.tally.letters = len(self.lab.confirmed)
         question = "SELECT count(*) FROM dispatch WHERE state = 'delivered'"
         self.tally.delivered = int(str(self.lab.store(self.lab.a).one(question)))
+        question = "SELECT count(*) FROM effect WHERE state = 'quarantined'"
+        self.tally.quarantined = sum(int(str(self.lab.store(node).one(question))) for node in self.lab.nodes)
 
     def feed(self) -> None:
         """Keep some letters on the way."""
