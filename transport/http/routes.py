@@ -18,6 +18,7 @@ from transport.dispatch import Key
 from transport.errors import Problem, StoreError
 from transport.http import openapi
 from transport.http.answers import answer, json_answer, problem_answer
+from transport.http.callers import Edge
 from transport.http.channel import Channel
 from transport.http.config import ServeConfig
 from transport.http.gate import Gates
@@ -58,16 +59,15 @@ class Exchange:
         self._config = config
         self._clocks = clocks
         disk = Disk(config.spool, config.limits)
+        edge = Edge(config.scheme, Channel.of(config.client_ca, config.proxies), _authority_of(config.endpoint))
         self.receiving = Receiving(
             node,
             limits=config.limits,
             report=report,
             clocks=clocks,
             disk=disk,
-            scheme=config.scheme,
-            channel=Channel.of(config.client_ca, config.proxies),
+            edge=edge,
             follow_trace=config.follow_trace,
-            authority=_authority_of(config.endpoint),
         )
         self._uploads = Uploads(self.receiving) if config.uploads else None
         self._pulled = Pulled(self.receiving, node) if isinstance(node, PullPort) else None
