@@ -219,12 +219,13 @@ def test_f09_one_flipped_bit_and_foreign_receipts_settle_nothing(lab: Lab, recor
     places += [len(head) + body.find(b"SignatureValue") + 30, len(head) + body.find(b"<ds:DigestValue>") + 20]
     if LONG:
         places += random.Random("F9").sample(range(len(head) + len(body)), 300)
+    places = [one for one in places if b"=" not in (head + body)[one : one + 3]]  # bits base64 does not use
     said = []
     with unchanged(lab):
         for place in places:
             lab.to_b.plan = always(Plan(flip_request=place))
             said.append(spoilt.put(message))
-    assert {one.status for one in said} <= {0, 400, 401, 403, 404, 411, 413, 415, 417, 431}
+    assert {one.status for one in said} <= {0, 400, 401, 403, 404, 411, 413, 415, 417, 429, 431}
     lab.to_b.plan = always(Plan())
     faults = _sealed_faults(stranger)
     lab.settle()
@@ -349,8 +350,11 @@ def test_f13_slow_connections_and_bombs_do_not_hurt_the_honest(lab: Lab, record_
     with ExitStack() as slow:
         for n in range(many):
             with suppress(OSError):
-                connection = slow.enter_context(socket.create_connection(("127.0.0.1", lab.b.port), timeout=5))
-                head, body = stranger.raw(stranger.message()) if n % 10 == 0 else (b"PUT /x HTTP/1.1\r\nHos", b"")
+                source = (f"127.0.0.{2 + n % 16}", 0)  # of each address fifty are let in
+                connection = slow.enter_context(
+                    socket.create_connection(("127.0.0.1", lab.b.port), timeout=5, source_address=source)
+                )
+                head, body = stranger.raw(stranger.message()) if n < 4 else (b"PUT /x HTTP/1.1\r\nHos", b"")
                 with suppress(OSError):
                     connection.sendall(head + body[:100])
         crowded = _latencies(stranger, 8)
