@@ -106,6 +106,8 @@ def _why(error: TryLater | None) -> str:
     if error is None:
         return "timeout"
     status = error.facts.get("status")
+    if error.code == "EDOC-EXC-021":
+        return "DNS"
     return f"HTTP {status}" if status else str(error.facts.get("cause") or error.code)
 
 
