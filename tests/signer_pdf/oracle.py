@@ -121,11 +121,12 @@ def meaning(data: bytes) -> list[object]:
     for page in pages_of(state):
         found.append((page.number, page.sheet, len(_items(state, page.dictionary.get("Annots")))))
     form = mapping(state, state.root.get("AcroForm"))
-    found.append(sorted((key, _plain(state, item, set())) for key, item in form.items() if key not in ("Fields", "DR")))
+    found.append(sorted((key, _plain(state, item, _OWN)) for key, item in form.items() if key not in ("Fields", "DR")))
     found.append((sorted(state.root), sorted(state.trailer.keys() - _STREAMS)))
     return found
 
 
+_OWN = {"ByteRange", "Contents"}
 _STREAMS = {"Type", "W", "Index", "Length", "Filter", "DecodeParms", "Size", "Prev", "XRefStm"}
 
 
@@ -134,16 +135,19 @@ def _items(state: object, value: Value) -> tuple[Value, ...]:
     return found if isinstance(found, tuple) else ()
 
 
-def _plain(state: object, value: Value, without: set[str]) -> object:
+def _plain(state: object, value: Value, without: set[str], above: tuple[Reference, ...] = ()) -> object:
     if isinstance(value, Reference):
-        return _plain(state, state.resolve(value), without)  # type: ignore[attr-defined]
+        if value in above:
+            return "…"  # in a circle
+        return _plain(state, state.resolve(value), without, (*above, value))  # type: ignore[attr-defined]
     if isinstance(value, Stream):
         entries = {key: item for key, item in value.dictionary.items() if key != "Length"}
-        return _plain(state, entries, without), value.raw
+        return _plain(state, entries, without, above), value.raw
     if isinstance(value, dict):
-        return sorted((str(key), _plain(state, item, without)) for key, item in value.items() if key not in without)
+        kept = ((str(key), item) for key, item in value.items() if key not in without)
+        return sorted((key, _plain(state, item, without, above)) for key, item in kept)
     if isinstance(value, tuple):
-        return [_plain(state, item, without) for item in value]
+        return [_plain(state, item, without, above) for item in value]
     return repr(value)
 
 

@@ -1,4 +1,4 @@
-"""Could there be a script or forbidden action in a file? Told from its bytes, without walking objects (signing.md 3.1).
+"""Could there be a script or forbidden action in a file? Told from its octets, not by a walk (signing.md 3.1, K1).
 
 An action is a dictionary whose ``/S`` is one of a few names, and a name is spelled in the bytes of a plain object or of
 an object stream, as it is or with ``#xx``. If none of them is spelled anywhere there is none; if one is, it may still
@@ -27,18 +27,21 @@ OBJECT_COST = 12_000
 """Octets that are looked through in the time one object takes to read."""
 
 
-def has_forbidden(file: PdfFile, *, limits: Limits) -> bool:
-    """Say whether the name of a forbidden action may stand somewhere in the objects of a file.
+def texts_of(file: PdfFile, *, limits: Limits) -> tuple[bytes, ...]:
+    """Return octets in which every object of a file is spelled, whatever else they are, and as few as may be.
 
     Raises:
         InputRefused: an object cannot be read; LimitExceeded: a budget is used up.
     """
     sections = [section for update in file.updates for section in update.sections]
     rows = sum(section.count for section in sections)
-    texts = _texts(file, limits) if rows * OBJECT_COST < len(file.data) else iter((file.data,))
-    if any(_spells(text) for text in texts):
-        return True
-    return any(_spells(text) for text in _packed(file, sections))
+    plain = tuple(_texts(file, limits)) if rows * OBJECT_COST < len(file.data) else (file.data,)
+    return (*plain, *_packed(file, sections))
+
+
+def has_forbidden(texts: Sequence[bytes]) -> bool:
+    """Say whether the name of a forbidden action may stand somewhere in the objects."""
+    return any(_spells(text) for text in texts)
 
 
 def _texts(file: PdfFile, limits: Limits) -> Iterator[bytes]:
