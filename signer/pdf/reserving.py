@@ -23,7 +23,7 @@ from signer.pdf.reserved import Reserved
 from signer.pdf.tail.aim import target_of
 from signer.pdf.tail.numbers import first_number, new_objects
 from signer.pdf.tail.ordinary import NotOrdinary, Ordinary, check_clean, ordinary
-from signer.pdf.tail.words import has_forbidden, texts_of
+from signer.pdf.tail.words import texts_of, words_in
 from signer.pdf.tail.write import write
 from signer.pdf.target import Target
 from signer.trust import Limits
@@ -113,7 +113,7 @@ class _Look:
             raise
         except InputRefused:
             return cls(limits, (data,), size, harmless=False)
-        return cls(limits, texts, size, harmless=not file.hybrid and not has_forbidden(texts))
+        return cls(limits, texts, size, harmless=not file.hybrid and not words_in(texts).forbidden)
 
 
 def _general_target(data: bytes, options: PdfOptions, digest: str, look: _Look) -> Target:

@@ -18,10 +18,10 @@ from pyhanko.sign.signers.pdf_cms import SimpleSigner
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from signer.devpki import DevIdentity
-from signer.pdf.formtree import fields_of, mapping, pages_of
+from signer.pdf.formtree import fields_of, mapping, pages_of, text_of
 from signer.pdf.reading import PdfFile
 from signer.pdf.sign import PdfOptions, SignedPdf, sign_pdf
-from signer.pdf.values import Reference, Stream, Value
+from signer.pdf.values import Reference, Stream, String, Value
 from signer.pdf.verify import inspect_pdf
 from signer.report import Report
 from signer.trust import Context
@@ -148,7 +148,7 @@ def _plain(state: object, value: Value, without: set[str], above: tuple[Referenc
         return sorted((key, _plain(state, item, without, above)) for key, item in kept)
     if isinstance(value, tuple):
         return [_plain(state, item, without, above) for item in value]
-    return repr(value)
+    return text_of(value) if isinstance(value, String) else repr(value)  # pyHanko encodes texts its own way
 
 
 def pictures(data: bytes, dpi: int = 36) -> list[bytes]:

@@ -15,7 +15,7 @@ from signer.errors import InputRefused, LimitExceeded
 from signer.pdf.reading import PdfFile
 from signer.pdf.reading.lexer import Lexer
 from signer.pdf.reading.state import State
-from signer.pdf.tail.words import has_forbidden, texts_of
+from signer.pdf.tail.words import texts_of, words_in
 from signer.pdf.values import Reference, Stream, Value
 from signer.trust import Limits
 
@@ -43,7 +43,7 @@ class Located:
 @dataclass(frozen=True, slots=True)
 class Ordinary:
     """An ordinary file: its latest state, the first free number, how its last cross-reference is written; ``texts`` are
-    octets in which all its objects are spelled."""
+    octets in which all its objects are spelled, ``signed`` says that there may be a signature among them."""
 
     data: bytes
     file: PdfFile
@@ -51,6 +51,7 @@ class Ordinary:
     startxref: int
     streamed: bool
     texts: tuple[bytes, ...]
+    signed: bool
 
     @property
     def state(self) -> State:
@@ -116,8 +117,9 @@ def ordinary(data: bytes, *, limits: Limits) -> Ordinary:
             raise NotOrdinary
         last = file.updates[-1].sections[0]
         texts = texts_of(file, limits=limits)
-        found = Ordinary(data, file, size, last.offset, last.stream is not None, texts)
-        if has_forbidden(texts):
+        words = words_in(texts)
+        found = Ordinary(data, file, size, last.offset, last.stream is not None, texts, words.signed)
+        if words.forbidden:
             raise NotOrdinary
     except LimitExceeded:
         raise

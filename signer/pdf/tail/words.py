@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from signer.pdf.reading import PdfFile
 from signer.pdf.reading.lexer import Lexer
@@ -17,11 +18,14 @@ from signer.pdf.reading.sections import Section
 from signer.pdf.refusals import FORBIDDEN_ACTIONS, MODEL_SCRIPT, RENDITION
 from signer.trust import Limits
 
-_FORBIDDEN = frozenset(name.removeprefix("/").encode("ascii") for name in (*FORBIDDEN_ACTIONS, RENDITION, MODEL_SCRIPT))
-_WORD = re.compile(rb"/(?:" + b"|".join(sorted(_FORBIDDEN)) + rb")(?![^\0\t\n\f\r ()<>\[\]{}/%])")
+_SIGNED = b"/ByteRange"
+_NAMES = frozenset(
+    name.removeprefix("/").encode("ascii") for name in (*FORBIDDEN_ACTIONS, RENDITION, MODEL_SCRIPT, "/ByteRange")
+)
+_WORD = re.compile(rb"/(?:" + b"|".join(sorted(_NAMES)) + rb")(?![^\0\t\n\f\r ()<>\[\]{}/%])")
 _ESCAPE = re.compile(rb"#[0-7][0-9A-Fa-f]")
 _SPELLED = re.compile(rb"/([^\0\t\n\f\r ()<>\[\]{}/%]*)")
-_LONGEST = 3 * max(map(len, _FORBIDDEN))
+_LONGEST = 3 * max(map(len, _NAMES))
 ESCAPES_MAX = 20_000
 OBJECT_COST = 12_000
 """Octets that are looked through in the time one object takes to read."""
@@ -39,9 +43,25 @@ def texts_of(file: PdfFile, *, limits: Limits) -> tuple[bytes, ...]:
     return (*plain, *_packed(file, sections))
 
 
-def has_forbidden(texts: Sequence[bytes]) -> bool:
-    """Say whether the name of a forbidden action may stand somewhere in the objects."""
-    return any(_spells(text) for text in texts)
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Whether the name of a forbidden action may stand somewhere in the objects, and whether that of a byte range."""
+
+    forbidden: bool
+    signed: bool
+
+
+def words_in(texts: Sequence[bytes]) -> Words:
+    """Say what may be named in these octets."""
+    signed = False
+    for text in texts:
+        for match in _WORD.finditer(text):
+            if match[0] != _SIGNED:
+                return Words(forbidden=True, signed=signed)
+            signed = True
+        if _escaped(text):
+            return Words(forbidden=True, signed=signed)
+    return Words(forbidden=False, signed=signed)
 
 
 def _texts(file: PdfFile, limits: Limits) -> Iterator[bytes]:
@@ -68,15 +88,14 @@ def _packed(file: PdfFile, sections: Sequence[Section]) -> Iterator[bytes]:
             yield state.members(entry.offset).lexer.data
 
 
-def _spells(text: bytes) -> bool:
-    if _WORD.search(text) is not None:
-        return True
+def _escaped(text: bytes) -> bool:
+    """Say whether one of the names is spelled in another way."""
     if text.find(b"#") < 0:
         return False
     for count, match in enumerate(_ESCAPE.finditer(text)):
         begin = text.rfind(b"/", max(0, match.start() - _LONGEST), match.start())
         spelled = _SPELLED.match(text, begin) if begin >= 0 else None
-        if count > ESCAPES_MAX or (spelled is not None and _meant(spelled[1]) in _FORBIDDEN):
+        if count > ESCAPES_MAX or (spelled is not None and _meant(spelled[1]) in _NAMES):
             return True
     return False
 
