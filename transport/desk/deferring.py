@@ -72,7 +72,7 @@ def _prepared(desk: Desk, name: str) -> Outcome:
     delivery = desk.request.delivery
     target = Path(delivery.output or f"{name}.{ENDING}") if delivery.output != "-" else None
     if target is not None:
-        check_target(target, force=delivery.force, inputs=desk.request.files)
+        check_target(target, force=delivery.force, inputs=desk.untouched)
     data = read_input(name, desk.console)
     if format_of(desk.request.format, data, name) != "PAdES":
         raise CommandError("EDOC-USE-055", path=name)
@@ -136,7 +136,7 @@ def embed(console: Console, request: Request, *, prepared: str, value: str) -> E
         raise CommandError("EDOC-USE-003", name="-o", command="edoc sign --embed")
     target = None if delivery.output == "-" else Path(delivery.output)
     if target is not None:
-        check_target(target, force=delivery.force, inputs=(prepared, value))
+        check_target(target, force=delivery.force, inputs=(prepared, value, *request.trust, *request.revocation))
     try:
         held = read_prepared(read_input(prepared, console))
         made = _embedded(console, request, held, value)

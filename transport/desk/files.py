@@ -7,7 +7,7 @@ import os
 import stat
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,16 +119,45 @@ def _reason(error: Exception) -> dict[str, object]:
     return {"reason": getattr(error, "strerror", None) or str(error), "errno": getattr(error, "errno", None)}
 
 
-def check_target(target: Path, *, force: bool, inputs: Iterable[str] = ()) -> None:
+Identity = tuple[int, int]
+"""What makes two names names of one file: its device and its number there."""
+
+
+def identities(names: Iterable[str]) -> dict[Identity, str]:
+    """Return which files the names are of; a name of none is left out."""
+    found: dict[Identity, str] = {}
+    for name in names:
+        identity = identity_of(name)
+        if identity is not None:
+            found.setdefault(identity, name)
+    return found
+
+
+def identity_of(name: str | Path) -> Identity | None:
+    """Return which file a name is of; ``None`` for standard input and for what is not there."""
+    try:
+        status = os.stat(name) if name != "-" else None
+    except (OSError, ValueError):
+        return None
+    return None if status is None else (status.st_dev, status.st_ino)
+
+
+def is_regular(name: str) -> bool:
+    """Say whether a name is of a file that may be read twice; a pipe gives what it holds once."""
+    return name != "-" and _is_regular(Path(name))
+
+
+def check_target(target: Path, *, force: bool, inputs: Iterable[str] | Mapping[Identity, str] = ()) -> None:
     """Refuse a target that exists (unless ``force``) or is one of the inputs, before any work is done.
 
     Raises:
         CommandError: with the code that says which.
     """
-    if target.exists():  # else it is none of the inputs, of which there may be thousands
-        for name in inputs:
-            if name != "-" and os.path.exists(name) and os.path.samefile(name, target):
-                raise CommandError("EDOC-USE-022", path=name)
+    there = identity_of(target)
+    if there is not None:  # else it is none of the inputs, of which there may be thousands
+        known = inputs if isinstance(inputs, Mapping) else identities(inputs)
+        if there in known:
+            raise CommandError("EDOC-USE-022", path=known[there])
     if target.is_dir():
         raise CommandError("EDOC-USE-015", path=target)
     if target.exists() and _is_regular(target) and not force:
@@ -143,7 +172,7 @@ def check_target(target: Path, *, force: bool, inputs: Iterable[str] = ()) -> No
 def _is_regular(path: Path) -> bool:
     try:
         return stat.S_ISREG(path.stat().st_mode)
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 
