@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from signer.credential import Role
+from signer.credential import Role, Secret, load_pkcs12
 from signer.devpki import DevIdentity, DevPki, Subject, pem
+from signer.errors import CredentialError
 from tests.console.conftest import Edoc, Ran
 from tests.signer_pdf.files import simple
 from transport import settings
@@ -169,3 +170,41 @@ def test_a_basis_says_something_in_plain_words(desk: Edoc, basis: str) -> None:
 def test_the_line_of_a_copy_stands_on_copies_and_on_every_copy(desk: Edoc, words: tuple[str, ...]) -> None:
     ran = sign(desk, "x.pdf", *words, key="agency.pem" if "agency" in words else "leader.pem")
     assert (ran.code, error(ran)["code"]) == (2, "EDOC-USE-004")
+
+
+# --- what a pass phrase and a file cost -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("secret", [b"mat\0khau-4711\n", b"\0" * 5000, b"x" * 5000])
+def test_what_cannot_be_a_pass_phrase_is_not_tried_and_not_shown(edoc: Edoc, desk: Edoc, secret: bytes) -> None:
+    (desk.folder / "sai").write_bytes(secret)
+    words = ("sign", "x.pdf", "--key", "leader.p12", "--pin-file", "sai", "--trust", "root.pem", "--level", "b")
+    ran = edoc(*words, "--json", "--debug", "-v")
+    assert (ran.code, error(ran)["code"]) == (2, "EDOC-USE-024")
+    assert "khau-4711" not in ran.out + ran.err
+    assert "107, 104, 97, 117" not in ran.err, "the octets as numbers"
+
+
+def test_a_pass_phrase_with_a_zero_octet_opens_no_container_and_is_not_shown(
+    identities: dict[str, DevIdentity], capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(CredentialError, match="wrong"):
+        load_pkcs12(identities["leader"].pkcs12(PIN), role=Role.PERSON, passphrase=lambda _: Secret(PIN + b"\0"))
+    assert capfd.readouterr().err == ""
+
+
+def test_reading_takes_memory_for_what_is_there_and_not_for_what_may_come(desk: Edoc) -> None:
+    import resource
+
+    def little() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (3 * 1024**3, 3 * 1024**3))
+
+    away = Edoc(desk.folder)
+    words = ("sign", "x.pdf", "--key", "leader.pem", "--trust", "root.pem", "--level", "b", "--json")
+    ran = away(*words, preexec_fn=little)
+    assert (ran.code, ran.json["files"][0]["status"]) == (0, "signed")
+    (desk.folder / "to.bin").touch()
+    os.truncate(desk.folder / "to.bin", 5 * 1024**3)
+    ran = away("sign", "to.bin", *words[2:], preexec_fn=little)
+    assert (ran.code, error(ran)["code"]) == (1, "EDOC-PDF-002")
+    assert not (desk.folder / "to.bin.asice").exists()

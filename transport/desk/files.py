@@ -33,7 +33,7 @@ def read_input(name: str, console: Console) -> bytes:
         with open(name, "rb") as file:
             if stat.S_ISDIR(os.fstat(file.fileno()).st_mode):
                 raise CommandError("EDOC-USE-015", path=name)
-            return file.read(MAX_INPUT)
+            return _whole(file, name)
     except IsADirectoryError as error:
         raise CommandError("EDOC-USE-015", path=name) from error
     except (OSError, ValueError) as error:
@@ -44,7 +44,49 @@ def _read_standard_input(console: Console) -> bytes:
     if console.stdin_used or sys.stdin is None or sys.stdin.isatty():
         raise CommandError("EDOC-USE-012")
     console.stdin_used = True
-    return sys.stdin.buffer.read(MAX_INPUT)
+    try:
+        return _whole(sys.stdin.buffer, "-")
+    except OSError as error:
+        raise CommandError("EDOC-USE-008", path="-", **_reason(error)) from error
+
+
+PIECE = 16 * 1024 * 1024
+"""Octets of a pipe asked for at once: as much memory is taken, however little comes."""
+
+
+def _whole(file: BinaryIO, name: str) -> bytes:
+    """Return everything that a stream holds; a part of it is never taken for the whole.
+
+    Raises:
+        CommandError: there is more than ``MAX_INPUT``, or than there is memory for (EDOC-PDF-002).
+    """
+    status = os.fstat(file.fileno()) if hasattr(file, "fileno") and _has_number(file) else None
+    regular = status is not None and stat.S_ISREG(status.st_mode)
+    if regular and status is not None and status.st_size > MAX_INPUT:
+        raise _too_large(name, status.st_size)
+    try:
+        if regular:
+            return file.read()
+        data = bytearray()
+        while piece := file.read(PIECE):
+            data += piece
+            if len(data) > MAX_INPUT:
+                raise _too_large(name, len(data))
+        return bytes(data)
+    except MemoryError:
+        raise _too_large(name, status.st_size if regular and status is not None else None) from None
+
+
+def _has_number(file: BinaryIO) -> bool:
+    """Say whether a stream is one of the system's: one in memory has no number."""
+    try:
+        return file.fileno() >= 0
+    except OSError:
+        return False
+
+
+def _too_large(name: str, size: int | None) -> CommandError:
+    return CommandError("EDOC-PDF-002", path=name, limit="input_max_bytes", value=size, unit="bytes")
 
 
 HEAD = 8192
