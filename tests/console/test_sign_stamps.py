@@ -83,7 +83,7 @@ def test_all_that_failed_are_named_and_no_lower_level_is_delivered(desk: Edoc, h
     for entry in ran.json["files"]:
         error = entry["error"]
         assert (entry["status"], entry["output"], error["retryable"]) == ("failed", None, True)
-        for part in ("/late (timeout", "/other-nonce (nonce", "/untrusted (TSA THỬ NGHIỆM", "/nowhere (404"):
+        for part in ("/late (hết thời gian chờ", "/other-nonce (nonce", "/untrusted (TSA THỬ NGHIỆM", "/nowhere (404"):
             assert house.base + part in error["why"]
         assert "--level b" in error["next"]
     assert house.asked.count("/late") == 1

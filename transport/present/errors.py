@@ -7,6 +7,7 @@ helps come from the catalogue.
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -89,13 +90,16 @@ def _in_words(facts: Mapping[str, object], lang: str) -> Mapping[str, object]:
     return {**facts, "reason": catalogue.word(key, lang)} if catalogue.has_word(key) else facts
 
 
-_FAMILIES = {"form": "form", "cause": "cause", "missing": "cause", "status": "cause", "where": "cause"}
+_FAMILIES = {"form": "form", "cause": "cause", "missing": "cause", "status": "cause", "where": "cause", "pin": "token.state"}
 """Facts whose values have words of their own in the catalogue, and the family of these words."""
 
 
 def _told(facts: Mapping[str, object], lang: str) -> Mapping[str, object]:
     """Return the facts as the sentences show them: a seal is «con dấu» there; for programs it stays ``seal``."""
     words = {name: _word(family, facts[name], lang) for name, family in _FAMILIES.items() if name in facts}
+    url = facts.get("url")
+    if isinstance(url, str):  # several addresses, each with its reason in brackets
+        words["url"] = re.sub(r" \(([^()]+)\)", lambda found: f" ({_word('cause', found[1], lang)})", url)
     return {**facts, **words}
 
 
@@ -111,8 +115,8 @@ def _word(family: str, value: object, lang: str) -> object:
 
 def _sentence(template: str, facts: Mapping[str, object]) -> str | None:
     """Return the sentence, or ``None`` where there is nothing to say (an empty template, a lone missing fact)."""
-    text = catalogue.fill(template, facts)
-    return None if text in {"", "-"} else text
+    text = catalogue.fill(template, facts).replace(" (-)", "")
+    return None if text in {"", "-"} or text.endswith(": -") else text
 
 
 def fault(error: BaseException, lang: str, **facts: object) -> Fault:
