@@ -90,7 +90,7 @@ def _in_words(facts: Mapping[str, object], lang: str) -> Mapping[str, object]:
     return {**facts, "reason": catalogue.word(key, lang)} if catalogue.has_word(key) else facts
 
 
-_FAMILIES = {"form": "form", "cause": "cause", "missing": "cause", "status": "cause", "where": "cause", "pin": "token.state"}
+_FAMILIES = {"form": "form", "pin": "token.state", **dict.fromkeys(("cause", "missing", "status", "where"), "cause")}
 """Facts whose values have words of their own in the catalogue, and the family of these words."""
 
 
@@ -116,7 +116,8 @@ def _word(family: str, value: object, lang: str) -> object:
 def _sentence(template: str, facts: Mapping[str, object]) -> str | None:
     """Return the sentence, or ``None`` where there is nothing to say (an empty template, a lone missing fact)."""
     text = catalogue.fill(template, facts).replace(" (-)", "")
-    return None if text in {"", "-"} or text.endswith(": -") else text
+    says_nothing = text in {"", "-"} or (template.count("{") == 1 and text.endswith(": -"))
+    return None if says_nothing else text
 
 
 def fault(error: BaseException, lang: str, **facts: object) -> Fault:
