@@ -111,6 +111,12 @@ def test_the_line_of_an_appendix_begins_with_its_number(desk: Edoc) -> None:
     assert found["signatures"][0]["appearance"]["text"].startswith("Số: 120/SMA-VP; ")
 
 
+def test_an_appendix_without_its_document_is_asked_for_it(desk: Edoc) -> None:
+    ran = desk("sign", "go.pdf", "--as", "agency", "--attachment", "--key", "agency.pem", "--json")
+    error = ran.json["error"]
+    assert (ran.code, error["code"], error["message"]) == (2, "EDOC-USE-003", "thiếu --of")
+
+
 def test_a_form_without_place_is_named_with_its_file_in_the_words_of_the_office(desk: Edoc) -> None:
     (desk.folder / "dau.png").write_bytes(picture(360, 360))
     line = ("sign", "go.pdf", "--key", "leader.pem", "--trust", "root.pem", "--level", "b", "--image", "dau.png")

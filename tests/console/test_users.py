@@ -54,7 +54,7 @@ def refused(ran: Ran) -> tuple[int, str, str]:
     """Return exit code, code and sentence of a call that failed as a whole."""
     assert problems(ran.json) == []
     error = ran.json["error"]
-    return ran.code, error["code"], " ".join([error["message"], error["why"], error["next"]])
+    return ran.code, error["code"], " ".join([error["message"], error["why"] or "", error["next"]])
 
 
 def test_accounts_are_added_and_listed_with_their_roles(node: Edoc) -> None:

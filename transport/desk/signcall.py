@@ -86,6 +86,8 @@ def request_of(given: Given, at: datetime) -> Request:
     """
     if not given.files:
         raise CommandError("EDOC-USE-003", name="FILE", command="edoc sign")
+    if given.attachment and given.of is None:
+        raise CommandError("EDOC-USE-003", name="--of", command="edoc sign")
     if given.attachment != (given.of is not None) and not (given.copy and given.of):
         raise CommandError(
             "EDOC-USE-004", name="--attachment", value=given.of or "-", expected="--attachment --of FILE"
