@@ -15,15 +15,18 @@ import subprocess
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from measure import Figure, figure, measure
+from measure import Figure, figure, processor
+from measure import measure as measured
 
 from signer.devpki import DevIdentity, pem
 
+measure = partial(measured, clock=processor)
 PASSPHRASE = b"edoc"
 ENDESIVE = """
 import json, sys, time, types
@@ -35,9 +38,9 @@ key, certificate, others = pkcs12.load_key_and_certificates(bundle, b"edoc")
 said = {"aligned": 0, "sigflags": 3, "sigflagsft": 132, "sigpage": 0, "signingdate": "D:20261120023000+00'00'"}
 times = []
 for run in range(int(sys.argv[3]) + 1):
-    start = time.perf_counter()
+    start = time.process_time()
     signed = data + pdf.cms.sign(data, dict(said), key, certificate, others, "sha256")
-    times.append((time.perf_counter() - start) * 1000)
+    times.append((time.process_time() - start) * 1000)
 assert b"/ByteRange" in signed[len(data):]
 print(json.dumps(times[1:]))
 """

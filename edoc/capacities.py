@@ -16,7 +16,7 @@ from enum import StrEnum
 from edoc.agencies import code_key
 from edoc.documents import TYPES, type_of
 from edoc.errors import GrantRefused
-from edoc.values import clean, plain
+from edoc.values import clean, plain, readable
 
 
 class Capacity(StrEnum):
@@ -115,11 +115,11 @@ def objection(entry: Authority, source: Authority | None) -> str | None:
     """
     if entry.valid_to is not None and entry.valid_to < entry.valid_from:
         return "EDOC-DOC-071"
-    if not clean(entry.basis):
+    if not readable(entry.basis):
         return "EDOC-DOC-072"
     if entry.capacity is Capacity.TUQ and entry.valid_to is None:
         return "EDOC-DOC-073"
-    if entry.capacity is Capacity.TUQ and not (entry.types or entry.areas):
+    if entry.capacity is Capacity.TUQ and not any(map(readable, (*entry.types, *entry.areas))):
         return "EDOC-DOC-074"
     return None if entry.source is None else _objection_to_source(entry, source)
 

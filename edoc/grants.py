@@ -5,7 +5,7 @@ from __future__ import annotations
 from edoc.authorities import AuthorityTable, KeyRight
 from edoc.capacities import Authority, objection
 from edoc.errors import GrantRefused
-from edoc.values import clean
+from edoc.values import readable
 
 
 def check_grant(entry: Authority, table: AuthorityTable) -> None:
@@ -39,7 +39,7 @@ def check_right(right: KeyRight) -> None:
         GrantRefused: EDOC-DOC-071 or EDOC-DOC-072.
     """
     wrong = right.valid_to is not None and right.valid_to < right.valid_from
-    if not wrong and clean(right.basis):
+    if not wrong and readable(right.basis):
         return
     raise GrantRefused(
         "EDOC-DOC-071" if wrong else "EDOC-DOC-072",

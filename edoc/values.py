@@ -50,6 +50,11 @@ def without_accents(text: str) -> str:
     return "".join(char for char in decomposed if unicodedata.category(char) != "Mn")
 
 
+def readable(text: str | None) -> bool:
+    """Say whether a text says anything to somebody who reads it: spaces and marks without a shape do not."""
+    return any(char.isprintable() and not char.isspace() for char in text or "")
+
+
 def plain(text: str) -> str:
     """Return the text as people compare names: no case, no accents, single spaces, ``đ`` as ``d``."""
     return " ".join(without_accents(text.casefold()).split())

@@ -17,8 +17,9 @@ from asn1crypto import algos, cms, core, keys, tsp, x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
-from signer import der
+from signer import ber, der
 from signer.algorithms import Scheme, scheme_for
+from signer.cmsnames import DIGESTS as DIGEST_NAMES
 from signer.signeddata import SignedData as SignedData
 from signer.signeddata import SignerInfo as SignerInfo
 from signer.signeddata import ess_certificate_ids as ess_certificate_ids
@@ -33,6 +34,10 @@ POLICY = "1.3.6.1.4.1.13762.3"
 """Policy named in the demonstration TSA's tokens; a placeholder that grants nothing."""
 
 DIGESTS = {"sha1", "sha224", "sha256", "sha384", "sha512", "md5", "sha3_256", "sha3_384", "sha3_512"}
+
+
+_STATUS = ("granted", "granted_with_mods", "rejection", "waiting", "revocation_warning", "revocation_notification")
+"""Words of PKIStatus (RFC 3161, 2.4.2), by number."""
 
 
 class TimeStampResp(core.Sequence):  # type: ignore[misc]  # asn1crypto has no types
@@ -101,28 +106,27 @@ def read_timestamp_request(data: bytes) -> tuple[str, bytes, int | None]:
     Raises:
         ValueError: it is not one.
     """
-    try:
-        request = tsp.TimeStampReq.load(data, strict=True)
-        imprint = request["message_imprint"]
-        name, digest = str(imprint["hash_algorithm"]["algorithm"].native), bytes(imprint["hashed_message"].native)
-        return name, digest, request["nonce"].native
-    except (TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"damaged TimeStampReq: {type(error).__name__}") from None
+    version, imprint, *rest = der.whole(data).parts()
+    algorithm, digest = imprint.parts()
+    if (version.tag, imprint.tag, algorithm.tag, digest.tag) != (der.INTEGER, der.SEQUENCE, der.SEQUENCE, der.OCTETS):
+        raise ValueError("damaged TimeStampReq")
+    dotted = der.identifier(algorithm.parts()[0])
+    nonce = next((der.integer(part) for part in rest if part.tag == der.INTEGER), None)
+    return DIGEST_NAMES.get(dotted, dotted), digest.content, nonce
 
 
 def read_timestamp_response(data: bytes) -> tuple[str, bytes | None]:
-    """Return the status word and the token (DER) of a TimeStampResp.
+    """Return the status word and the token, as it stands, of a TimeStampResp.
 
     Raises:
         ValueError: it is not one.
     """
-    try:
-        response = TimeStampResp.load(data, strict=True)
-        status = str(response["status"]["status"].native)
-        token = response["time_stamp_token"]
-        return status, None if isinstance(token, core.Void) else bytes(token.dump())
-    except (TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"damaged TimeStampResp: {type(error).__name__}") from None
+    info, *tokens = ber.whole(data).expect(der.SEQUENCE).parts()
+    status = info.expect(der.SEQUENCE).first().expect(der.INTEGER)
+    number = int.from_bytes(status.content, signed=True)
+    if len(tokens) > 1 or not 0 <= number < len(_STATUS):
+        raise ValueError("damaged TimeStampResp")
+    return _STATUS[number], tokens[0].expect(der.SEQUENCE).encoded if tokens else None
 
 
 def timestamp_response(request: bytes, *, credential: Credential, chain: Sequence[bytes], at: datetime) -> bytes:

@@ -331,6 +331,8 @@ def _open_pkcs12(data: bytes, passphrase: PassphraseSource | None) -> _Opened:
 
 def _pkcs12(data: bytes, secret: Secret | None) -> pkcs12.PKCS12KeyAndCertificates | None:
     try:
+        if secret and b"\0" in secret.reveal():
+            return None  # the library ends with a report of its own that shows the pass phrase
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # old encryption inside a container is no reason to refuse its key
             return pkcs12.load_pkcs12(data, secret.reveal() if secret else None)

@@ -258,8 +258,15 @@ SETTINGS: tuple[Setting, ...] = (
         "PKCS#11 library of the token (needs the extra hsm)",
         '"/usr/lib/libeps2003csp11.so"',
     ),
-    Setting("tsa.url", None, web_addresses, "máy chủ dấu thời gian", "time-stamping service", '"https://tsa.example/"'),
-    Setting("tsa.timeout", 180.0, seconds(1, 600), "chờ dấu thời gian tối đa (R32)", "longest wait for it (R32)"),
+    Setting(
+        "tsa.url",
+        None,
+        web_addresses,
+        "máy chủ dấu thời gian; nhiều máy chủ được hỏi lần lượt",
+        "time-stamping service; several are asked in turn",
+        '["https://tsa.example/", "https://tsa2.example/"]',
+    ),
+    Setting("tsa.timeout", 180.0, seconds(1, 600), "chờ mỗi máy chủ tối đa (R32)", "longest wait for each (R32)"),
     Setting("sign.profile", "interop", choice("interop", "strict"), "bộ thuật toán khi ký", "algorithms when signing"),
     Setting(
         "sign.level",

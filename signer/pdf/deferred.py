@@ -189,6 +189,9 @@ def embed(
     report = read_back(signed, limits=limits or Limits())
     if report.signatures[-1].id != prepared.field or len(signed) != len(prepared.data):
         raise SigningRefused("EDOC-PDF-021", "the new signature is not the last", field=prepared.field, reason="-")
+    claimed = report.signatures[-1].signing_time
+    if claimed is None or claimed != prepared.at.replace(microsecond=0):
+        raise _refused("time")
     level = f"PAdES-B-{prepared.level.upper()}"
     warnings = disagreement(token, prepared.at)
     size = None if token is None else len(token)

@@ -112,7 +112,10 @@ def pages_of(document: Document, *, odd: list[str] | None = None) -> tuple[PageB
     odd = [] if odd is None else odd
     seen: set[Reference] = set()
     inherited: dict[str, Value] = {}
-    stack: list[tuple[Value, dict[str, Value], int]] = [(document.root.get("Pages"), inherited, 0)]
+    top = document.root.get("Pages")
+    if type(resolved(document, mapping(document, top).get("Count"))) is not int:
+        odd.append("page count")
+    stack: list[tuple[Value, dict[str, Value], int]] = [(top, inherited, 0)]
     while stack:
         node, known, depth = stack.pop()
         if not isinstance(node, Reference) or depth > DEPTH_MAX:

@@ -44,12 +44,14 @@ class Sheet:
 
     def to_mm(self, x: float, y: float) -> tuple[float, float]:
         """Return the displayed point in mm of a user space point."""
-        u, v = {
-            0: (x - self.left, self.top - y),
-            90: (y - self.bottom, x - self.left),
-            180: (self.right - x, y - self.bottom),
-            270: (self.top - y, self.right - x),
-        }[self.rotation]
+        if self.rotation == 0:
+            u, v = x - self.left, self.top - y
+        elif self.rotation == 90:
+            u, v = y - self.bottom, x - self.left
+        elif self.rotation == 180:
+            u, v = self.right - x, y - self.bottom
+        else:
+            u, v = self.top - y, self.right - x
         return u * self.unit / MM, v * self.unit / MM
 
     def rectangle(self, box: Box) -> tuple[float, float, float, float]:

@@ -8,23 +8,22 @@ fields is not looked at.
 
 from __future__ import annotations
 
-import json
 import math
 import struct
-import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
-from threading import Timer
+from functools import partial
 from typing import IO
 
 from signer.pdf.geometry import Box, Sheet
-from signer.pdf.pictures import command, send
+from signer.pdf.kept import KEPT
 from signer.pdf.pictureworker import LETTER, LETTERS_MAX
 from signer.trust import Pictures
 
 SECONDS = 15
-"""Computing time the worker may use for one file."""
+"""Computing time the worker may use for one part of a file."""
+PART = 50
+"""Pages asked for at once, after the first."""
 BASELINE = 0.3
 """How far letters of one line may stand above or below one another, in heights of the line."""
 GAP = 1.2
@@ -68,28 +67,38 @@ def lines_of_pages(
     ``total`` is the number of pages of the file; where the worker counts otherwise, nothing comes. Ends early, without
     a word, where the worker fails. Needs the extra ``preview``: ask ``pictures.is_possible`` before.
     """
-    bounds = Pictures(seconds=seconds)
-    numbers = [number for number, _ in sheets]
-    request = {"size": len(data), "memory": bounds.memory, "seconds": seconds, "pictures": [], "letters": numbers}
-    with subprocess.Popen(
-        command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={}
-    ) as worker:
-        watch = Timer(2 * seconds + 1, worker.kill)
-        watch.daemon = True
-        watch.start()
-        try:
-            assert worker.stdin is not None
-            assert worker.stdout is not None
-            with suppress(BrokenPipeError):
-                send(worker.stdin, json.dumps(request).encode("ascii") + b"\n", data)
-            if worker.stdout.read(4) == struct.pack("<I", total):
-                yield from _told(worker.stdout, sheets)
-        finally:
-            watch.cancel()
-            worker.kill()
+    at, count = 0, 1  # what is looked for is mostly on the first page asked for
+    while at < len(sheets):
+        part = sheets[at : at + count]
+        found = KEPT.ask(
+            {
+                "memory": Pictures().memory,
+                "seconds": seconds,
+                "pictures": [],
+                "letters": [number for number, _ in part],
+            },
+            data,
+            seconds=seconds,
+            read=partial(_read, sheets=part, total=total),
+        )
+        if found is None:
+            return
+        yield from found
+        at, count = at + count, PART
 
 
-def _told(pipe: IO[bytes], sheets: Sequence[tuple[int, Sheet]]) -> Iterator[tuple[int, tuple[PrintedLine, ...]]]:
+Page = tuple[int, tuple[PrintedLine, ...]]
+
+
+def _read(pipe: IO[bytes], *, sheets: Sequence[tuple[int, Sheet]], total: int) -> list[Page] | None:
+    """Return the pages of an answer; ``None`` if they are not all there."""
+    if pipe.read(4) != struct.pack("<I", total):
+        return None
+    found = list(_told(pipe, sheets))
+    return found if len(found) == len(sheets) else None
+
+
+def _told(pipe: IO[bytes], sheets: Sequence[tuple[int, Sheet]]) -> Iterator[Page]:
     for number, sheet in sheets:
         head = pipe.read(4)
         count = struct.unpack("<I", head)[0] if len(head) == 4 else LETTERS_MAX + 1

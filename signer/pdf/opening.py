@@ -164,5 +164,6 @@ def open_pdf(data: bytes, *, limits: Limits) -> PdfFileReader:
     if revisions > limits.pdf_revisions:
         _over("pdf_revisions", revisions, "revision")
     with reading("catalog", signed=has_signature(data)):
-        _ = reader.root["/Pages"]["/Count"]
+        if not isinstance(reader.root["/Pages"]["/Count"], generic.NumberObject):
+            raise ValueError("page count")
     return reader

@@ -6,6 +6,9 @@ page) and, if drawn, width x height x 4 octets (blue, green, red, unused). If le
 pages, and for each page asked for the number of its letters (four octets, little-endian) and as many times ``LETTER``.
 A file that cannot be opened ends it with code 3. It imports nothing of ours.
 
+With the word ``keep`` it stays and answers one request after another, each with its ``token`` first, in a process of
+its own that has seen no other file; one that fails ends it.
+
 Before the first octet of the file is read it gives up memory, time, files, sockets and processes beyond what it holds;
 fonts of the system are not looked for, so that every machine draws the same.
 """
@@ -14,10 +17,11 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 import resource
 import struct
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -33,14 +37,39 @@ LETTERS_MAX = 50_000
 
 
 def main() -> int:
-    """Draw what standard input asks for. The only argument is the folder that holds ``pypdfium2_raw``."""
+    """Do what standard input asks for. Arguments: the folder that holds ``pypdfium2_raw``, and ``keep`` to stay."""
     sys.path.append(sys.argv[1])
     import pypdfium2_raw as pdfium
 
-    line = sys.stdin.buffer.readline()
-    request = json.loads(line)
+    if sys.argv[2:] == ["keep"]:
+        return keep(pdfium)
+    request = json.loads(sys.stdin.buffer.readline())
     confine(memory=request["memory"] + request["size"], seconds=request["seconds"])
-    data = sys.stdin.buffer.read(request["size"])
+    return answer(pdfium, request, sys.stdin.buffer.read(request["size"]))
+
+
+def keep(pdfium: ModuleType) -> int:
+    """Answer requests until there are no more, or one fails."""
+    while line := sys.stdin.buffer.readline():
+        request = json.loads(line)
+        data = sys.stdin.buffer.read(request["size"])
+        sys.stdout.buffer.write(bytes.fromhex(request["token"]))
+        sys.stdout.buffer.flush()
+        child = os.fork()
+        if not child:
+            code = 1
+            try:
+                confine(memory=request["memory"] + request["size"], seconds=request["seconds"])
+                code = answer(pdfium, request, data)
+            finally:
+                os._exit(code)
+        if os.waitpid(child, 0)[1]:
+            return 1
+    return 0
+
+
+def answer(pdfium: ModuleType, request: dict[str, Any], data: bytes) -> int:
+    """Write the answer to one request."""
     start(pdfium)
     info = pdfium.FPDF_FORMFILLINFO(version=2)  # no callbacks: nothing is asked, shown or run
     documents: dict[int, tuple[object, object]] = {}

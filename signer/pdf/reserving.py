@@ -18,12 +18,12 @@ from signer.pdf.options import PdfOptions
 from signer.pdf.page import fields, is_shared, pages
 from signer.pdf.permitting import check_permitted
 from signer.pdf.premade import check_field, lock_of
-from signer.pdf.reading import PdfFile
 from signer.pdf.refusals import refuse_unsignable
 from signer.pdf.reserved import Reserved
 from signer.pdf.tail.aim import target_of
+from signer.pdf.tail.numbers import first_number, new_objects
 from signer.pdf.tail.ordinary import NotOrdinary, Ordinary, check_clean, ordinary
-from signer.pdf.tail.words import has_forbidden
+from signer.pdf.tail.words import texts_of, words_in
 from signer.pdf.tail.write import write
 from signer.pdf.target import Target
 from signer.trust import Limits
@@ -39,6 +39,7 @@ class Aimed:
     target: Target
     path: str
     file: Ordinary | None = None
+    first: int = 0  # the least number of a new object
 
     def reserved(self, options: PdfOptions, reserve: int) -> Reserved:
         """Return the file with ``reserve`` octets for the CMS.
@@ -54,7 +55,7 @@ class Aimed:
             check_clean(self.file.file)
             return written
         with reading("update", signed=has_signature(self.data)):
-            return update.write(self.data, self.target, form)
+            return update.write(self.data, self.target, form, first=self.first)
 
 
 def reserve(data: bytes, options: PdfOptions, room: int, *, digest: str, limits: Limits) -> tuple[Aimed, Reserved]:
@@ -76,31 +77,51 @@ def reserve(data: bytes, options: PdfOptions, room: int, *, digest: str, limits:
         except (NotOrdinary, InputRefused):
             pass  # the general path says why, or can do it
     whole = bytes(data)  # of a mapped file a copy, else the same octets
-    aimed = Aimed(whole, with_appearance(whole, _general_target(whole, options, digest, limits)), GENERAL)
+    if split_trailing(whole)[1]:
+        raise InputRefused("EDOC-PDF-005", "bytes behind the end of the file", where="%%EOF")
+    look = _Look.at(whole, limits)
+    target = with_appearance(whole, _general_target(whole, options, digest, look))
+    aimed = Aimed(whole, target, GENERAL, first=first_number(look.texts, look.size + 1, new_objects(target)))
     return aimed, aimed.reserved(options, room)
 
 
-def _is_harmless(file: PdfFile | None, limits: Limits) -> bool:
-    """Say whether no action can be a forbidden one, for none is named in the bytes: a walk is not needed then."""
-    if file is None or file.hybrid or file.broken_chain:
-        return False
-    try:
-        return not has_forbidden(file, limits=limits)
-    except LimitExceeded:
-        raise
-    except InputRefused:
-        return False
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """A first look by the reader that counts its work: octets in which the objects are spelled, and whether none of
+    them can be a forbidden action, so that no walk is needed to tell."""
+
+    limits: Limits
+    texts: tuple[bytes, ...]
+    size: int
+    harmless: bool
+
+    @classmethod
+    def at(cls, data: bytes, limits: Limits) -> _Look:
+        """Look at a file.
+
+        Raises:
+            InputRefused: it cannot be read; LimitExceeded: it is over a limit.
+        """
+        file = bounded(data, limits=limits)
+        if file is None:
+            return cls(limits, (data,), 0, harmless=False)
+        stated = file.latest.trailer.get("Size")
+        size = stated if isinstance(stated, int) else 0
+        try:
+            texts = texts_of(file, limits=limits)
+        except LimitExceeded:
+            raise
+        except InputRefused:
+            return cls(limits, (data,), size, harmless=False)
+        return cls(limits, texts, size, harmless=not file.hybrid and not words_in(texts).forbidden)
 
 
-def _general_target(data: bytes, options: PdfOptions, digest: str, limits: Limits) -> Target:
-    trailing = split_trailing(data)[1]
-    if trailing:
-        raise InputRefused("EDOC-PDF-005", "bytes behind the end of the file", where="%%EOF")
-    file = bounded(data, limits=limits)
+def _general_target(data: bytes, options: PdfOptions, digest: str, look: _Look) -> Target:
+    limits = look.limits
     reader = open_pdf(data, limits=limits)
     signed = has_signature(data)
     with reading("pages and fields", signed=signed):
-        refuse_unsignable(reader, limits=limits, harmless=_is_harmless(file, limits))
+        refuse_unsignable(reader, limits=limits, harmless=look.harmless)
         views = pages(reader)
         known = fields(reader, views)
     existing = None

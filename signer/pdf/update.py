@@ -69,9 +69,13 @@ class Raw(generic.PdfObject):
         stream.write(self.text)
 
 
-def write(data: bytes, target: Target, blank: Blank) -> Reserved:
-    """Return the input with its tail, the gap not yet filled. Faults of the file raise what pyHanko raises."""
+def write(data: bytes, target: Target, blank: Blank, *, first: int = 0) -> Reserved:
+    """Return the input with its tail, the gap not yet filled. Faults of the file raise what pyHanko raises.
+
+    ``first`` is the least number of a new object, if that is more than ``/Size``.
+    """
     writer = writer_of(data)
+    writer._lastobj_id = max(writer._lastobj_id, first - 1)
     identify(writer, data, blank.body)
     body = Raw(blank.body)
     signature = _add(writer, body)

@@ -121,7 +121,7 @@ def test_authorities_are_asked_in_turn_and_each_is_named(desk: Edoc, services: t
     ran = desk(*line, *dead, "--json", env=DEMO)
     error = ran.json["files"][0]["error"]
     assert (ran.code, error["code"], error["retryable"]) == (4, "EDOC-PKI-007", True)
-    assert "http://127.0.0.1:9/ (connection refused, EDOC-PKI-001)" in error["why"]
+    assert "http://127.0.0.1:9/ (không kết nối được, không trả lời)" in error["why"]
     assert f"{url}/nowhere (404)" in error["why"]
     assert "--level b" in error["next"]
     assert not (desk.folder / "a.extended.xml").exists()

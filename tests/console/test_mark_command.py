@@ -47,4 +47,5 @@ def test_what_cannot_be_marked_is_said(edoc: Edoc) -> None:
         ran = desk("mark", *line, "--json")
         assert ran.code == code, line
         assert reason is None or reason in ran.out + ran.err, line
+        assert f"«{line[0]}»" in ran.json["error"]["message"] or code == 2, line
         assert not list(desk.folder.glob("*.marked.pdf"))

@@ -15,6 +15,7 @@ from tests.console.conftest import Edoc, Ran
 from tests.console.schema import problems
 from tests.signer_pdf.files import simple
 from tests.signer_pdf.test_pdf_scans import scan
+from tests.signer_pdf.test_pdf_visible import picture
 from tests.store.conftest import new_message
 from transport import settings
 from transport.desk.authorising import account_at_desk
@@ -89,6 +90,40 @@ def test_a_scan_becomes_a_copy_with_its_line(desk: Edoc, form: str, words: str) 
     assert (ran.code, ran.json["files"][0]["visible"], remarks(ran)) == (0, "t2", [])
     found = desk("verify", "quet.signed.pdf", "--trust", "root.pem", "--json").json["files"][0]
     assert found["signatures"][0]["appearance"]["text"].startswith(words)
+
+
+def test_a_key_that_hides_its_certificate_names_the_agency_in_the_line_too(desk: Edoc, world: DevPki) -> None:
+    agency = world.issue(Role.AGENCY, Subject("Sở Mẫu A", organization="Sở Mẫu A"))
+    (desk.folder / "agency.p12").write_bytes(agency.pkcs12(b"1234"))
+    (desk.folder / "pin").write_text("1234\n", "utf-8")
+    assert copied(desk, "quet.pdf", "sy", "--key", "agency.p12", "--pin-file", "pin").code == 0
+    found = desk("verify", "quet.signed.pdf", "--trust", "root.pem", "--json").json["files"][0]
+    assert found["signatures"][0]["appearance"]["text"].startswith("SAO Y; Sở Mẫu A; ")
+
+
+def test_the_line_of_an_appendix_begins_with_its_number(desk: Edoc) -> None:
+    signed(desk, "go.pdf", "chinh.pdf")
+    (desk.folder / "pl.pdf").write_bytes(simple())
+    line = ("sign", "pl.pdf", "--as", "agency", "--attachment", "--of", "chinh.pdf", "--key", "agency.pem")
+    ran = desk(*line, "--trust", "root.pem", "--level", "b", "--text", "120/SMA-VP", "--json")
+    assert ran.code == 0, ran.out
+    found = desk("verify", "pl.signed.pdf", "--trust", "root.pem", "--json").json["files"][0]
+    assert found["signatures"][0]["appearance"]["text"].startswith("Số: 120/SMA-VP; ")
+
+
+def test_an_appendix_without_its_document_is_asked_for_it(desk: Edoc) -> None:
+    ran = desk("sign", "go.pdf", "--as", "agency", "--attachment", "--key", "agency.pem", "--json")
+    error = ran.json["error"]
+    assert (ran.code, error["code"], error["message"]) == (2, "EDOC-USE-003", "thiếu --of")
+
+
+def test_a_form_without_place_is_named_with_its_file_in_the_words_of_the_office(desk: Edoc) -> None:
+    (desk.folder / "dau.png").write_bytes(picture(360, 360))
+    line = ("sign", "go.pdf", "--key", "leader.pem", "--trust", "root.pem", "--level", "b", "--image", "dau.png")
+    ran = desk(*line, "--visible", "seal", "--json")
+    error = refusal(ran)
+    assert (ran.code, error["detail"]["form"]) == (2, "seal")
+    assert error["message"] == "chưa biết đặt con dấu ở đâu trên «go.pdf»"
 
 
 @pytest.mark.parametrize(("form", "words"), [("sy", "SAO Y"), ("sl", "SAO LỤC")])

@@ -70,20 +70,20 @@ def test_a_false_answer_leads_to_the_next(desk: Edoc, house: House, fault: str) 
 def test_one_that_keeps_everybody_waiting_is_waited_for_once_in_a_batch(desk: Edoc, house: House, jobs: str) -> None:
     """Its time is up with the first file; processes that sign the others know it as well."""
     words = (*asking(house, "/late", "/good"), "--jobs", jobs)
-    ran = desk("sign", *FILES, *LINE, *words, env=demo(EDOC_TSA__TIMEOUT="1"))
+    ran = desk("sign", *FILES, *LINE, *words, env=demo(EDOC_TSA__TIMEOUT="3"))
     assert (ran.code, ran.json["summary"]["signed"]) == (0, len(FILES))
     assert (house.asked.count("/late"), house.asked.count("/good")) == (1, len(FILES))
 
 
 def test_all_that_failed_are_named_and_no_lower_level_is_delivered(desk: Edoc, house: House) -> None:
     words = asking(house, "/late", "/other-nonce", "/untrusted", "/nowhere")
-    ran = desk("sign", *FILES[:2], *LINE, *words, env=demo(EDOC_TSA__TIMEOUT="1"))
+    ran = desk("sign", *FILES[:2], *LINE, *words, env=demo(EDOC_TSA__TIMEOUT="3"))
     assert problems(ran.json) == []
     assert ran.code == 4
     for entry in ran.json["files"]:
         error = entry["error"]
         assert (entry["status"], entry["output"], error["retryable"]) == ("failed", None, True)
-        for part in ("/late (timeout", "/other-nonce (nonce", "/untrusted (TSA THỬ NGHIỆM", "/nowhere (404"):
+        for part in ("/late (hết thời gian chờ", "/other-nonce (nonce", "/untrusted (TSA THỬ NGHIỆM", "/nowhere (404"):
             assert house.base + part in error["why"]
         assert "--level b" in error["next"]
     assert house.asked.count("/late") == 1

@@ -1,7 +1,9 @@
 """Signing with a key that is elsewhere, through the command: ``--prepare``, a digest, ``--embed`` (console.md 4.1)."""
 
 import base64
+import json
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -156,3 +158,49 @@ def test_what_does_not_go_together_is_told_by_name(desk: Edoc, words: tuple[str,
     assert ran.code == code, ran.out
     assert ran.json["error"]["message"]
     assert not Path(desk.folder / "x.pdf").exists()
+
+
+def test_a_certificate_revoked_between_the_steps_is_refused(desk: Edoc, services: tuple[str, DevPki]) -> None:
+    pki = services[1]
+    late = pki.issue(Role.PERSON, Subject("Nguyễn Văn Mẫu", organization="Sở Mẫu A"))
+    (desk.folder / "elsewhere" / "late.pem").write_bytes(late.pem)
+    (desk.folder / "late.crt").write_bytes(late.certificates_pem)
+    value = _signed(desk, "late", _prepared(desk, "--cert", "late.crt")["digest"])
+    pki.revoke(late.certificate, datetime.now(UTC) - timedelta(minutes=1))
+    ran = _embedded(desk, value.hex())
+    assert (ran.code, ran.json["error"]["code"]) == (1, "EDOC-KEY-013")
+    assert not (desk.folder / "signed.pdf").exists()
+
+
+@pytest.mark.parametrize(
+    ("entry", "forged", "code"),
+    [
+        ("at", "2001-01-01T00:00:00+00:00", "EDOC-PDF-042"),
+        ("certificate", "", "EDOC-PDF-042"),
+        ("field", "Signature2", "EDOC-PDF-021"),
+        ("before", 0, "EDOC-PDF-042"),
+        ("scheme", "ecdsa-sha384", "EDOC-PDF-042"),
+    ],
+)
+def test_a_description_forged_with_its_sum_is_not_believed(
+    desk: Edoc, entry: str, forged: str | int, code: str
+) -> None:
+    from signer.pdf import deferred
+
+    value = _signed(desk, "ec", _prepared(desk, "--cert", "ec.crt")["digest"])
+    mark, line, data = (desk.folder / "P").read_bytes().split(b"\n", 2)
+    described = {**json.loads(line), entry: forged}
+    described.pop(deferred.SUM)
+    described[deferred.SUM] = deferred._sum(described)
+    (desk.folder / "P").write_bytes(b"\n".join((mark, json.dumps(described).encode(), data)))
+    ran = _embedded(desk, value.hex())
+    assert (ran.code, ran.json["error"]["code"]) == (1, code)
+    assert not (desk.folder / "signed.pdf").exists()
+
+
+def test_an_address_with_a_password_is_refused_and_not_repeated(desk: Edoc) -> None:
+    for level in ("t", "b"):
+        words = ("letter.pdf", "--prepare", "-o", "P", "--cert", "ec.crt", "--level", level, "--trust", "root.pem")
+        ran = desk("sign", *words, "--tsa", "http://ai:mat-khau-4711@127.0.0.1/tsa", "--json", "--debug", env=DEMO)
+        assert "mat-khau-4711" not in ran.out + ran.err
+        assert ran.code == (2 if level == "t" else 0)

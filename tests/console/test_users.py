@@ -54,7 +54,7 @@ def refused(ran: Ran) -> tuple[int, str, str]:
     """Return exit code, code and sentence of a call that failed as a whole."""
     assert problems(ran.json) == []
     error = ran.json["error"]
-    return ran.code, error["code"], " ".join([error["message"], error["why"], error["next"]])
+    return ran.code, error["code"], " ".join([error["message"], error["why"] or "", error["next"]])
 
 
 def test_accounts_are_added_and_listed_with_their_roles(node: Edoc) -> None:
@@ -119,6 +119,7 @@ def test_an_authority_is_entered_with_its_days_scope_and_basis(node: Edoc) -> No
         ),
         ((*TUQ, "--type", "QĐ"), (1, "EDOC-DOC-073"), "phải giới hạn thời gian"),
         ((*TUQ, "--to", "2027-12-31"), (1, "EDOC-DOC-074"), "phải giới hạn nội dung"),
+        ((*TUQ, "--to", "2027-12-31", "--area", "\u200b"), (2, "EDOC-USE-004"), "1…"),
         (("--position", "Giám đốc", "--basis", "X", "--source", "9"), (2, "EDOC-DOC-079"), "không có quyền số 9"),
         (("--position", "Giám đốc", "--basis", "X", "--from", "hôm nay"), (2, "EDOC-USE-004"), "YYYY-MM-DD"),
         (("--agency-key", "vanthu", "--basis", "X"), (2, "EDOC-USE-004"), "all"),

@@ -163,6 +163,7 @@ TUQ = entry(Capacity.TUQ, 2, "pho", types=("QĐ",))
         (entry(basis=" "), "EDOC-DOC-072"),
         (replace(TUQ, valid_to=None), "EDOC-DOC-073"),
         (replace(TUQ, types=()), "EDOC-DOC-074"),
+        (replace(TUQ, types=(), areas=("\u200b ",)), "EDOC-DOC-074"),
         (entry(Capacity.KT, 3, source=9), "EDOC-DOC-079"),
         (entry(Capacity.KT, 3, source=3), "EDOC-DOC-079"),
         (entry(Capacity.KT, 3, agency="H99.02", source=1), "EDOC-DOC-079"),

@@ -101,7 +101,7 @@ def test_a_tsa_at_a_forbidden_address_is_refused_without_asking(url: str) -> Non
 class Wrong:
     """A service that gives the same answers in turn, and counts."""
 
-    def __init__(self, *answers: tuple[int, str, bytes]) -> None:
+    def __init__(self, *answers: tuple[int, str, bytes], after: str | None = None) -> None:
         self.asked = 0
         outer = self
 
@@ -113,6 +113,8 @@ class Wrong:
                 self.send_response(status)
                 self.send_header("Content-Type", kind)
                 self.send_header("Location", "http://127.0.0.1:1/")
+                if after is not None:
+                    self.send_header("Retry-After", after)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
@@ -147,6 +149,20 @@ def test_a_busy_tsa_is_asked_again() -> None:
     with Wrong((503, "text/html", b""), (429, "text/html", b""), (200, REPLY, b"0\x00")) as one:
         assert stamper(one.url).stamp(b"x") == b"0\x00"
         assert one.asked == 3
+
+
+def test_a_tsa_is_asked_again_when_it_says_and_not_beyond_its_time() -> None:
+    """``Retry-After`` outlasts the usual pause; where it goes past the time there is, nobody waits for it."""
+    waited: list[float] = []
+    with Wrong((429, "text/html", b""), (503, "text/html", b""), (200, REPLY, b"0\x00"), after="7") as one:
+        assert HttpTimestamper(one.url, reach=DEMO, pause=waited.append).stamp(b"x") == b"0\x00"
+    with Wrong((429, "text/html", b""), after="900") as one:
+        with pytest.raises(TimestampError) as caught:
+            HttpTimestamper(one.url, reach=DEMO, pause=waited.append).stamp(b"x")
+        assert (one.asked, caught.value.facts["reason"]) == (1, "HTTP 429")
+    with Wrong((503, "text/html", b""), after="Fri, 20 Nov 2026 02:30:00 GMT") as one, pytest.raises(TimestampError):
+        HttpTimestamper(one.url, reach=DEMO, pause=waited.append).stamp(b"x")
+    assert waited == [7.0, 7.0, 1.0, 2.0]
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,8 @@ def ink_of(text: str, *, size: float, x: float, baseline: float, style: str = "R
 def width_of(text: str, *, size: float, style: str = "Regular") -> float:
     """Return the sum of advances of a line in mm, taken from the font file."""
     font = _font(style)
-    return sum(font["hmtx"].metrics[font.getBestCmap()[ord(one)]][0] for one in text) * size / 1000 * 25.4 / 72
+    units = sum(int(font["hmtx"].metrics[font.getBestCmap()[ord(one)]][0]) for one in text)
+    return units * size / 1000 * 25.4 / 72
 
 
 def text_by_pdfium(data: bytes) -> str:

@@ -18,10 +18,10 @@ from pyhanko.sign.signers.pdf_cms import SimpleSigner
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from signer.devpki import DevIdentity
-from signer.pdf.formtree import fields_of, mapping, pages_of
+from signer.pdf.formtree import fields_of, mapping, pages_of, text_of
 from signer.pdf.reading import PdfFile
 from signer.pdf.sign import PdfOptions, SignedPdf, sign_pdf
-from signer.pdf.values import Reference, Stream, Value
+from signer.pdf.values import Reference, Stream, String, Value
 from signer.pdf.verify import inspect_pdf
 from signer.report import Report
 from signer.trust import Context
@@ -89,7 +89,7 @@ def pyhanko_cms(digest: bytes, identity: DevIdentity, token: bytes | None = None
     if token is not None:
         stamp = cms.CMSAttribute({"type": "signature_time_stamp_token", "values": [cms.ContentInfo.load(token)]})
         made["content"]["signer_infos"][0]["unsigned_attrs"] = [stamp]
-    return bytes(made.dump(force=True))
+    return bytes(made.dump())
 
 
 def _plain_key(identity: DevIdentity) -> bytes:
@@ -106,7 +106,7 @@ def with_nulls(der: bytes) -> bytes:
         assert one["parameters"].native is None
         assert one.dump() == bytes.fromhex("300b0609608648016503040201")
         one["parameters"] = core.Null()
-    return bytes(held.dump(force=True))
+    return bytes(held.dump())  # what changed is encoded anew; all of it takes minutes with a time stamp inside
 
 
 def meaning(data: bytes) -> list[object]:
@@ -121,11 +121,12 @@ def meaning(data: bytes) -> list[object]:
     for page in pages_of(state):
         found.append((page.number, page.sheet, len(_items(state, page.dictionary.get("Annots")))))
     form = mapping(state, state.root.get("AcroForm"))
-    found.append(sorted((key, _plain(state, item, set())) for key, item in form.items() if key not in ("Fields", "DR")))
+    found.append(sorted((key, _plain(state, item, _OWN)) for key, item in form.items() if key not in ("Fields", "DR")))
     found.append((sorted(state.root), sorted(state.trailer.keys() - _STREAMS)))
     return found
 
 
+_OWN = {"ByteRange", "Contents"}
 _STREAMS = {"Type", "W", "Index", "Length", "Filter", "DecodeParms", "Size", "Prev", "XRefStm"}
 
 
@@ -134,17 +135,20 @@ def _items(state: object, value: Value) -> tuple[Value, ...]:
     return found if isinstance(found, tuple) else ()
 
 
-def _plain(state: object, value: Value, without: set[str]) -> object:
+def _plain(state: object, value: Value, without: set[str], above: tuple[Reference, ...] = ()) -> object:
     if isinstance(value, Reference):
-        return _plain(state, state.resolve(value), without)  # type: ignore[attr-defined]
+        if value in above:
+            return "…"  # in a circle
+        return _plain(state, state.resolve(value), without, (*above, value))  # type: ignore[attr-defined]
     if isinstance(value, Stream):
         entries = {key: item for key, item in value.dictionary.items() if key != "Length"}
-        return _plain(state, entries, without), value.raw
+        return _plain(state, entries, without, above), value.raw
     if isinstance(value, dict):
-        return sorted((str(key), _plain(state, item, without)) for key, item in value.items() if key not in without)
+        kept = ((str(key), item) for key, item in value.items() if key not in without)
+        return sorted((key, _plain(state, item, without, above)) for key, item in kept)
     if isinstance(value, tuple):
-        return [_plain(state, item, without) for item in value]
-    return repr(value)
+        return [_plain(state, item, without, above) for item in value]
+    return text_of(value) if isinstance(value, String) else repr(value)  # pyHanko encodes texts its own way
 
 
 def pictures(data: bytes, dpi: int = 36) -> list[bytes]:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 
 import pytest
 
-from signer.devpki import DevPki, DevTimestamper
+from signer.algorithms import PolicyName
+from signer.credential import Role
+from signer.devpki import DevPki, DevTimestamper, Subject
 from signer.errors import LevelNotReached
 from signer.pdf.dss import held_data
 from signer.pdf.extend import extend_pdf
+from signer.pdf.sign import PdfOptions, sign_pdf
 from signer.pdf.verify import inspect_pdf
-from signer.report import Integrity, LaterChanges, Report, Verdict
-from signer.trust import Context, Limits
+from signer.report import Code, Indication, Integrity, LaterChanges, Report, Verdict
+from signer.trust import Context, Limits, TrustStore
 from tests.signer_pdf.files import run
 
 STEPS = ("t", "lt", "lta")
@@ -123,3 +127,38 @@ class TestTimeThatPasses:
         with pytest.raises(LevelNotReached) as caught:
             extend_pdf(small, to="lta", context=context, timestamper=Slow(pki, now, minutes=90))
         assert "TIMESTAMP_ORDER_FAILURE" in str(caught.value.facts["what"])
+
+
+class TestIn2060:
+    """Judged when every certificate of the signing has ended: proved by archive stamps, or not at all (7.2)."""
+
+    def test_complete_archive_stamps_carry_a_signature_over(self, plain: bytes) -> None:
+        """Four authorities one after the other; without the last renewal nothing is proved any more.
+
+        (pyHanko does not go back past the end of an issuing authority; where that lasts, it agrees:
+        ``test_second_opinions``.)
+        """
+        houses = tuple(DevPki.create(at=datetime(year, 1, 1, tzinfo=UTC)) for year in (2026, 2034, 2043, 2052))
+        signer = houses[0].issue(Role.PERSON, Subject("Nguyễn Văn Mẫu", organization="Sở Mẫu A"))
+        options = PdfOptions(datetime(2026, 2, 1, tzinfo=UTC))
+        clock = DevTimestamper(houses[0], lambda: options.at)
+        data = sign_pdf(plain, credential=signer.credential, options=options, timestamper=clock).data
+        versions = []
+        for house, year in zip(houses, (2026, 2035, 2043, 2052), strict=True):
+            moment = datetime(year, 3, 1, tzinfo=UTC)
+            stamps = DevTimestamper(house, partial(datetime, year, 3, 1, tzinfo=UTC))
+            data = extend_pdf(data, to="lta", context=_during(houses, moment), timestamper=stamps).data
+            versions.append(data)
+        judging = _during(houses, datetime(2060, 1, 1, tzinfo=UTC))
+        found, late = (inspect_pdf(one, context=judging).signatures[0] for one in (versions[-1], versions[-2]))
+        assert (found.indication, found.level) == (Indication.PASSED, "PAdES-B-LTA")
+        assert (found.best_signature_time, late.sub_indication) == (options.at, Code.OUT_OF_BOUNDS_NO_POE)
+
+
+def _during(houses: tuple[DevPki, ...], at: datetime) -> Context:
+    """Return a judgement that trusts all authorities there are by then, with the lists of those still at work."""
+    trust = TrustStore()
+    for house in houses:
+        if house.created < at:
+            trust = trust.merged(house.trust(at=at) if at < house.created + timedelta(days=3650) else house.anchors)
+    return Context(trust=trust, at=at, policy=PolicyName.INTEROP)

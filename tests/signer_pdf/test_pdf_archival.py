@@ -19,10 +19,12 @@ from fontTools.ttLib import TTFont
 from signer.pdf.extend import extend_pdf
 from signer.pdf.formtree import items, mapping, pages_of, resolved
 from signer.pdf.marks import mark_pdf
-from signer.pdf.options import Visible
+from signer.pdf.options import PdfOptions, Visible
 from signer.pdf.reading import PdfFile, State
+from signer.pdf.sign import sign_pdf
 from signer.pdf.values import Name, Stream, Value
-from signer.report import Code
+from signer.pdf.verify import inspect_pdf
+from signer.report import Code, Integrity
 from signer.trust import Context, Limits
 from tests.signer_pdf.files import Office, build, run
 from transport.demo.letter import sample
@@ -281,6 +283,12 @@ def test_an_invisible_signature_in_an_older_archival_file_has_an_appearance(offi
     second = office.by_person(BASES["PDF/A-2b"][1], level="b").data[len(BASES["PDF/A-2b"][1]) :]
     assert b"/AP" in first
     assert b"/AP" not in second
+    options = PdfOptions(at=office.now, level="b", general=True)
+    other = sign_pdf(BASES["PDF/A-1b"][1], credential=office.person.credential, options=options)
+    assert other.path == "general"
+    assert list(Archive(other.data, 1).faults()) == []
+    (one,) = inspect_pdf(other.data, context=context).signatures
+    assert (one.integrity, one.appearance) == (Integrity.INTACT, None)
 
 
 def test_the_profile_made_here_is_one() -> None:

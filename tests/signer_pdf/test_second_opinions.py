@@ -87,7 +87,15 @@ class Way:
     general: bool
 
 
-WAYS = [Way(key, form, general) for key in KEYS for form in FORMS for general in (False, True)]
+LONG = ("rsa3072", "rsa4096-pss")
+"""Keys that take their time: for them the form makes no difference that is worth it."""
+WAYS = [
+    Way(key, form, general)
+    for key in KEYS
+    for form in FORMS
+    for general in (False, True)
+    if key not in LONG or form == "picture"
+]
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: f"{way.key}-{way.form}-{'general' if way.general else 'fast'}")
@@ -117,7 +125,9 @@ def test_every_level_is_accepted_and_a_flipped_byte_refused(
     for spoiled in (_content_changed(files["lta"]), value_changed(files["lta"], 0)):
         assert said_by_pdfsig(spoiled, folder)[0] not in (GOOD, UNCHECKED)
         assert not accepted_by_openssl(spoiled, 0, folder)
-        assert not pyhanko.opinions(spoiled)[0].good
+        token, covered = contents_of(spoiled, 1)
+        assert not stamp_accepted_by_openssl(token, hashlib.sha256(covered).digest(), folder)
+        assert not any(one.good and one.intact for one in pyhanko.opinions(spoiled))
         assert pyhanko.long_term(spoiled) is not PASSED
 
 

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from transport.desk import copying
 from transport.desk.authorising import Authorising, authorising
 from transport.desk.files import read_input
 from transport.present.errors import CommandError
@@ -25,12 +24,11 @@ class Ready:
     """What an act brings to every file.
 
     ``precondition`` is asked about exactly the bytes about to be signed, ``attachment`` about separate appendices in
-    its place; ``text`` stands in the line of a copy; ``notes`` are remarks in words.
+    its place; ``notes`` are remarks in words.
     """
 
     precondition: Callable[[Report], Reason | None] | None = None
     attachment: Callable[[Report], Reason | None] | None = None
-    text: str | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -46,7 +44,7 @@ def ready_for(desk: Desk) -> Ready:
     if act.role != "agency":
         return Ready(notes=notes)
     if act.copy:
-        return Ready(_allowed, text=copying.line_of(desk), notes=notes)
+        return Ready(_allowed, notes=notes)
     rule = _rule(desk, table)
     return Ready(rule, _by_main(desk, rule) if act.attachment_of else None, notes=notes)
 

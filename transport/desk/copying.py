@@ -27,11 +27,11 @@ def line_of(desk: Desk) -> str:
     """Return what the line T2 says before date and time: ``SAO Y; Sở Mẫu A``."""
     from edoc.copies import copy_line
 
-    shown, name = desk.key.shown, desk.settings.agency_name
-    if name is None and shown is not None:
+    name = desk.settings.agency_name
+    if name is None:  # without a node the certificate says it; one that is hidden before its PIN is opened for that
         from signer.chain import common_name
 
-        name = common_name(shown.x509.subject)
+        name = common_name(desk.credential.x509.subject)
     return copy_line(_form(desk), name)
 
 

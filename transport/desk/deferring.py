@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from edoc.errors import EdocError
 from signer.errors import CredentialError, SignerError
+from signer.report import Need
 from transport.desk import copying, keys, signmakers
 from transport.desk.checkedkey import KeyRefused
 from transport.desk.files import check_target, read_input, write_output
@@ -36,13 +37,17 @@ if TYPE_CHECKING:
     from signer.pdf.sign import SignedPdf
     from signer.report import Signer
     from signer.timestamp import Timestamper
+    from signer.trust import Context
     from transport.desk.console import Console
     from transport.desk.signdesk import Desk
+    from transport.settings import Settings
 
 VALUE_MAX = 64 * 1024
 """Octets of a signature value, spelled out, at most."""
 ENDING = "prepared"
 MISFIT = "EDOC-PDF-043"
+ENDED = ("EDOC-KEY-004", "EDOC-KEY-010", "EDOC-KEY-013")
+"""Why a certificate is of no use any more: outside its days, or revoked."""
 
 
 def prepare(console: Console, request: Request) -> tuple[Desk, Outcome]:
@@ -72,7 +77,7 @@ def _prepared(desk: Desk, name: str) -> Outcome:
     delivery = desk.request.delivery
     target = Path(delivery.output or f"{name}.{ENDING}") if delivery.output != "-" else None
     if target is not None:
-        check_target(target, force=delivery.force, inputs=desk.request.files)
+        check_target(target, force=delivery.force, inputs=desk.untouched)
     data = read_input(name, desk.console)
     if format_of(desk.request.format, data, name) != "PAdES":
         raise CommandError("EDOC-USE-055", path=name)
@@ -136,7 +141,7 @@ def embed(console: Console, request: Request, *, prepared: str, value: str) -> E
         raise CommandError("EDOC-USE-003", name="-o", command="edoc sign --embed")
     target = None if delivery.output == "-" else Path(delivery.output)
     if target is not None:
-        check_target(target, force=delivery.force, inputs=(prepared, value))
+        check_target(target, force=delivery.force, inputs=(prepared, value, *request.trust, *request.revocation))
     try:
         held = read_prepared(read_input(prepared, console))
         made = _embedded(console, request, held, value)
@@ -162,8 +167,7 @@ def embed(console: Console, request: Request, *, prepared: str, value: str) -> E
         stamp=_stamp_of(made.data, held.field, request.at),
         warnings=(*made.warnings, *degraded(made.level)),
     )
-    profile = "interop" if held.scheme.value.startswith("rsa-pkcs1") else "strict"
-    return Embedded(signer_of(held.certificate), profile, outcome)
+    return Embedded(signer_of(held.certificate), _profile(held), outcome)
 
 
 def _embedded(console: Console, request: Request, held: Prepared, value: str) -> Made:
@@ -176,6 +180,7 @@ def _embedded(console: Console, request: Request, held: Prepared, value: str) ->
         raise CommandError("EDOC-USE-004", name="--level", value=level, expected=held.level)
     store = trusting.store_of(console, trust=request.trust, revocation=request.revocation, kept_status=False)
     context = trusting.context_of(store, at=request.at, policy=settings.verify_policy)
+    _refuse_ended(held, context, settings)
     timestamper = timestamper_for(replace(request, level=level), settings, context)
     signed = _first_fitting(held, _values(console, value), timestamper)
     made = Made(signed.data, "PAdES", signed.level, signed.page, signed.warnings)
@@ -185,6 +190,42 @@ def _embedded(console: Console, request: Request, held: Prepared, value: str) ->
 
     whole = lifted(made.data, "PAdES", to=level, context=context, timestamper=timestamper, fetch=fetcher(settings))
     return replace(made, data=whole.data, level=f"PAdES-B-{level.upper()}")
+
+
+def _refuse_ended(held: Prepared, context: Context, settings: Settings) -> None:
+    """Refuse a certificate that ended or was revoked since the file was prepared: who waits signs with it all the same.
+
+    What was not known then, and was accepted on a written basis, is not asked again.
+
+    Raises:
+        SigningRefused: it may not be used any more (R27).
+    """
+    from signer.checks import check_credential
+    from signer.credential import Role
+    from signer.errors import SigningRefused
+    from signer.pdf.deferred import elsewhere
+    from transport.desk.lifting import fetcher
+
+    credential = elsewhere(held.certificate, Role.PERSON, held.chain)
+    profile, usages = _profile(held), settings.sign_extended_usages
+    for last in (False, True):
+        try:
+            check_credential(credential, context=context, profile=profile, extended_usages=usages)
+        except SigningRefused as refused:
+            if refused.code in ENDED:
+                raise
+            needs = refused.facts.get("needs")
+            if last or not isinstance(needs, tuple) or not needs:
+                return
+            context = context.with_trust(fetcher(settings)([need for need in needs if isinstance(need, Need)]))
+        except ValueError:
+            return  # no certificate at all: embedding says so
+        else:
+            return
+
+
+def _profile(held: Prepared) -> str:
+    return "interop" if held.scheme.value.startswith("rsa-pkcs1") else "strict"
 
 
 def _stamp_of(data: bytes, field: str, at: datetime) -> tuple[datetime | None, str | None] | None:

@@ -93,13 +93,19 @@ def _one(desk: _Desk, name: str) -> Lifted:
 def _lifted(desk: _Desk, name: str) -> Lifted:
     target = _target(desk, name)
     if target is not None:
-        check_target(target, force=desk.request.force, inputs=desk.request.files)
+        check_target(target, force=desk.request.force, inputs=_read(desk.request))
     made = _made(desk, name, read_input(name, desk.console))
     if target is None:
         desk.console.binary(made.data)
     else:
         write_output(target, made.data, force=desk.request.force)
     return Lifted(name, str(target) if target else "-", _lowest(made.before), _lowest(made.after))
+
+
+def _read(request: Request) -> tuple[str, ...]:
+    """Return the files of the call, none of which is written over: ``--content`` may be ``NAME=FILE``."""
+    contents = (part for text in request.contents for part in (text, text.partition("=")[2]) if part)
+    return (*request.files, *contents, *request.trust, *request.chain, *request.revocation)
 
 
 def _made(desk: _Desk, name: str, data: bytes) -> Extended:

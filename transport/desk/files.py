@@ -7,7 +7,7 @@ import os
 import stat
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,7 @@ def read_input(name: str, console: Console) -> bytes:
         with open(name, "rb") as file:
             if stat.S_ISDIR(os.fstat(file.fileno()).st_mode):
                 raise CommandError("EDOC-USE-015", path=name)
-            return file.read(MAX_INPUT)
+            return _whole(file, name)
     except IsADirectoryError as error:
         raise CommandError("EDOC-USE-015", path=name) from error
     except (OSError, ValueError) as error:
@@ -44,7 +44,49 @@ def _read_standard_input(console: Console) -> bytes:
     if console.stdin_used or sys.stdin is None or sys.stdin.isatty():
         raise CommandError("EDOC-USE-012")
     console.stdin_used = True
-    return sys.stdin.buffer.read(MAX_INPUT)
+    try:
+        return _whole(sys.stdin.buffer, "-")
+    except OSError as error:
+        raise CommandError("EDOC-USE-008", path="-", **_reason(error)) from error
+
+
+PIECE = 16 * 1024 * 1024
+"""Octets of a pipe asked for at once: as much memory is taken, however little comes."""
+
+
+def _whole(file: BinaryIO, name: str) -> bytes:
+    """Return everything that a stream holds; a part of it is never taken for the whole.
+
+    Raises:
+        CommandError: there is more than ``MAX_INPUT``, or than there is memory for (EDOC-PDF-002).
+    """
+    status = os.fstat(file.fileno()) if hasattr(file, "fileno") and _has_number(file) else None
+    regular = status is not None and stat.S_ISREG(status.st_mode)
+    if regular and status is not None and status.st_size > MAX_INPUT:
+        raise _too_large(name, status.st_size)
+    try:
+        if regular:
+            return file.read()
+        data = bytearray()
+        while piece := file.read(PIECE):
+            data += piece
+            if len(data) > MAX_INPUT:
+                raise _too_large(name, len(data))
+        return bytes(data)
+    except MemoryError:
+        raise _too_large(name, status.st_size if regular and status is not None else None) from None
+
+
+def _has_number(file: BinaryIO) -> bool:
+    """Say whether a stream is one of the system's: one in memory has no number."""
+    try:
+        return file.fileno() >= 0
+    except OSError:
+        return False
+
+
+def _too_large(name: str, size: int | None) -> CommandError:
+    return CommandError("EDOC-PDF-002", path=name, limit="input_max_bytes", value=size, unit="bytes")
 
 
 HEAD = 8192
@@ -119,16 +161,45 @@ def _reason(error: Exception) -> dict[str, object]:
     return {"reason": getattr(error, "strerror", None) or str(error), "errno": getattr(error, "errno", None)}
 
 
-def check_target(target: Path, *, force: bool, inputs: Iterable[str] = ()) -> None:
+Identity = tuple[int, int]
+"""What makes two names names of one file: its device and its number there."""
+
+
+def identities(names: Iterable[str]) -> dict[Identity, str]:
+    """Return which files the names are of; a name of none is left out."""
+    found: dict[Identity, str] = {}
+    for name in names:
+        identity = identity_of(name)
+        if identity is not None:
+            found.setdefault(identity, name)
+    return found
+
+
+def identity_of(name: str | Path) -> Identity | None:
+    """Return which file a name is of; ``None`` for standard input and for what is not there."""
+    try:
+        status = os.stat(name) if name != "-" else None
+    except (OSError, ValueError):
+        return None
+    return None if status is None else (status.st_dev, status.st_ino)
+
+
+def is_regular(name: str) -> bool:
+    """Say whether a name is of a file that may be read twice; a pipe gives what it holds once."""
+    return name != "-" and _is_regular(Path(name))
+
+
+def check_target(target: Path, *, force: bool, inputs: Iterable[str] | Mapping[Identity, str] = ()) -> None:
     """Refuse a target that exists (unless ``force``) or is one of the inputs, before any work is done.
 
     Raises:
         CommandError: with the code that says which.
     """
-    if target.exists():  # else it is none of the inputs, of which there may be thousands
-        for name in inputs:
-            if name != "-" and os.path.exists(name) and os.path.samefile(name, target):
-                raise CommandError("EDOC-USE-022", path=name)
+    there = identity_of(target)
+    if there is not None:  # else it is none of the inputs, of which there may be thousands
+        known = inputs if isinstance(inputs, Mapping) else identities(inputs)
+        if there in known:
+            raise CommandError("EDOC-USE-022", path=known[there])
     if target.is_dir():
         raise CommandError("EDOC-USE-015", path=target)
     if target.exists() and _is_regular(target) and not force:
@@ -143,7 +214,7 @@ def check_target(target: Path, *, force: bool, inputs: Iterable[str] = ()) -> No
 def _is_regular(path: Path) -> bool:
     try:
         return stat.S_ISREG(path.stat().st_mode)
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 

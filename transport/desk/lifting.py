@@ -167,6 +167,21 @@ class Answers:
         return got
 
 
+def _refuse_secrets(urls: Sequence[str]) -> None:
+    """Refuse an address with a name and password in it, before it is shown anywhere (console.md 1, secrets).
+
+    Raises:
+        CommandError: the address; of what stands before ``@`` nothing is repeated.
+    """
+    for url in urls:
+        scheme, _, rest = url.partition("://")
+        before, found, host = rest.partition("/")[0].rpartition("@")
+        if found and before:
+            raise CommandError(
+                "EDOC-USE-004", name="tsa.url", value=f"{scheme}://…@{host}", expected="https://host/path"
+            )
+
+
 def timestamper_of(
     urls: Sequence[str], settings: Settings, context: Context | None = None
 ) -> CheckingTimestamper | None:
@@ -181,5 +196,6 @@ def timestamper_of(
     named = tuple(urls) or settings.tsa_urls
     if not named:
         return None
+    _refuse_secrets(named)
     reach = Reach.of(settings.network_private, demo=settings.demo)
     return Authorities(named, reach=reach, timeout=settings.tsa_timeout, context=context)

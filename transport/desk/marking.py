@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from signer.errors import SignerError
 from transport.desk.files import beside, check_target, read_input, write_output
 from transport.present.errors import CommandError
 from transport.present.marking import Marked
@@ -53,7 +54,12 @@ def mark(console: Console, request: Request) -> Marked:
     if target is not None:
         check_target(target, force=request.force, inputs=(request.file,))
     text = NAMES[request.mark]
-    made = mark_pdf(read_input(request.file, console), text, box_mm=request.box, page=request.page)
+    data = read_input(request.file, console)
+    try:
+        made = mark_pdf(data, text, box_mm=request.box, page=request.page)
+    except SignerError as error:
+        error.facts.setdefault("path", request.file)
+        raise
     if target is None:
         console.binary(made)
     else:

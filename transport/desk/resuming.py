@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from transport.desk.files import read_input
+from transport.desk.files import is_regular, read_input
 from transport.desk.signplan import CONTAINER, DETACHED, form_of
 from transport.desk.signrequest import LEVELS, Outcome
 
@@ -27,7 +27,7 @@ def finished(desk: Desk, name: str, kind: str, target: Path) -> Outcome | None:
     Raises:
         CommandError: a file cannot be read.
     """
-    if not target.is_file():
+    if not target.is_file() or not is_regular(name):
         return None
     data, made = read_input(name, desk.console), read_input(str(target), desk.console)
     last = _ours(desk, kind, name, data=data, made=made)

@@ -90,7 +90,7 @@ def _from_descriptor(number: int) -> bytes:
     """Read one line and close the descriptor."""
     try:
         with os.fdopen(number, "rb", closefd=True) as file:
-            return file.readline(MAX_SECRET).rstrip(b"\r\n")
+            return _line(file.readline(MAX_SECRET + 1), f"fd {number}")
     except OSError as error:
         raise CommandError(
             "EDOC-USE-024", source=f"fd {number}", reason=error.strerror or "-", errno=error.errno
@@ -105,9 +105,20 @@ def from_file(path: Path) -> bytes:
     """
     try:
         with path.open("rb") as file:
-            return file.readline(MAX_SECRET).rstrip(b"\r\n")
+            return _line(file.readline(MAX_SECRET + 1), str(path))
     except OSError as error:
         raise CommandError("EDOC-USE-024", source=str(path), reason=error.strerror or "-", errno=error.errno) from error
+
+
+def _line(data: bytes, source: str) -> bytes:
+    """Return a pass phrase without the end of its line; one that cannot be one is not tried: tokens lock.
+
+    Raises:
+        CommandError: it is too long, or has octets of value zero.
+    """
+    if len(data) > MAX_SECRET or b"\0" in data:
+        raise CommandError("EDOC-USE-024", source=source, reason=f"NUL / > {MAX_SECRET}")
+    return data.rstrip(b"\r\n")
 
 
 def _demanded(user: str) -> bytes:

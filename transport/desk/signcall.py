@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from transport.desk.console import Console
 
 JOBS_MOST = 64
+BASIS_MAX = 1000
+"""Characters of the basis of an override, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,8 @@ def request_of(given: Given, at: datetime) -> Request:
     """
     if not given.files:
         raise CommandError("EDOC-USE-003", name="FILE", command="edoc sign")
+    if given.attachment and given.of is None:
+        raise CommandError("EDOC-USE-003", name="--of", command="edoc sign")
     if given.attachment != (given.of is not None) and not (given.copy and given.of):
         raise CommandError(
             "EDOC-USE-004", name="--attachment", value=given.of or "-", expected="--attachment --of FILE"
@@ -132,19 +136,28 @@ def _files(given: Given) -> tuple[str, ...]:
 
 def _look(given: Given) -> Look:
     form = choice(given.visible, "--visible", signrequest.FORMS)
+    if given.copy and form not in ("auto", "t2"):
+        raise CommandError("EDOC-USE-004", name="--visible", value=form, expected="t2 (--copy)")
+    if form == "t2" and not given.copy:  # the line says that this is a copy
+        raise CommandError("EDOC-USE-004", name="--visible", value=form, expected="--copy sy|sl|trs")
     return Look(form, given.text, given.image, page_of(given.page), box_of(given.box), given.into)
 
 
 def _key(given: Given) -> KeyChoice:
-    if given.unsafe_unknown_status != bool(given.basis):
+    if given.unsafe_unknown_status != (given.basis is not None) or given.basis == "":
         raise CommandError(
             "EDOC-USE-004",
             name="--unsafe-unknown-status",
             value=given.basis or "-",
             expected="--unsafe-unknown-status --basis TEXT",
         )
+    from edoc.values import has_control, readable
+
+    basis = given.basis
+    if basis is not None and (not readable(basis) or has_control(basis) or len(basis) > BASIS_MAX):
+        raise CommandError("EDOC-USE-004", name="--basis", value=basis[:40], expected=f"1…{BASIS_MAX}")
     key = given.key
-    return KeyChoice(key.name, key.certs, key.pins, key.module, given.basis or None)
+    return KeyChoice(key.name, key.certs, key.pins, key.module, basis)
 
 
 def _delivery(delivery: Delivery) -> Delivery:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -15,7 +15,8 @@ from transport.desk import keys, trusting
 from transport.desk.acting import Ready, ready_for
 from transport.desk.authorising import authorising
 from transport.desk.checkedkey import CheckedKey, KeyRules
-from transport.desk.files import read_input
+from transport.desk.files import Identity, identities, read_input
+from transport.desk.signplan import files_named
 from transport.desk.signrequest import Request
 from transport.present.errors import CommandError
 
@@ -73,6 +74,7 @@ class Desk:
     ready: Ready
     picture: bytes | None
     geometry: Geometry
+    untouched: Mapping[Identity, str]  # files of the call: none of them is ever written over
     fetched: Fetched = field(default_factory=Fetched)
     started: float = field(default_factory=time.monotonic)
 
@@ -161,6 +163,7 @@ def prepared(console: Console, request: Request) -> Desk:
         ready=Ready(),
         picture=read_input(picture, console) if picture else None,
         geometry=geometry_of(settings),
+        untouched=identities(files_named(request)),
     )
     return replace(desk, ready=ready_for(desk))
 
@@ -220,27 +223,38 @@ def _only_key(home: Path, role: str) -> str | None:
 def fits(console: Console, credential: Credential, role: str) -> None:
     """Refuse a key for another role: R28 and R29 cannot be passed by with the wrong word.
 
-    The node tells whose a key is; without a node the certificate does, as far as it says so.
+    The node tells whose a key is. A certificate that says itself to be an agency's makes no person's signature,
+    whatever the node was told of it.
 
     Raises:
         CommandError: the certificate is an agency's, for the exchange, or a person's, and another act is asked for.
     """
-    from signer.chain import common_name, public_key_der
+    from signer.chain import common_name
     from signer.judge import signer_of
-    from transport.store import quick
 
-    known: set[str] = set()
-    home = trusting.node_home(console)
-    if home is not None:
-        ours = {credential.sha256, hashlib.sha256(public_key_der(credential.certificate)).hexdigest()}
-        known = {key.role for key in quick.keys(home) if key.sha256 in ours}
-        listed = (item for agency in quick.directory(home).agencies for item in agency.certificates)
-        known |= {item.use for item in listed if item.sha256 in ours}
+    known = _roles_known(console, credential)
     subject = common_name(credential.x509.subject)
     if known and role not in known:
         raise CommandError("EDOC-KEY-016", known=sorted(known), role=role, subject=subject)
-    if not known and role == "person" and signer_of(credential.certificate).type == "agency":
+    if role == "person" and signer_of(credential.certificate).type == "agency":
         raise CommandError("EDOC-USE-053", subject=subject)
+
+
+def _roles_known(console: Console, credential: Credential) -> set[str]:
+    """Return what the node knows a key for: whose the directory says it is, else as what it was imported.
+
+    The directory comes first: an agency's key imported as a person's is the agency's all the same.
+    """
+    from signer.chain import public_key_der
+    from transport.store import quick
+
+    home = trusting.node_home(console)
+    if home is None:
+        return set()
+    ours = {credential.sha256, hashlib.sha256(public_key_der(credential.certificate)).hexdigest()}
+    listed = (item for agency in quick.directory(home).agencies for item in agency.certificates)
+    found = {item.use for item in listed if item.sha256 in ours}
+    return found or {key.role for key in quick.keys(home) if key.sha256 in ours}
 
 
 def timestamper_for(request: Request, settings: Settings, context: Context) -> Timestamper | None:

@@ -52,7 +52,7 @@ def _signed(desk: Desk, name: str) -> Outcome:
     elif delivery.output not in (None, "-"):
         target = Path(str(delivery.output))
     if target is not None:
-        check_target(target, force=delivery.force, inputs=desk.request.files)
+        check_target(target, force=delivery.force, inputs=desk.untouched)
     data = data if name != "-" else read_input(name, desk.console)
     kind = format_of(desk.request.format, data, name)
     plan = _planned(desk, name, kind, data=data, target=target)

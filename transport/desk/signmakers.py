@@ -132,9 +132,11 @@ def _visible(desk: Desk, name: str) -> Visible | None:
     form = form_of(desk.request, "PAdES", name, picture=desk.picture is not None)
     if form == "none":
         return None
-    text = look.text or (desk.ready.text if form == "t2" else None)
+    text = look.text or (copying.line_of(desk) if form == "t2" else None)
     if form not in ("signature", "seal") and text is None:
         raise CommandError("EDOC-USE-003", name="--text", command="edoc sign")
+    if form == "t1" and text is not None and not text.casefold().startswith("số"):
+        text = f"Số: {text}"  # the line T1 begins with it (R41)
     pictured = desk.picture if form in ("signature", "seal") else None
     return Visible(form, look.page or 1, look.box, pictured, text, geometry=desk.geometry)
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from transport.desk.files import beside
+from transport.desk.files import beside, identities, identity_of, is_regular
 from transport.desk.signrequest import Request
 from transport.present.errors import CommandError
 
@@ -19,6 +19,8 @@ HEAD = 4096
 CONTAINER, DETACHED = "ASiC-E", "CAdES"
 PROMISES = (".pdf", ".xml")
 """Endings that promise a format: a file that breaks the promise is not wrapped in silence."""
+MANIFEST = b'"edoc.sign/1"'
+"""What a result file of signing has at its beginning."""
 _NAMES = {"pades": "PAdES", "xades": "XAdES", "cades": DETACHED, "asic": CONTAINER}
 _KINDS = {"pdf": "PAdES", "xml": "XAdES", "edxml": "XAdES", "receipt": "XAdES"}
 _ENDINGS = {DETACHED: "p7s", CONTAINER: "asice"}
@@ -57,13 +59,23 @@ def target_of(request: Request, name: str, kind: str) -> Path | None:
     return Path(folder) / target.name if folder else target
 
 
+def files_named(request: Request) -> tuple[str, ...]:
+    """Return every file the call reads: what is signed, the main document, pictures, keys, certificates, pass phrase.
+
+    None of them is written over, whatever may be replaced otherwise.
+    """
+    key, act = request.key, request.act
+    others = (request.look.image, act.attachment_of, key.name, *key.certs, key.pins.file)
+    return (*request.files, *(name for name in others if name), *request.trust, *request.revocation)
+
+
 def refuse_shared_targets(request: Request) -> None:
-    """Refuse a batch in which two files would become one, or one that is named twice.
+    """Refuse a batch in which two files would become one, or one that is named twice; the result file is one of them.
 
     Raises:
-        CommandError: the two files and their output.
+        CommandError: the two files and their output; or what the result file would write over.
     """
-    taken: dict[Path, str] = {}
+    taken = _result_file(request)
     for name in request.files:
         with suppress(CommandError):  # a name that is no file, or the wrong one, is told when its turn comes
             target = target_of(request, name, format_of(request.format, _head(name), name))
@@ -79,10 +91,33 @@ def refuse_shared_targets(request: Request) -> None:
     raise CommandError("EDOC-USE-052", first=shared[0], second=shared[1], output=shared[2])
 
 
+def _result_file(request: Request) -> dict[Path, str]:
+    """Return the place of the result file, which may be there from a former run and is nothing else.
+
+    Raises:
+        CommandError: it is a file of the call (EDOC-USE-022), or another that nobody allowed to replace (-009).
+    """
+    name = request.delivery.manifest
+    if name is None:
+        return {}
+    found = identity_of(name)
+    known = {} if found is None else identities(files_named(request))
+    if found in known:
+        raise CommandError("EDOC-USE-022", path=known[found])
+    if is_regular(name) and not request.delivery.force and _head(name) and MANIFEST not in _head(name):
+        raise CommandError("EDOC-USE-009", path=name)
+    return {Path(os.path.normpath(Path(name).absolute())): "--manifest"}
+
+
 def _head(name: str) -> bytes:
-    """Return the first octets of a file; what cannot be read now is a matter of its turn."""
+    """Return the first octets of a file; what cannot be read now is a matter of its turn.
+
+    So is a pipe: it gives what it holds once, and that is what is signed.
+    """
     if name == "-":
         return b"-"
+    if not is_regular(name):
+        return b""
     try:
         with open(name, "rb") as file:
             return file.read(HEAD)

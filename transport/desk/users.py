@@ -270,10 +270,10 @@ def _key_named(office: Office, name: str) -> str | None:
 
 def _end(office: Office, given: Grant, *, now: datetime) -> None:
     """Take an entry back: it holds through its last day, and what was signed until then stays as it was."""
-    from edoc.values import clean
+    from edoc.values import clean, readable
     from transport.store import people
 
-    if given.last is None or not clean(given.basis):
+    if given.last is None or not readable(given.basis):
         raise CommandError("EDOC-USE-003", name="--basis" if given.last else "--to", command="edoc user grant --end")
     last, key = given.last, given.agency_key is not None
     table = office.store.read(people.load)
@@ -361,10 +361,10 @@ def _check_text(name: str, text: str) -> str:
     Raises:
         CommandError: it is empty, too long or not printable.
     """
-    from edoc.values import clean, has_control
+    from edoc.values import clean, has_control, readable
 
     found = clean(text)
-    if not found or len(found) > (NAME_MAX if name == "NAME" else 200) or has_control(found):
+    if not readable(found) or len(found) > (NAME_MAX if name == "NAME" else 200) or has_control(found):
         raise CommandError("EDOC-USE-004", name=name, value=found[:40], expected=f"1…{NAME_MAX}")
     return found
 

@@ -30,11 +30,12 @@ IDLE_TIME = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A complete answer."""
+    """A complete answer; ``retry_after`` are the seconds after which the service wants to be asked again."""
 
     status: int
     content_type: str
     body: bytes
+    retry_after: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,8 @@ class Session:
             body = _read(response, connection, most=most, deadline=deadline)
             again = not response.will_close
             response.close()  # read to its end, piece by piece, it still counts as open: the next one could not begin
-            return Fetched(response.status, response.headers.get_content_type(), body)
+            headers = response.headers
+            return Fetched(response.status, headers.get_content_type(), body, _seconds(headers.get("Retry-After", "")))
         finally:
             if not (again and self._kept(connection)):
                 connection.close()
@@ -223,6 +225,11 @@ def _read(response: http.client.HTTPResponse, connection: _Connection, *, most: 
         body += chunk
         if len(body) > most:
             raise Refused("EDOC-EXC-025", "the answer is longer than is read", most=most)
+
+
+def _seconds(text: str) -> int:
+    """Return what ``Retry-After`` says in seconds; a date counts as nothing said."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
 
 
 def _left(deadline: float) -> float:

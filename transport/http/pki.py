@@ -56,7 +56,8 @@ class HttpTimestamper:
     def stamp(self, request: bytes) -> bytes:
         """Send a TimeStampReq (DER), return the TimeStampResp (DER). Raises ``TimestampError``.
 
-        Failures of the network and 5xx are tried again within the time; a definite no is not.
+        Failures of the network and 5xx are tried again within the time, after what ``Retry-After`` says; a definite
+        no is not.
         """
         deadline = time.monotonic() + self.timeout
         headers = {"Content-Type": "application/timestamp-query", "Accept": "application/timestamp-reply"}
@@ -65,8 +66,11 @@ class HttpTimestamper:
         for attempt in range(self.attempts):
             left = deadline - time.monotonic()
             if last is not None:
-                self.pause(min(2.0 ** (attempt - 1), max(0.0, left)))
-                left = deadline - time.monotonic()
+                wait = _wait(last, attempt)
+                if wait >= left:
+                    break
+                self.pause(wait)
+                left -= wait
             if left <= 0:
                 break
             try:
@@ -85,10 +89,16 @@ class HttpTimestamper:
 
     def _answer(self, got: Fetched) -> bytes:
         if got.status in (408, 429) or got.status >= 500:
-            raise TryLater("EDOC-EXC-024", "the TSA is not able now", status=got.status)
+            raise TryLater("EDOC-EXC-024", "the TSA is not able now", status=got.status, wait=got.retry_after)
         if got.status != 200 or got.content_type != "application/timestamp-reply":
             raise Refused("EDOC-EXC-026", "the TSA answered something else", status=got.status)
         return got.body
+
+
+def _wait(error: TryLater, attempt: int) -> float:
+    """Return the seconds until the next attempt: 1, 2, 4 …, or longer where the service says so."""
+    said = error.facts.get("wait")
+    return max(2.0 ** (attempt - 1), float(said) if isinstance(said, int) else 0.0)
 
 
 def _why(error: TryLater | None) -> str:
@@ -96,6 +106,8 @@ def _why(error: TryLater | None) -> str:
     if error is None:
         return "timeout"
     status = error.facts.get("status")
+    if error.code == "EDOC-EXC-021":
+        return "DNS"
     return f"HTTP {status}" if status else str(error.facts.get("cause") or error.code)
 
 

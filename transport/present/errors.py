@@ -7,6 +7,7 @@ helps come from the catalogue.
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -71,12 +72,12 @@ def fault_of(code: str, facts: Mapping[str, object], lang: str) -> Fault:
         entry = catalogue.find(catalogue.UNKNOWN_CODE)
         if entry is None:
             raise LookupError(f"the catalogue lacks {catalogue.UNKNOWN_CODE}")
-    texts = entry.texts[lang]
+    texts, shown = entry.texts[lang], _told(facts, lang)
     return Fault(
         code=code,
-        message=catalogue.fill(texts["what"], facts),
-        why=_sentence(texts.get("why", ""), facts),
-        next=_sentence(texts.get("next", ""), facts),
+        message=catalogue.fill(texts["what"], shown),
+        why=_sentence(texts.get("why", ""), shown),
+        next=_sentence(texts.get("next", ""), shown),
         retryable=entry.retryable,
         exit_code=entry.exit,
         detail={key: plain for key, value in facts.items() if (plain := _plain(value)) is not _LEFT_OUT},
@@ -89,10 +90,34 @@ def _in_words(facts: Mapping[str, object], lang: str) -> Mapping[str, object]:
     return {**facts, "reason": catalogue.word(key, lang)} if catalogue.has_word(key) else facts
 
 
+_FAMILIES = {"form": "form", "pin": "token.state", **dict.fromkeys(("cause", "missing", "status", "where"), "cause")}
+"""Facts whose values have words of their own in the catalogue, and the family of these words."""
+
+
+def _told(facts: Mapping[str, object], lang: str) -> Mapping[str, object]:
+    """Return the facts as the sentences show them: a seal is «con dấu» there; for programs it stays ``seal``."""
+    words = {name: _word(family, facts[name], lang) for name, family in _FAMILIES.items() if name in facts}
+    url = facts.get("url")
+    if isinstance(url, str):  # several addresses, each with its reason in brackets
+        words["url"] = re.sub(r" \(([^()]+)\)", lambda found: f" ({_word('cause', found[1], lang)})", url)
+    return {**facts, **words}
+
+
+def _word(family: str, value: object, lang: str) -> object:
+    if not isinstance(value, str):
+        return value
+    parts = value.split(", ")
+    keys = [f"{family}.{part}" for part in parts]
+    return ", ".join(
+        catalogue.word(key, lang) if catalogue.has_word(key) else part for key, part in zip(keys, parts, strict=True)
+    )
+
+
 def _sentence(template: str, facts: Mapping[str, object]) -> str | None:
     """Return the sentence, or ``None`` where there is nothing to say (an empty template, a lone missing fact)."""
-    text = catalogue.fill(template, facts)
-    return None if text in {"", "-"} else text
+    text = catalogue.fill(template, facts).replace(" (-)", "")
+    says_nothing = text in {"", "-"} or (template.count("{") == 1 and text.endswith(": -"))
+    return None if says_nothing else text
 
 
 def fault(error: BaseException, lang: str, **facts: object) -> Fault:

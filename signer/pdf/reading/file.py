@@ -130,6 +130,11 @@ class PdfFile:
         return tuple(dict.fromkeys(lexer.oddities))
 
     @property
+    def unreadable(self) -> bool:
+        """Say whether an object that was asked for by now could not be read."""
+        return self._store.unreadable
+
+    @property
     def damaged(self) -> bool:
         """Say whether the strict reading has met a fault by now."""
         return bool(self._store.faults)

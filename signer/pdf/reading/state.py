@@ -40,6 +40,7 @@ class Store:
     members: dict[int, Members] = field(default_factory=dict)
     values: dict[tuple[int, int], Value] = field(default_factory=dict)  # (offset of the stream, index)
     loading: set[int] = field(default_factory=set)
+    unreadable: bool = False  # an object that was asked for could not be read
     crypts: dict[object, Crypt | None] = field(default_factory=dict)
     mentions: Mentions | None = None
 
@@ -127,9 +128,13 @@ class State(ABC):
             return None
         if not self._fits(reference, entry):
             return None
-        if entry.container is None:
-            return self._object(reference.number, entry)
-        return self._member(reference.number, entry)
+        try:
+            if entry.container is None:
+                return self._object(reference.number, entry)
+            return self._member(reference.number, entry)
+        except InputRefused:
+            self._store.unreadable = True
+            raise
 
     def _entry(self, number: int) -> Entry:
         found = self._known.get(number)

@@ -41,7 +41,7 @@ def target_of(file: Ordinary, options: PdfOptions, *, limits: Limits) -> Target:
     known = [_field(file.state, one) for one in found]
     place = next((new for one, new in zip(found, known, strict=True) if one is existing), None)
     target = aim(options, views, known, existing=place)
-    if any(one.filled_signature for one in known) and why_forbidden(file.state, target.name, limits=limits):
+    if file.signed and why_forbidden(file.state, target.name, limits=limits):
         raise NotOrdinary
     return replace(target, apart=True) if _is_shared(boxes, target) else target
 

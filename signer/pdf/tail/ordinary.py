@@ -15,7 +15,7 @@ from signer.errors import InputRefused, LimitExceeded
 from signer.pdf.reading import PdfFile
 from signer.pdf.reading.lexer import Lexer
 from signer.pdf.reading.state import State
-from signer.pdf.tail.words import has_forbidden
+from signer.pdf.tail.words import texts_of, words_in
 from signer.pdf.values import Reference, Stream, Value
 from signer.trust import Limits
 
@@ -42,13 +42,16 @@ class Located:
 
 @dataclass(frozen=True, slots=True)
 class Ordinary:
-    """An ordinary file: its latest state, the first free number, and how its last cross-reference is written."""
+    """An ordinary file: its latest state, the first free number, how its last cross-reference is written; ``texts`` are
+    octets in which all its objects are spelled, ``signed`` says that there may be a signature among them."""
 
     data: bytes
     file: PdfFile
     size: int
     startxref: int
     streamed: bool
+    texts: tuple[bytes, ...]
+    signed: bool
 
     @property
     def state(self) -> State:
@@ -113,8 +116,10 @@ def ordinary(data: bytes, *, limits: Limits) -> Ordinary:
         if type(size) is not int or any(block.first + block.count > size for one in sections for block in one.blocks):
             raise NotOrdinary
         last = file.updates[-1].sections[0]
-        found = Ordinary(data, file, size, last.offset, last.stream is not None)
-        if has_forbidden(file, limits=limits):
+        texts = texts_of(file, limits=limits)
+        words = words_in(texts)
+        found = Ordinary(data, file, size, last.offset, last.stream is not None, texts, words.signed)
+        if words.forbidden:
             raise NotOrdinary
     except LimitExceeded:
         raise
@@ -126,7 +131,9 @@ def ordinary(data: bytes, *, limits: Limits) -> Ordinary:
 
 def _check_whole(file: PdfFile) -> None:
     """Raise unless the file is read without recovery, begins with its header and ends with its last update."""
-    if file.broken_chain or file.header or file.hybrid or "Encrypt" in file.latest.trailer:
+    if file.broken_chain or file.header or file.hybrid:
+        raise NotOrdinary
+    if any("Encrypt" in section.trailer for update in file.updates for section in update.sections):
         raise NotOrdinary
     if file.data[file.latest.eof :].strip(_SPACE):
         raise NotOrdinary
@@ -144,5 +151,5 @@ def check_clean(file: PdfFile) -> None:
     Raises:
         NotOrdinary: it has.
     """
-    if file.faults or file.oddities or file.broken_chain:
+    if file.faults or file.oddities or file.unreadable or file.broken_chain:
         raise NotOrdinary

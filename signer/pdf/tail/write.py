@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from signer.pdf.dictionary import Blank, byte_range
 from signer.pdf.reserved import Reserved, changed_identifier
+from signer.pdf.tail.numbers import first_number, new_objects
 from signer.pdf.tail.ordinary import OFFSET_MAX, NotOrdinary, Ordinary
 from signer.pdf.tail.splice import appended, dictionary, entry_text, with_entry
 from signer.pdf.target import Filling, Painted, Target, renumbered
@@ -71,7 +72,7 @@ def write(file: Ordinary, target: Target, blank: Blank) -> Reserved:
     Raises:
         NotOrdinary: something the signature must change is not plain; nothing was written.
     """
-    update = _Update(file, next=file.size)
+    update = _Update(file, next=first_number(file.texts, file.size, new_objects(target)))
     signature = update.add(blank.body)
     appearance = _paint(update, target.painted) if target.painted is not None else None
     if target.existing is None:
