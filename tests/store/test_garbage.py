@@ -96,9 +96,10 @@ def test_what_a_leaf_names_stays(store: Store) -> None:
 def test_a_file_without_row_goes_when_it_is_a_day_old(store: Store) -> None:
     """A crash between upload and commit leaves one; a request that is still under way must find its bytes."""
     digest = store.stage(large(1)).digest
-    young = garbage.collect(store, now=NOW)
+    written = datetime.now(UTC)
+    young = garbage.collect(store, now=written)
     assert (young.orphans, young.orphans_removed, store.blobs.has(digest)) == (1, 0, True)
-    old = garbage.collect(store, now=NOW + DAY + timedelta(minutes=1))
+    old = garbage.collect(store, now=written + DAY + timedelta(minutes=1))
     assert (old.orphans, old.orphans_removed, store.blobs.has(digest)) == (0, 1, False)
     assert count(store, "SELECT count(*) FROM blob") == 0
 

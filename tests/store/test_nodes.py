@@ -375,7 +375,7 @@ def test_a_deadlock_is_taken_back_and_run_again_without_its_callers_notice(store
 
     with ThreadPoolExecutor(2) as pool:
         runs = list(pool.map(lambda pair: cross(*pair), [("A", "B"), ("B", "A")]))
-    assert sorted(runs) == [1, 2]
+    assert sum(runs) > 2, "one of them at least met the deadlock"
     assert count(store, "SELECT min(last) FROM register_series") == 3
     assert count(store, "SELECT max(last) FROM register_series") == 3
 
