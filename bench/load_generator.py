@@ -61,7 +61,9 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, math.ceil(share * len(ordered)) - 1)] if ordered else math.nan
 
 
-def open_loop(work: Callable[[], object], *, rate: float, seconds: float, threads: int = 16) -> list[tuple[int, Future[object]]]:
+def open_loop(
+    work: Callable[[], object], *, rate: float, seconds: float, threads: int = 16
+) -> list[tuple[int, Future[object]]]:
     """Start ``work`` ``rate`` times a second and return when each was due, with its outcome; waits for all."""
     started: list[tuple[int, Future[object]]] = []
     with ThreadPoolExecutor(threads) as pool:

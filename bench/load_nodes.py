@@ -101,7 +101,7 @@ class Served:
 
     def processor(self) -> float:
         """Return the seconds that processors worked for it."""
-        return sum(_processor(one) for one in self.processes())
+        return sum(_processor(one) for one in self.processes()) if self.process is not None else 0.0
 
     def memory(self, name: str = "VmRSS") -> int:
         """Return resident memory in bytes: ``VmRSS`` now, ``VmHWM`` at most so far."""
@@ -136,11 +136,11 @@ class Pair:
     identities: Mapping[str, Mapping[str, DevIdentity]]
     root: Path
 
-    def start(self, *, b: bool = True) -> None:
-        """Start both nodes."""
-        if b:
-            self.b.start()
-        self.a.start()
+    def start(self, *, a: bool = True) -> None:
+        """Start both nodes, or B alone."""
+        self.b.start()
+        if a:
+            self.a.start()
 
     def stop(self) -> None:
         """Stop both nodes."""
