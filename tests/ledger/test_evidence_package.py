@@ -32,7 +32,7 @@ def story(pki: DevPki, exchange_a: DevIdentity, exchange_b: DevIdentity) -> Stor
 @pytest.fixture(scope="module")
 def package(story: Story, context: Context, now: datetime) -> bytes:
     """A's package with both sides' proofs."""
-    return build(story.parts(), credential=story.a.agency.credential, at=now, context=context)
+    return build(story.parts(), credential=story.a.exchange.credential, at=now, context=context)
 
 
 def test_a_package_is_proved_from_the_file_and_the_roots_alone(package: bytes, context: Context, story: Story) -> None:
@@ -80,10 +80,10 @@ def test_only_names_the_needed_steps_and_an_unknown_one_is_refused(package: byte
 
 def test_a_step_that_was_not_asked_for_still_breaks_the_package(story: Story, context: Context, now: datetime) -> None:
     parts = replace(story.parts(), evidence=tuple(data.replace(b"sent", b"sand", 1) for data in story.evidence[:1]))
-    leaf_less = build(parts, credential=story.a.agency.credential, at=now)
+    leaf_less = build(parts, credential=story.a.exchange.credential, at=now)
     assert audit(leaf_less, context=context, only=["seal"]).result is Result.PROVED
     swapped = replace(story.parts(), envelope=story.evidence[2])
-    package = build(swapped, credential=story.a.agency.credential, at=now)
+    package = build(swapped, credential=story.a.exchange.credential, at=now)
     assert audit(package, context=context, only=["seal"]).result is Result.BROKEN
 
 
@@ -163,13 +163,13 @@ def test_without_the_right_roots_no_package_is_proved(
 def test_one_side_alone_is_proved_without_the_step_about_the_other(
     story: Story, context: Context, now: datetime
 ) -> None:
-    package = build(story.parts(peer=False), credential=story.a.agency.credential, at=now)
+    package = build(story.parts(peer=False), credential=story.a.exchange.credential, at=now)
     item = audit(package, context=context, only=tuple(step for step in PROVABLE if step != "peer")).items[0]
     assert (item.result, item.scope, item.step("peer")) == (Result.PROVED, "one-side", Result.NOT_PROVED)
 
 
 def test_the_recipient_s_package_tells_the_same_story(story: Story, context: Context, now: datetime) -> None:
-    package = build(story.parts(own=B), credential=story.b.agency.credential, at=now)
+    package = build(story.parts(own=B), credential=story.b.exchange.credential, at=now)
     item = audit(package, context=context, only=PROVABLE, directory=story.directory).items[0]
     assert item.result is Result.PROVED
     assert ("exporter", B) in {(one.role, one.code) for one in item.identities}
@@ -177,13 +177,15 @@ def test_the_recipient_s_package_tells_the_same_story(story: Story, context: Con
 
 def test_content_may_be_left_out_and_then_is_not_proved(story: Story, context: Context, now: datetime) -> None:
     parts = replace(story.parts(), with_content=False)
-    item = audit(build(parts, credential=story.a.agency.credential, at=now), context=context).items[0]
+    item = audit(build(parts, credential=story.a.exchange.credential, at=now), context=context).items[0]
     assert item.step("content") is Result.NOT_PROVED
     assert item.reasons("content") == ("content-left-out",)
 
 
 def test_the_same_parts_give_the_same_members(story: Story, package: bytes, context: Context, now: datetime) -> None:
-    again = read_container(build(story.parts(), credential=story.a.agency.credential, at=now, context=context)).members
+    again = read_container(
+        build(story.parts(), credential=story.a.exchange.credential, at=now, context=context)
+    ).members
     first = read_container(package).members
     assert list(again) == list(first)
     assert {name for name in first if first[name] != again[name]} <= {"META-INF/signatures001.xml"}
@@ -203,7 +205,7 @@ def test_a_package_carries_its_result_its_list_and_words_for_people(package: byt
 def test_no_personal_value_stands_in_a_package_without_its_openings(story: Story, now: datetime) -> None:
     """What the clerk's name is hidden by: the openings alone reveal it, outside the messages that were exchanged."""
     parts = replace(story.parts(), openings=())
-    members = read_container(build(parts, credential=story.a.agency.credential, at=now)).members
+    members = read_container(build(parts, credential=story.a.exchange.credential, at=now)).members
     for name, data in members.items():
         if not name.startswith(("receipts/", "envelope/")):
             assert "Lê Văn Mẫu".encode() not in data, name
@@ -212,7 +214,7 @@ def test_no_personal_value_stands_in_a_package_without_its_openings(story: Story
 def test_a_time_stamped_seal_is_judged_at_its_stamp(
     story: Story, context: Context, timestamper: DevTimestamper, now: datetime
 ) -> None:
-    package = build(story.parts(), credential=story.a.agency.credential, at=now, timestamper=timestamper)
+    package = build(story.parts(), credential=story.a.exchange.credential, at=now, timestamper=timestamper)
     assert audit(package, context=context, only=PROVABLE).result is Result.PROVED
 
 
@@ -223,8 +225,8 @@ def test_a_seal_by_a_revoked_key_is_broken(now: datetime) -> None:
     from signer.algorithms import PolicyName
 
     stamper = DevTimestamper(pki, lambda: now)
-    package = build(told.parts(), credential=told.a.agency.credential, at=now, timestamper=stamper)
-    pki.revoke(told.a.agency.certificate, at=now - timedelta(hours=1))
+    package = build(told.parts(), credential=told.a.exchange.credential, at=now, timestamper=stamper)
+    pki.revoke(told.a.exchange.certificate, at=now - timedelta(hours=1))
     context = Context(trust=pki.trust(at=now), at=now, policy=PolicyName.INTEROP)
     item = audit(package, context=context).items[0]
     assert item.step("seal") is Result.BROKEN
