@@ -57,6 +57,7 @@ from transport.http.wire import (
     parse_ledger,
     path_of,
 )
+from transport.names import HeadRef
 from transport.points import reached
 from transport.receiptform import REJECTION, format_time
 from transport.store.values import Known, LedgerRef
@@ -106,16 +107,11 @@ class Receiving(Callers):
 
     async def with_heads(self, request: web.Request, caller: Caller, made: web.Response) -> web.Response:
         """Hear the heads a caller names and name ours beside the answer; heads that cannot be read are no fault."""
-        if not isinstance(self.node, GossipPort):
-            return made
-        now = self.clocks.now()
-        with suppress(ValueError):
-            named = parse_heads(request.headers.get("Edoc-Heads"))
-            if named:
-                await self.in_thread(self.node.heard, caller.code, named, now)
-        heads = await self.in_thread(self.node.heads, caller.code, now)
-        if heads:
-            made.headers["Edoc-Heads"] = format_heads(heads)
+        if isinstance(self.node, GossipPort):
+            named = request.headers.get("Edoc-Heads")
+            heads = await self.in_thread(_heads, self.node, caller.code, named, now=self.clocks.now())
+            if heads:
+                made.headers["Edoc-Heads"] = format_heads(heads)
         return made
 
     async def put(self, request: web.Request, key: Key) -> web.Response:
@@ -372,6 +368,14 @@ class _Whole:
 def repeats(problem: Problem) -> bool:
     """Say whether the same request may succeed later (class R or S)."""
     return CLASS_OF_PROBLEM.get(problem.name) in (Class.RETRY, Class.SLOW)
+
+
+def _heads(node: GossipPort, code: str, named: str | None, *, now: datetime) -> tuple[HeadRef, ...]:
+    """Hear what a caller names, then return what is named to it; one hop to a thread for both."""
+    with suppress(ValueError):
+        if heard := parse_heads(named):
+            node.heard(code, heard, now)
+    return node.heads(code, now)
 
 
 def _stored(known: Known) -> web.Response:

@@ -85,8 +85,8 @@ class Office:
 
     def trust(self, now: datetime) -> TrustStore:
         """Return the anchors of this node with the status answers fetched of late."""
-        entries = self.store.read(directories.anchors)
-        answers = self.store.read(lambda connection: directories.revocations(connection, since=now - STATUS_KEPT))
+        since = now - STATUS_KEPT
+        entries, answers = self.store.read(lambda c: (directories.anchors(c), directories.revocations(c, since=since)))
         anchors: list[Anchor] = []
         intermediates: list[bytes] = []
         for entry in entries:

@@ -27,12 +27,15 @@ from transport.http.wire import path_of
 from transport.intake import VIETNAM, Delivery, Outcome, Refusal
 from transport.ledger import event
 from transport.node.office import Office, milliseconds, peer_field, read_limits, record
+from transport.store import directory as directories
 from transport.store import effects, inbox
 from transport.store.feed import known_blob
 from transport.store.store import Conflict
 from transport.store.values import Known, LedgerRef, NewArrival, NewReceipt, RefusedFacts, Ticket
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from edoc.seal import OpenedEnvelope, UnsealedMessage
     from signer.report import Need
     from transport.store.store import Staged, Unit
@@ -123,7 +126,7 @@ def receive_file(
 
 def _receive(office: Office, arrived: Arrived, now: datetime) -> Answer:
     key, sha256 = arrived.key, arrived.sha256
-    outcome = judge(office, arrived.delivery, now)
+    outcome = judge(office, arrived.delivery, now, directory=arrived.directory)
     points.reached("receive.judged")
     staged = _stage(office, arrived) if outcome.opened is not None else None
     points.reached("receive.blob-durable")
@@ -157,8 +160,14 @@ class IdTaken(Problem):
 
 def known_of(office: Office, key: Key) -> Known | None:
     """Return what is known of K, however its agencies are spelled."""
-    directory = office.directory()
-    return office.store.read(lambda connection: inbox.known_to_be(connection, key, directory.same))
+
+    def look(connection: Connection) -> Known | None:
+        # the directory is asked only where the spelling differs: this question is put for every request
+        return inbox.known_to_be(
+            connection, key, lambda one, other: one == other or directories.load(connection).same(one, other)
+        )
+
+    return office.store.read(look)
 
 
 def enter_conflict(office: Office, key: Key, *, sha256: str, now: datetime) -> None:
@@ -198,13 +207,13 @@ def answer_of(known: Known) -> Answer:
     return Answer(200 if known.state == "accepted" else 422, known.receipt.data, known.receipt.ledger)
 
 
-def judge(office: Office, delivery: Delivery, now: datetime) -> Outcome:
+def judge(office: Office, delivery: Delivery, now: datetime, *, directory: Directory) -> Outcome:
     """Run the hard checks; missing status answers are fetched once, then judged again.
 
     Raises:
         Problem: ``trust-unavailable`` when trust or revocation data is missing, ``clock-disagreement``.
     """
-    context, directory, limits = office.context(now), office.directory(), read_limits(office.settings)
+    context, limits = office.context(now), read_limits(office.settings)
     try:
         return intake.judge(delivery, context=context, directory=directory, limits=limits)
     except CannotJudge as missing:
