@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import sqlite3
 import sys
 import tempfile
@@ -67,6 +68,7 @@ def main() -> None:
     parser.add_argument("rows", nargs="*", metavar="ROW", help=" ".join(ROWS))
     parser.add_argument("--long", action="store_true", help="the sizes of exchange.md 17; takes hours")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nodes and folders do not stay behind
     if unknown := set(asked.rows) - set(ROWS):
         parser.error(f"no such row: {' '.join(sorted(unknown))}")
     with tempfile.TemporaryDirectory(prefix="edoc-load-") as name:
