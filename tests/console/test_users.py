@@ -262,8 +262,8 @@ def test_an_older_database_is_migrated_by_command_after_a_copy(older: Edoc) -> N
     assert (ran.code, ran.json["from"], ran.json["to"], ran.json["applied"]) == (0, 1, newest, look.json["pending"])
     assert problems(ran.json) == []
     copy = Path(ran.json["backup"])
-    assert (copy.stat().st_mode & 0o777) == 0o700
-    with sqlite3.connect(copy / "edoc.db") as made:
+    assert (copy.stat().st_mode & 0o777) == 0o600
+    with sqlite3.connect(copy) as made:
         assert made.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
     again = older("migrate", "--check", "--json")
     assert (again.code, again.json["pending"]) == (0, [])
