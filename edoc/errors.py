@@ -60,10 +60,6 @@ class GrantRefused(EdocError):
     """An entry of the authority table that the rules of capacities do not allow (R26, R29)."""
 
 
-class NoAuthority(EdocError):
-    """Somebody would sign, or use the agency's key, without the right to (R26, R28, R29)."""
-
-
 class CopyRefused(EdocError):
     """A copy or conversion in a direction that does not exist, or of a scan that is not good enough (R47 to R52)."""
 

@@ -223,23 +223,6 @@ def names(der: bytes) -> tuple[str, str]:
         raise ValueError(f"damaged certificate: {type(error).__name__}") from None
 
 
-def rsa_numbers(der: bytes) -> tuple[int, int]:
-    """Return modulus and exponent of a certificate's RSA key, the modulus unsigned whatever its sign.
-
-    Raises:
-        ValueError: no RSA key can be read.
-    """
-    try:
-        info = x509.Certificate.load(der)["tbs_certificate"]["subject_public_key_info"]
-        if info.algorithm != "rsa":
-            raise ValueError("no RSA key")
-        numbers = info["public_key"].parsed
-        modulus = int.from_bytes(numbers["modulus"].contents)
-        return modulus, int(numbers["public_exponent"].native)
-    except (TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"damaged key: {type(error).__name__}") from None
-
-
 def certificate(der: bytes) -> x509.Certificate:
     """Return a certificate as the structure the path engine takes."""
     return x509.Certificate.load(der)

@@ -15,7 +15,6 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509 import ocsp
 
 from signer import pubkeys, x509ext, x509read
-from signer.names import read_name
 
 _FAULTS = (
     ValueError,
@@ -80,18 +79,6 @@ def key_identifier(der: bytes) -> bytes | None:
         return x509ext.key_identifier_of(x509read.read(der))
     except ValueError:
         return None
-
-
-def is_named(der: bytes, *, issuer: bytes, serial: int) -> bool:
-    """Tell whether a certificate is the one of this issuer (name, DER) and serial number, as CMS names signers.
-
-    Names are compared as RFC 5280, 7.1 has it: some producers write the issuer's name anew.
-    """
-    try:
-        found = x509read.read(der)
-        return found.serial_number == serial and found.issuer.key == read_name(issuer).key
-    except ValueError:
-        return False
 
 
 def _touch(*_: object) -> None:

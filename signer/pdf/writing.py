@@ -23,11 +23,6 @@ def encode(value: Value) -> bytes:
     return b"".join(parts)
 
 
-def encoded_object(number: int, generation: int, value: Value) -> bytes:
-    """Return an indirect object."""
-    return b"%d %d obj\n%b\nendobj\n" % (number, generation, encode(value))
-
-
 def text_string(text: str) -> String:
     """Return a text string: ASCII as it stands, anything else in UTF-16 with its mark (ISO 32000-2, 7.9.2.2)."""
     return String(text.encode("ascii")) if text.isascii() else String(b"\xfe\xff" + text.encode("utf-16-be"))

@@ -89,7 +89,7 @@ def pdf_update(data: bytes, chance: Random) -> bytes:
     changed = {}
     for number_ in chance.sample(sorted(bodies), chance.randint(1, min(3, len(bodies)))):
         donor = bodies[chance.choice(sorted(bodies))] if chance.random() < 0.3 else bodies[number_]
-        changed[number_] = chance.choice((_words, _words, flip, cut, number))(donor, chance)
+        changed[number_] = chance.choice((words, words, flip, cut, number))(donor, chance)
     return append(data, changed, chance)
 
 
@@ -118,20 +118,20 @@ def _bodies(data: bytes) -> dict[int, bytes]:
     return {int(m[1]): m[2] for m in re.finditer(rb"(?<!\d)(\d{1,3}) 0 obj\s(.{1,60000}?)\sendobj", data, re.DOTALL)}
 
 
-def _words(body: bytes, chance: Random) -> bytes:
-    """Exchange, drop or double one word of an object."""
-    words = re.split(rb"(\s+|(?=[/<>\[\]()]))", body)
-    place = chance.randrange(len(words))
+def words(body: bytes, chance: Random, tokens: Sequence[bytes] = TOKENS) -> bytes:
+    """Exchange, drop or double one word of an object, or put one of the tokens in its place."""
+    parts = re.split(rb"(\s+|(?=[/<>\[\]()]))", body)
+    place = chance.randrange(len(parts))
     match chance.randrange(4):
         case 0:
-            words[place] = words[chance.randrange(len(words))]
+            parts[place] = parts[chance.randrange(len(parts))]
         case 1:
-            words[place] = b""
+            parts[place] = b""
         case 2:
-            words.insert(place, words[chance.randrange(len(words))])
+            parts.insert(place, parts[chance.randrange(len(parts))])
         case _:
-            words[place] = chance.choice(TOKENS)
-    return b"".join(words)
+            parts[place] = chance.choice(tokens)
+    return b"".join(parts)
 
 
 def pdf_tail(data: bytes, chance: Random) -> bytes:

@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from random import Random
 
@@ -29,7 +29,7 @@ from signer.credential import Credential
 from signer.errors import SignerError
 from signer.pdf.sign import PdfOptions, SignedPdf, Visible, sign_pdf
 from tests.fuzz.campaign import SECONDS_MAX, Tally, keep
-from tests.fuzz.mutations import TOKENS, cut, flip, mutate, number
+from tests.fuzz.mutations import TOKENS, cut, flip, mutate, number, words
 from tests.fuzz.seeds import NOW, Office, plain_pdf
 from tests.signer_pdf.oracle import meaning, strictly_read
 from tests.signer_pdf.shapes import make, shapes
@@ -38,6 +38,8 @@ from tests.vectors.signing.hostile_bytes import BYTES
 from tests.vectors.signing.hostile_things import THINGS
 
 SMALL = 20_000
+WORDS = (*TOKENS, b"3 0 R", b"9 0 R", b"1 0 R", b"(x)", b"/Annots", b"/Kids", b"1e9")
+_word = partial(words, tokens=WORDS)
 FORMS = (None, None, Visible("t1", text="Số: 15/QĐ-UBND"), Visible("number", text="120", box_mm=(20, 100, 30, 8)))
 _OBJECT = re.compile(rb"(?<!\d)(\d{1,3}) 0 obj\s(.{1,60000}?)\sendobj", re.DOTALL)
 _ROOT = re.compile(rb"/Root\s+(\d+)")
@@ -77,21 +79,6 @@ def rewritten(data: bytes, chance: Random) -> bytes:
         donor = bodies[chance.choice(sorted(bodies))] if chance.random() < 0.15 else bodies[key]
         bodies[key] = chance.choice((_word, _word, _word, flip, cut, number))(donor, chance) or b"null"
     return built({**bodies, **streams}, root=int(root[1]))
-
-
-def _word(body: bytes, chance: Random) -> bytes:
-    words = re.split(rb"(\s+|(?=[/<>\[\]()]))", body)
-    place = chance.randrange(len(words))
-    match chance.randrange(4):
-        case 0:
-            words[place] = words[chance.randrange(len(words))]
-        case 1:
-            words[place] = b""
-        case 2:
-            words.insert(place, words[chance.randrange(len(words))])
-        case _:
-            words[place] = chance.choice((*TOKENS, b"3 0 R", b"9 0 R", b"1 0 R", b"(x)", b"/Annots", b"/Kids", b"1e9"))
-    return b"".join(words)
 
 
 def ended(data: bytes, options: PdfOptions) -> SignedPdf | str:

@@ -6,7 +6,6 @@ A batch in which two files would become one is refused as a whole; then nothing 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -155,14 +154,3 @@ def same_file(first: str, second: str) -> bool:
         return os.path.samefile(first, second)
     except OSError:
         return os.path.abspath(first) == os.path.abspath(second)
-
-
-def targets_of(request: Request, names: Sequence[str]) -> frozenset[str]:
-    """Return the absolute names of what signing these files would write."""
-    found = set()
-    for name in names:
-        with suppress(CommandError):
-            target = target_of(request, name, format_of(request.format, _head(name), name))
-            if target is not None:
-                found.add(os.path.abspath(target))
-    return frozenset(found)

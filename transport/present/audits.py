@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 
-from transport.evidence.result import STEPS, AuditedEvent, AuditItem, AuditResult, Check, Identity, Result, combined
+from transport.evidence.result import STEPS, AuditedEvent, AuditItem, AuditResult, Check, Identity, Result
 from transport.present import catalogue
 from transport.present.exits import Exit
 from transport.present.screen import Screen
@@ -143,11 +143,6 @@ def _why(item: AuditItem, name: str, lang: str) -> str:
 def _record(item: AuditItem, name: str, lang: str) -> str:
     cells = (item.path, name, _text("results", item.step(name).value, lang), _why(item, name, lang).removeprefix(": "))
     return "\t".join(sanitise(cell) for cell in cells)
-
-
-def result_of(results: Iterable[AuditResult]) -> Result:
-    """Return the word over several packages."""
-    return combined(item.result for result in results for item in result.items)
 
 
 def evidence_document(

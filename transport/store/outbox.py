@@ -363,10 +363,3 @@ def alarms_due(unit: Unit, *, now: datetime) -> list[tuple[Key, Lane]]:
             ).one()
             found.append((Key(sender, recipient, message_id), lane))
     return found
-
-
-def note_sent(unit: Unit, dispatch_id: int, ticket: Ticket) -> None:
-    """Name the leaf ``sent`` of a dispatch after the fact of its submit, in the same unit."""
-    unit.connection.exec_driver_sql(
-        "UPDATE dispatch SET sent_ticket = ? WHERE id = ? AND sent_ticket IS NULL", (ticket.id, dispatch_id)
-    )

@@ -29,11 +29,6 @@ def moment_or_none(value: int | None) -> datetime | None:
     return None if value is None else moment(value)
 
 
-def millis_or_none(value: datetime | None) -> int | None:
-    """Return the milliseconds of a time that may be missing."""
-    return None if value is None else millis(value)
-
-
 def day_or_none(value: str | None) -> date | None:
     """Return the date of a column that may be empty; days are kept as ``YYYY-MM-DD``."""
     return date.fromisoformat(value) if value else None

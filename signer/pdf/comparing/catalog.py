@@ -90,10 +90,6 @@ def _version(name: Name) -> tuple[int, ...]:
     return tuple(int(part) for part in name.split(".") if part.isdigit())
 
 
-def _both(step: Step, key: str) -> tuple[Dictionary, Dictionary]:
-    return step.before.dictionary(step.before.root.get(key)), step.after.dictionary(step.after.root.get(key))
-
-
 def _compare_names(step: Step, equal: Equality) -> None:
     before, after = (
         step.before.dictionary(step.before.root.get("Names")),
