@@ -1,4 +1,4 @@
-"""What a server does beside its work: the query table, the ledger's guard, garbage, the ballast (exchange.md 9).
+"""What a server does beside its work: query table, guard, garbage, ballast (exchange.md 9), alarms (exchange.md 6).
 
 Each job is tried again at its next turn when it fails: a full disk or a database that is away may pass.
 """
@@ -13,7 +13,7 @@ from datetime import datetime
 
 from transport.errors import TransportError
 from transport.node.office import Office
-from transport.store import garbage, guard
+from transport.store import garbage, guard, outbox
 from transport.store.ballast import Ballast
 from transport.store.claims import heal_clock
 
@@ -23,6 +23,7 @@ CLOCK_SECONDS = 60.0
 GUARD_SECONDS = 3600.0
 COLLECT_SECONDS = 3600.0
 BALLAST_SECONDS = 60.0
+ALARM_SECONDS = 30.0
 
 log = logging.getLogger("edoc.node")
 
@@ -45,12 +46,20 @@ def jobs(office: Office, clock: Callable[[], datetime]) -> tuple[Job, ...]:
         Job("derive", DERIVE_SECONDS, lambda: store.do(lambda unit: office.log.derive(unit.connection))),
         Job("clock", CLOCK_SECONDS, lambda: store.do(lambda unit: heal_clock(unit, clock()))),
         Job("collect", COLLECT_SECONDS, lambda: _collect(office, clock())),
+        Job("alarm", ALARM_SECONDS, lambda: _alarm(office, clock())),
     ]
     if not store.shared:
         found.append(Job("ballast", BALLAST_SECONDS, ballast.take))
     if side is not None:
         found.append(Job("guard", GUARD_SECONDS, lambda: guard.examine(store, side), alone=False))
     return tuple(found)
+
+
+def _alarm(office: Office, now: datetime) -> None:
+    """Tell, once for each, the dispatches that have no receipt at the alarm time of their lane."""
+    for key, lane in office.store.do(lambda unit: outbox.alarms_due(unit, now=now)):
+        k = f"{key.sender}/{key.recipient}/{key.message_id}"
+        log.warning("dispatch.overdue", extra={"k": k, "lane": int(lane)})
 
 
 def _collect(office: Office, now: datetime) -> object:
