@@ -10,6 +10,8 @@ missing() {
     command -v softhsm2-util >/dev/null 2>&1 || printf '%s ' softhsm2
     command -v openssl >/dev/null 2>&1 || printf '%s ' openssl
     command -v pg_ctl >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/pg_ctl >/dev/null 2>&1 || printf '%s ' postgresql
+    command -v cc >/dev/null 2>&1 || printf '%s ' gcc libc6-dev
+    command -v systemd-analyze >/dev/null 2>&1 || printf '%s ' systemd
     command -v javac >/dev/null 2>&1 || printf '%s ' default-jdk-headless
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -108,6 +109,8 @@ def test_the_proxy_leaves_signed_parts_alone_and_buffers_no_body(name: str) -> N
 @pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
 def test_units_are_what_systemd_takes(path: Path, tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("systemd-analyze is missing")
         pytest.skip("systemd is not installed")
     for one in UNITS:  # the program's place does not exist here
         text = one.read_text("utf-8").replace("/opt/edoc/bin/edoc", "/bin/true")
