@@ -641,7 +641,8 @@ def serve(
     pin_fd: PinFd = None,
     pin_file: PinFile = None,
 ) -> int:
-    from transport.desk import nodes
+    from transport.desk import serving
+    from transport.desk.nodes import Pins
     from transport.present import exchange
 
     console = console_of(ctx)
@@ -658,9 +659,9 @@ def serve(
                 console.warn(f"{name}: {url}")
 
     proxies = tuple(behind_proxy or ())
-    wanted = nodes.Listening(host, port, tls_cert, tls_key, client_ca, not no_courier, metrics_port, proxies, workers)
+    wanted = serving.Listening(host, port, tls_cert, tls_key, client_ca, not no_courier, metrics_port, proxies, workers)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    return nodes.serve(console, nodes.Pins(pin_fd, pin_file), wanted, on_ready=ready)
+    return serving.serve(console, Pins(pin_fd, pin_file), wanted, on_ready=ready)
 
 
 def _list(console: Console, book: str, listing: "Listing") -> int:

@@ -23,6 +23,7 @@ PR_SET_PDEATHSIG = 1
 MODULES = (
     "cli",
     "transport.desk.nodes",
+    "transport.desk.serving",
     "transport.desk.office",
     "transport.node.node",
     "transport.http.server",
