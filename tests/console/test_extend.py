@@ -111,6 +111,12 @@ def test_a_detached_signature_finds_its_content_beside_it_or_by_option(
     assert (checked.code, checked.json["files"][0]["signatures"][0]["level"]) == (0, "CAdES-B-LTA")
 
 
+def test_an_empty_file_is_called_empty(desk: Edoc) -> None:
+    (desk.folder / "empty.pdf").write_bytes(b"")
+    ran = desk("extend", "empty.pdf", "--level", "lta", "--trust", "root.pem", "--json", env=DEMO)
+    assert (ran.code, ran.json["files"][0]["error"]["code"]) == (2, "EDOC-USE-040")
+
+
 def test_authorities_are_asked_in_turn_and_each_is_named(desk: Edoc, services: tuple[str, DevPki]) -> None:
     url = services[0]
     dead = ("--tsa", "http://127.0.0.1:9/", "--tsa", url + "/nowhere")

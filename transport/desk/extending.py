@@ -94,7 +94,10 @@ def _lifted(desk: _Desk, name: str) -> Lifted:
     target = _target(desk, name)
     if target is not None:
         check_target(target, force=desk.request.force, inputs=_read(desk.request))
-    made = _made(desk, name, read_input(name, desk.console))
+    data = read_input(name, desk.console)
+    if not data:
+        raise CommandError("EDOC-USE-040", path=name)
+    made = _made(desk, name, data)
     if target is None:
         desk.console.binary(made.data)
     else:
