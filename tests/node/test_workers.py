@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -131,11 +132,43 @@ def test_each_worker_has_operator_pages_of_its_own_and_the_server_one_address(
     homes: dict[str, tuple[Path, int]],
 ) -> None:
     home, port = homes[B]
-    (metrics,) = free_ports(1)
+    metrics = neighbours()
     with serving(home, port, "--workers", "2", "--metrics-port", str(metrics)) as (_, urls):
         assert urls["exchange"].startswith(f"http://127.0.0.1:{port}/")
         for offset in range(2):
             until("alive", lambda offset=offset: alive(metrics + offset))  # type: ignore[misc]
+
+
+def neighbours() -> int:
+    """Return the first of two free ports that follow each other."""
+    for first in free_ports(200):
+        with socket.socket() as one, socket.socket() as two:
+            try:
+                one.bind(("127.0.0.1", first))
+                two.bind(("127.0.0.1", first + 1))
+            except OSError:
+                continue
+            return first
+    raise AssertionError("no two ports beside each other are free")
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_server_whose_worker_cannot_begin_says_why_once(homes: dict[str, tuple[Path, int]], form: str) -> None:
+    """The port of the second worker's operator pages is taken: exit code 6, one error, whichever way it is printed."""
+    home, _ = homes[B]
+    metrics = neighbours()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", metrics + 1))
+        taken.listen()
+        command = [sys.executable, "-m", "edoc", "serve", "--home", str(home), "--port", "0", "--workers", "2"]
+        command += ["--metrics-port", str(metrics), *(["--json"] if form == "json" else [])]
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert done.returncode == 6
+    if form == "json":
+        assert json.loads(done.stdout)["error"]["code"] == "EDOC-EXC-011"
+    else:
+        assert done.stderr.count("EDOC-EXC-011") == 1
 
 
 def alive(port: int) -> bool:

@@ -183,9 +183,10 @@ class Campaign:
         return Row(*self.ring.ask(question, self.message_id, code)[0])
 
     def calls(self, code: str, message_id: str = "") -> list[Seen]:
-        """Return the requests about this message, or another, to one agency, in order."""
+        """Return the requests about this message, or another, to one agency, in the order in which they came."""
         path = f"/to/{code}/from/{OURS.code}/{message_id or self.message_id}"
-        return [one for one in (*self.ring.server.seen, *self.ring.mute.seen) if path in one.path]
+        found = [one for one in (*self.ring.server.seen, *self.ring.mute.seen) if path in one.path]
+        return sorted(found, key=lambda one: one.at)  # one that is left without an answer is noted late
 
     def settled(self) -> bool:
         question = (

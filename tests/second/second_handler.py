@@ -8,7 +8,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, NoReturn
@@ -67,7 +67,7 @@ class Seen:
     headers: Mapping[str, str]
     body: bytes | None
     answered: str
-    at: float = field(default_factory=time.monotonic)
+    at: float  # when it came, by the monotonic clock
 
 
 class Answered(Exception):
@@ -85,6 +85,7 @@ class Handler(BaseHTTPRequestHandler):
     node: SecondServer
     _read: bytes | None = None
     _length = 0
+    _came = 0.0
 
     def handle_expect_100(self) -> bool:
         return True  # the interim answer is sent after S5
@@ -336,6 +337,7 @@ class Handler(BaseHTTPRequestHandler):
     def _answer(self, way: Callable[[], None]) -> None:
         self._read = None
         self._length = 0
+        self._came = time.monotonic()
         try:
             way()
         except _Done:
@@ -371,8 +373,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def _silence(self) -> NoReturn:
         self.close_connection = True
-        self.node.note(Seen(self.command, self.path, dict(self.headers.items()), self._read, "silence"))
+        self._note("silence")
         raise _Done
+
+    def _note(self, answered: str) -> None:
+        fields = dict(self.headers.items())
+        self.node.note(Seen(self.command, self.path, fields, self._read, answered, self._came))
 
     def _send(
         self, status: int, kind: str, body: bytes, more: Mapping[str, str] | None = None, note: str = ""
@@ -388,7 +394,7 @@ class Handler(BaseHTTPRequestHandler):
             fields["Connection"] = "close"
         for name, value in {name.title() if name.islower() else name: v for name, v in fields.items()}.items():
             self.send_header(name, value)
-        self.node.note(Seen(self.command, self.path, dict(self.headers.items()), self._read, note or str(status)))
+        self._note(note or str(status))
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)

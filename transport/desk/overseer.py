@@ -22,8 +22,8 @@ DRAIN_SECONDS = 40.0
 AGAIN_SECONDS = 1.0
 """Pause before a worker that ended by itself is started again."""
 
-Worker = Callable[[int, Callable[[dict[str, str]], None]], int]
-"""Serves as the worker of a number, calls back when ready, returns its exit code."""
+Worker = Callable[[int, Callable[[dict[str, str]], None], Callable[[str], None]], int]
+"""Serves as the worker of a number, calls back when ready or with why it cannot begin, returns its exit code."""
 
 
 @dataclass
@@ -33,9 +33,11 @@ class Overseer:
     work: Worker
     many: int
     on_ready: Callable[[dict[str, str]], None]
+    on_failed: Callable[[str], None]
     _children: dict[int, int] = field(default_factory=dict)  # process id to number
     _ready: dict[int, dict[str, str]] = field(default_factory=dict)
     _told: dict[int, int] = field(default_factory=dict)  # descriptor to number
+    _failed: bool = False
     _stopping: bool = False
     _code: int = 0
 
@@ -48,6 +50,7 @@ class Overseer:
         while self._children:
             self._listen()
             self._reap()
+        self._listen()  # the last word of a worker that could not begin
         return self._code
 
     def _start(self, number: int) -> None:
@@ -59,7 +62,11 @@ class Overseer:
                 signal.signal(getattr(signal, name), signal.SIG_DFL)
             code = 70
             try:
-                code = self.work(number, lambda urls: _tell(writing, urls))
+                code = self.work(
+                    number,
+                    lambda urls: _tell(writing, {"urls": urls}),
+                    lambda reason: _tell(writing, {"failed": reason}),
+                )
             finally:
                 sys.stdout.flush()
                 sys.stderr.flush()
@@ -69,14 +76,18 @@ class Overseer:
         self._told[reading] = number
 
     def _listen(self) -> None:
-        """Hear which workers are ready; the first time all are, the server is."""
+        """Hear which workers are ready; the first time all are, the server is. One reason why not is passed on."""
         heard, _, _ = select.select(list(self._told), [], [], 0.2)
         for descriptor in heard:
             number = self._told.pop(descriptor)
             with os.fdopen(descriptor, "rb") as pipe:
                 line = pipe.readline()
-            if line and number not in self._ready:
-                self._ready[number] = json.loads(line)
+            told = json.loads(line) if line else {}
+            if "failed" in told and not self._failed:
+                self._failed = True
+                self.on_failed(told["failed"])
+            if "urls" in told and number not in self._ready:
+                self._ready[number] = told["urls"]
                 if len(self._ready) == self.many:
                     self.on_ready(self._ready[0])
 
@@ -118,9 +129,9 @@ class Overseer:
                 continue
 
 
-def _tell(descriptor: int, urls: dict[str, str]) -> None:
-    os.write(descriptor, json.dumps(urls).encode("utf-8") + b"\n")
-    os.close(descriptor)
+def _tell(descriptor: int, what: dict[str, object]) -> None:
+    with os.fdopen(descriptor, "wb") as pipe:
+        pipe.write(json.dumps(what).encode("utf-8") + b"\n")
 
 
 def listener(host: str, port: int) -> socket.socket:

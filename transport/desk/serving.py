@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import socket
@@ -19,6 +20,7 @@ from transport.errors import SettingsError, TransportError
 if TYPE_CHECKING:
     from transport.desk.console import Console
     from transport.http.reporting import Reporting
+    from transport.present.errors import Fault
     from transport.settings import Settings
 
 log = logging.getLogger("edoc.node")
@@ -79,17 +81,38 @@ def serve(console: Console, pins: Pins, wanted: Listening, *, on_ready: Callable
                 "EDOC-EXC-011", "the address cannot be listened on", host=wanted.host, port=wanted.port
             ) from error
 
-        def work(number: int, ready: Callable[[dict[str, str]], None]) -> int:
+        def work(number: int, ready: Callable[[dict[str, str]], None], failed: Callable[[str], None]) -> int:
+            began = False
+
+            def note(urls: dict[str, str]) -> None:
+                nonlocal began
+                began = True
+                ready(urls)
+
             try:
-                _serve(console, pins, wanted, on_ready=ready, part=Part(number, wanted.workers, shared))
+                _serve(console, pins, wanted, on_ready=note, part=Part(number, wanted.workers, shared))
             except (TransportError, SignerError) as error:
                 problem = errors.fault(error, console.lang)
-                for line in errors.lines(problem, console.lang):
-                    console.warn(line)
+                if not began:
+                    failed(_as_printed(problem, console))
                 return int(problem.exit_code)
             return 0
 
-        return overseer.Overseer(work, wanted.workers, on_ready).run()
+        return overseer.Overseer(work, wanted.workers, on_ready, lambda text: _print(text, console)).run()
+
+
+def _as_printed(problem: Fault, console: Console) -> str:
+    """Return an error as this call prints it; one worker's word is printed for all."""
+    from transport.present import errors
+
+    if console.json:
+        return json.dumps(errors.document(problem), ensure_ascii=False, indent=2)
+    return "\n".join(errors.lines(problem, console.lang))
+
+
+def _print(text: str, console: Console) -> None:
+    stream = sys.stdout if console.json else sys.stderr
+    print(text, file=stream, flush=True)
 
 
 def _serve(
