@@ -107,8 +107,9 @@ def test_status_answers_are_kept_newest_first(store: Store, at: datetime) -> Non
                 unit, "crl", f"crl {n}".encode(), fetched_at=when, next_update=None
             )
         )
-    found = store.read(lambda connection: directory.revocations(connection, since=at + timedelta(hours=1)))
-    assert found == (("crl", b"crl 2"), ("crl", b"crl 1"))
+    later = at + timedelta(hours=1)
+    found = store.read(lambda connection: directory.status_answers(connection, since=later))
+    assert found == ((at + timedelta(hours=2), "crl", b"crl 2"), (later, "crl", b"crl 1"))
     assert quick.revocations(store.home)[0] == ("crl", b"crl 2")
 
 

@@ -22,6 +22,11 @@ from transport.store.engine import revision_of
 from transport.store.store import Store, Unit, migrate
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
+KNOWN = ("account", "account_certificate", "account_role", "agency", "agency_certificate", "anchor", "authority")
+KNOWN += ("key_right", "partner", "revocation")
+TRIGGERS = {f"{table}_no_{act}" for table in tables.STARRED for act in ("update", "delete")} | {
+    f"{table}_known_{act}" for table in KNOWN for act in ("insert", "update", "delete")
+}
 
 
 def test_a_migrated_database_has_the_declared_tables_and_nothing_else(store: Store) -> None:
@@ -63,10 +68,10 @@ def test_texts_are_ordered_by_their_bytes_whatever_the_language_of_the_database(
 
 
 @POSTGRESQL
-def test_starred_tables_have_the_same_triggers_on_postgresql(store: Store) -> None:
+def test_tables_have_the_same_triggers_on_postgresql(store: Store) -> None:
     asked = "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal"
     triggers = store.read(lambda connection: set(connection.exec_driver_sql(asked).scalars()))
-    assert triggers == {f"{table}_no_{act}" for table in tables.STARRED for act in ("update", "delete")}
+    assert triggers == TRIGGERS
 
 
 @SQLITE
@@ -84,10 +89,10 @@ def test_constraints_and_partial_indexes_are_those_declared(store: Store) -> Non
 
 
 @SQLITE
-def test_starred_tables_have_triggers_against_change_and_removal(store: Store) -> None:
+def test_starred_tables_refuse_change_and_removal_and_what_is_known_is_numbered(store: Store) -> None:
     made = sqlite3.connect(store.home / "edoc.db")
     triggers = {name for (name,) in made.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")}
-    assert triggers == {f"{table}_no_{act}" for table in tables.STARRED for act in ("update", "delete")}
+    assert triggers == TRIGGERS
 
 
 def test_the_newest_step_is_the_revision_the_program_wants() -> None:

@@ -15,7 +15,6 @@ from transport.errors import Problem
 from transport.node import receiving
 from transport.node.office import Office
 from transport.puller import Given, Source
-from transport.store import directory as directories
 
 
 class Spooled(Protocol):
@@ -44,7 +43,7 @@ class Fetched:
     def sources(self) -> Sequence[Source]:
         """Return every partner's node with an address: each may hold something for us; one feed for each node (P3)."""
         office, nodes = self.office, dict[str, Source]()
-        for one in office.store.read(directories.partners):
+        for one in office.partners().values():
             if one.url is not None and one.code != office.code:
                 nodes.setdefault(one.url, Source(one.code, one.url, office.code))
         return list(nodes.values())

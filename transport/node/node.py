@@ -46,6 +46,8 @@ from transport.store.values import DispatchView, Known, LedgerRef, Page, RowFilt
 if TYPE_CHECKING:
     import ssl
 
+    from sqlalchemy import Connection
+
     from transport.http.addresses import Reach
     from transport.settings import Settings
 
@@ -107,16 +109,12 @@ class Node:
 
     def partner_for(self, keyid: str) -> wire.Caller | None:
         """Return whose request key this is, or ``None``; whether it is registered today is judged with the parties."""
-        for partner in self.office.store.read(directories.partners):
-            for known, spki in partner.request_keys:
-                if known == keyid:
-                    return wire.Caller(partner.code, (partner.code,), spki, wire.alg_of(spki), partner.calls_by)
-        return None
+        return self.office.kept.get("callers", _callers).get(keyid)
 
     def partner_by_certificate(self, certificate: bytes) -> wire.Caller | None:
         """Return whose node has registered the key of a client certificate, or ``None`` (exchange.md 4, mTLS)."""
         spki = spki_of(certificate)
-        for partner in self.office.store.read(directories.partners):
+        for partner in self.office.partners().values():
             if any(spki_of(one) == spki for one in partner.certificates):
                 return wire.Caller(partner.code, (partner.code,), spki, "tls", partner.calls_by)
         return None
@@ -361,3 +359,13 @@ class Node:
                 await asyncio.wait_for(stop.wait(), EFFECT_POLL_SECONDS)
             except TimeoutError:
                 continue
+
+
+def _callers(connection: Connection) -> dict[str, wire.Caller]:
+    """Return who calls with which request key; where two have registered one, it is the first by code."""
+    found: dict[str, wire.Caller] = {}
+    for partner in directories.partners(connection):
+        for known, spki in partner.request_keys:
+            caller = wire.Caller(partner.code, (partner.code,), spki, wire.alg_of(spki), partner.calls_by)
+            found.setdefault(known, caller)
+    return found

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from edoc.agencies import Directory
@@ -21,9 +22,12 @@ from transport.meter import SILENT, Meter
 from transport.node.gossip import Gossip
 from transport.store import directory as directories
 from transport.store import people
-from transport.store.values import LedgerRef, Ticket
+from transport.store.kept import Kept
+from transport.store.values import LedgerRef, Partner, Ticket
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from edoc.authorities import AuthorityTable
     from signer.credential import Credential
     from signer.report import Need
@@ -58,9 +62,12 @@ class Office:
     meter: Meter = SILENT
     on_work: Callable[[], None] = field(default=lambda: None)  # something is due: wake the courier
     gossip: Gossip = field(init=False)
+    kept: Kept = field(init=False)
+    _trusted: tuple[object, TrustStore] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.gossip = Gossip(self)
+        self.kept = Kept(self.store)
 
     def exchange_key(self, now: datetime | None = None) -> Credential:
         """Return the key that seals messages and signs receipts; with ``now`` it must be within its days then.
@@ -77,29 +84,28 @@ class Office:
 
     def directory(self) -> Directory:
         """Return the directory as it stands now."""
-        return self.store.read(directories.load)
+        return self.kept.get("directory", directories.load)
+
+    def partners(self) -> Mapping[str, Partner]:
+        """Return how every agency is reached, by its code, as it stands now."""
+        return self.kept.get("partners", lambda c: {one.code: one for one in directories.partners(c)})
 
     def authorities(self) -> AuthorityTable:
         """Return the authority table as it stands now (R26)."""
-        return self.store.read(people.load)
+        return self.kept.get("authorities", people.load)
 
     def trust(self, now: datetime) -> TrustStore:
         """Return the anchors of this node with the status answers fetched of late."""
         since = now - STATUS_KEPT
-        entries, answers = self.store.read(lambda c: (directories.anchors(c), directories.revocations(c, since=since)))
-        anchors: list[Anchor] = []
-        intermediates: list[bytes] = []
-        for entry in entries:
-            found = anchors_for(entry.data, entry.uses)
-            anchors += found
-            if not found:
-                intermediates.append(entry.data)
-        return TrustStore(
-            tuple(anchors),
-            tuple(intermediates),
-            tuple(data for kind, data in answers if kind == "crl"),
-            tuple(data for kind, data in answers if kind == "ocsp"),
-        ).coming_from("store")
+        day = datetime.combine(since.date(), time(), since.tzinfo)
+        anchored, answers = self.kept.get(("trust", day), partial(_trusted, since=day))
+        fresh = tuple(one for one in answers if one[0] >= since)
+        key = (anchored, fresh)
+        if self._trusted is None or self._trusted[0] != key:
+            crls = tuple(data for _, kind, data in fresh if kind == "crl")
+            ocsps = tuple(data for _, kind, data in fresh if kind == "ocsp")
+            self._trusted = (key, replace(anchored, crls=crls, ocsps=ocsps).coming_from("store"))
+        return self._trusted[1]
 
     def context(self, now: datetime, *, limits: Limits | None = None) -> Context:
         """Return a judgement at ``now`` with this node's trust and policy."""
@@ -172,6 +178,18 @@ class Office:
         if ticket.index is None or self.log.signer is None:
             return None
         return LedgerRef(self.log.signer.origin, ticket.index, ticket.leaf.hex())
+
+
+def _trusted(connection: Connection, since: datetime) -> tuple[TrustStore, tuple[tuple[datetime, str, bytes], ...]]:
+    """Return what a node trusts, and the status answers fetched since then with their times."""
+    anchors: list[Anchor] = []
+    intermediates: list[bytes] = []
+    for entry in directories.anchors(connection):
+        found = anchors_for(entry.data, entry.uses)
+        anchors += found
+        if not found:
+            intermediates.append(entry.data)
+    return TrustStore(tuple(anchors), tuple(intermediates)), directories.status_answers(connection, since=since)
 
 
 def _check_days(credential: Credential, now: datetime) -> None:

@@ -42,7 +42,6 @@ from transport.node.handling import taken_back_leaf
 from transport.node.office import Office, milliseconds, peer_field, record
 from transport.receipts import Expected, VerifiedReceipt
 from transport.store import circuit as circuits
-from transport.store import directory as directories
 from transport.store import metadata_rows, outbox, takeback
 from transport.store.store import Unit
 from transport.store.values import AttemptEnd, Claim, LedgerRef, NewReceipt
@@ -114,7 +113,7 @@ class Outgoing:
 
     def parcel(self, claim: Claim, now: datetime) -> Parcel | None:
         """Load the frozen bytes, hashed again; a damaged blob is never sent (F17)."""
-        partner = self.office.store.read(lambda connection: directories.partner(connection, claim.key.recipient))
+        partner = self.office.partners().get(claim.key.recipient)
         if partner is None or not partner.url:
             self.settle(claim, Reply("unreachable"), now)
             return None

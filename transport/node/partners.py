@@ -77,7 +77,7 @@ class Partners:
         seen = {one.agency: one for one in self._office.store.read(metadata_rows.seen)}
         now = self._clock()
         due = []
-        for partner in self._office.store.read(directories.partners):
+        for partner in self._office.partners().values():
             before = seen.get(partner.code)
             asked = before.pinged_at if before is not None else None
             mine = self._office.directory().same(partner.code, self._office.code)

@@ -264,12 +264,13 @@ def keep_revocation(unit: Unit, kind: str, answer: bytes, *, fetched_at: datetim
     return sha256
 
 
-def revocations(connection: Connection, *, since: datetime) -> tuple[tuple[str, bytes], ...]:
-    """Return the CRLs and OCSP responses fetched since a time, newest first, as kind and bytes."""
+def status_answers(connection: Connection, *, since: datetime) -> tuple[tuple[datetime, str, bytes], ...]:
+    """Return the CRLs and OCSP responses fetched since a time, newest first, as time, kind and bytes."""
     found = connection.exec_driver_sql(
-        "SELECT kind, data FROM revocation WHERE fetched_at >= ? ORDER BY fetched_at DESC", (millis(since),)
+        "SELECT fetched_at, kind, data FROM revocation WHERE fetched_at >= ? ORDER BY fetched_at DESC",
+        (millis(since),),
     )
-    return tuple((text(row[0]), data(row[1])) for row in found)
+    return tuple((moment(number(row[0])), text(row[1]), data(row[2])) for row in found)
 
 
 def add_key(unit: Unit, key: KeyEntry) -> None:

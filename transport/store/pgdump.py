@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _TABLES = """
     SELECT table_name FROM information_schema.tables
     WHERE table_schema = current_schema() AND table_type = 'BASE TABLE'
-        AND table_name NOT IN ('alembic_version', 'schema_step')
+        AND table_name NOT IN ('alembic_version', 'schema_step', 'knowledge')
 """
 _COLUMNS = """
     SELECT column_name FROM information_schema.columns

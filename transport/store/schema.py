@@ -19,7 +19,7 @@ from transport.errors import SettingsError
 from transport.store.dialect import is_postgres
 from transport.store.engine import revision_of
 
-REVISION = "0004"
+REVISION = "0005"
 """The revision this program works with."""
 
 

@@ -41,7 +41,7 @@ from transport.store.people_tables import (
     Conversion,
     KeyRight,
 )
-from transport.store.wire_tables import PartnerMetadata, PartnerSeen, PeerHead, TakeBack
+from transport.store.wire_tables import Knowledge, PartnerMetadata, PartnerSeen, PeerHead, TakeBack
 
 UNDELIVERED = "state IN ('queued', 'unknown', 'carrying')"
 """States of a dispatch that the courier still works on."""
@@ -457,3 +457,4 @@ take_back = table_of(TakeBack)
 partner_metadata = table_of(PartnerMetadata)
 partner_seen = table_of(PartnerSeen)
 peer_head = table_of(PeerHead)
+knowledge = table_of(Knowledge)

@@ -6,7 +6,7 @@ disputes (R66). A request to take back outlives the process that asked for it.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, LargeBinary, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Integer, LargeBinary, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from transport.store.columns import Identity, identity
@@ -67,3 +67,12 @@ class PeerHead(SQLModel, table=True):
     size: int = Field(sa_type=BigInteger)
     root: str
     at: int = Field(sa_type=BigInteger)
+
+
+class Knowledge(SQLModel, table=True):
+    """One row whose number triggers raise with every change of what a node knows of others."""
+
+    __table_args__ = (CheckConstraint("id = 1", name="knowledge_one_row"),)
+
+    id: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    number: int = Field(sa_type=BigInteger)
