@@ -15,7 +15,9 @@ def add(store: Store, at: datetime, cause: str = "inbox:1", kind: str = "status-
 
 
 def claim(store: Store, at: datetime) -> EffectClaim | None:
-    return store.do(lambda unit: effects.claim(unit, now=at, owner="worker"))
+    """Claim one."""
+    found = store.do(lambda unit: effects.claim(unit, now=at, owner="worker"))
+    return found[0] if found else None
 
 
 def test_a_cause_calls_for_an_effect_once(store: Store, at: datetime) -> None:
@@ -56,3 +58,43 @@ def test_a_handler_that_twice_takes_the_process_down_is_quarantined(store: Store
     assert claim(store, at + timedelta(minutes=2)) is not None
     assert claim(store, at + timedelta(minutes=4)) is None
     assert count(store, "SELECT count(*) FROM effect WHERE state = 'quarantined' AND crashes = 2") == 1
+
+
+def test_several_are_claimed_at_once_in_the_order_of_their_calls(store: Store, at: datetime) -> None:
+    for number in range(5):
+        add(store, at + timedelta(milliseconds=number), cause=f"c{number}")
+    later = at + timedelta(seconds=1)
+    first = store.do(lambda unit: effects.claim(unit, now=later, owner="worker", limit=3))
+    second = store.do(lambda unit: effects.claim(unit, now=later, owner="worker", limit=3))
+    assert [[one.cause for one in some] for some in (first, second)] == [["c0", "c1", "c2"], ["c3", "c4"]]
+
+
+def test_who_was_claimed_beside_one_that_takes_the_process_down_is_not_quarantined_with_it(
+    store: Store, at: datetime
+) -> None:
+    """After the first crash each is handed out alone, so only the culprit is there when the process ends again."""
+    for cause in ("culprit", "innocent", "other"):
+        add(store, at, cause=cause)
+    assert len(store.do(lambda unit: effects.claim(unit, now=at, owner="worker", limit=16))) == 3
+    now = at + timedelta(minutes=1)  # the process has ended, and all three leases with it
+    (again,) = store.do(lambda unit: effects.claim(unit, now=now, owner="worker", limit=16))
+    assert again.cause == "culprit"
+    now += timedelta(minutes=1)  # it ended again
+    done = []
+    while some := store.do(lambda unit, now=now: effects.claim(unit, now=now, owner="worker", limit=16)):  # type: ignore[misc]
+        done += [one.cause for one in some]
+        for one in some:
+            assert store.do(lambda unit, one=one: effects.finish(unit, one, now=now))  # type: ignore[misc]
+    assert done == ["innocent", "other"]
+    assert store.read(effects.counts) == {"done": 2, "quarantined": 1}
+
+
+def test_nobody_claims_where_nothing_is_due(store: Store, at: datetime) -> None:
+    def due(now: datetime) -> bool:
+        return store.read(lambda connection: effects.due(connection, now=now))
+
+    assert not due(at)
+    add(store, at)
+    assert (due(at - timedelta(seconds=1)), due(at)) == (False, True)
+    assert claim(store, at) is not None
+    assert (due(at), due(at + timedelta(minutes=1))) == (False, True)

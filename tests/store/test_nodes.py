@@ -124,7 +124,7 @@ def test_an_effect_is_handed_to_one_worker_however_many_ask(store: Store, at: da
 
     def take(number: int) -> str | None:
         found = store.do(lambda unit: effects.claim(unit, now=at, owner=f"w{number}"))
-        return None if found is None else found.cause
+        return found[0].cause if found else None
 
     with ThreadPoolExecutor(8) as pool:
         taken = [cause for cause in pool.map(take, range(60)) if cause is not None]

@@ -422,4 +422,4 @@ def test_what_was_queued_and_called_for_while_the_clock_was_ahead_is_due_once_it
     assert store.do(lambda unit: heal_clock(unit, at)) == 2
     assert store.do(lambda unit: heal_clock(unit, at)) == 0
     assert len(store.do(lambda unit: outbox.claim_due(unit, now=at, owner="w"))) == 1
-    assert store.do(lambda unit: effects.claim(unit, now=at, owner="w")) is not None
+    assert store.do(lambda unit: effects.claim(unit, now=at, owner="w"))

@@ -6,11 +6,11 @@ that holds its result. A crash between leaves it claimable again; its result exi
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import uuid
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -42,6 +42,10 @@ KIND_OF_CODE = event.KIND_OF_STATUS
 """Ledger kind of each status code (ledger.md 4.3)."""
 
 
+AT_ONCE = 16
+"""Effects claimed together; their leases are long enough for all of them but those of large messages."""
+
+
 class _Replaced(Exception):
     """Another worker has the effect by now: the unit is taken back."""
 
@@ -58,25 +62,69 @@ class Report:
     unit: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What an effect comes to: the unit that stores it, and what is told once it is stored."""
+
+    work: Callable[[Unit], None]
+    told: Callable[[], None]
+
+
 def run_effects(office: Office, *, clock: Callable[[], datetime], owner: str) -> int:
-    """Work off what is due; return how many effects were ended. One that fails does not stop the others."""
-    handlers = {"status-01": _status_01, "check": _check, "apply-status": _apply_status}
+    """Work off what is due; return how many effects were ended. One that fails does not stop the others.
+
+    Several are claimed at once, and what they come to is stored in one commit where the store can.
+    """
     ended = 0
-    while (effect := _claim(office, clock(), owner)) is not None:
-        points.reached("effect.started")
-        try:
-            handlers[effect.kind](office, effect, clock())
-            ended += 1
-        except _Replaced:
-            continue
-        except Exception as error:  # it is tried again after a pause, and quarantined the fifth time
-            log.error("effect.failed", extra={"kind": effect.kind, "error": type(error).__name__})
-            _fail(office, effect, clock(), type(error).__name__)
+    while claims := _claim(office, clock(), owner):
+        begun = [(effect, _begun(office, effect, clock)) for effect in claims]
+        ended += sum(_ended(office, effect, made, clock) for effect, made in begun)
     return ended
 
 
-def _claim(office: Office, now: datetime, owner: str) -> EffectClaim | None:
-    return office.store.do(lambda unit: effects.claim(unit, now=now, owner=owner))
+def _begun(office: Office, effect: EffectClaim, clock: Callable[[], datetime]) -> tuple[Done, Future[None]] | Exception:
+    """Do an effect and hand its unit to the store; an error is what became of it."""
+    points.reached("effect.started")
+    try:
+        now = clock()
+        done = HANDLERS[effect.kind](office, effect, now)
+
+        def work(unit: Unit) -> None:
+            done.work(unit)
+            _finish(unit, effect, now)
+
+        return done, office.store.write(work)
+    except Exception as error:
+        return error
+
+
+def _ended(
+    office: Office,
+    effect: EffectClaim,
+    made: tuple[Done, Future[None]] | Exception,
+    clock: Callable[[], datetime],
+) -> bool:
+    """Wait for an effect's commit and tell it; say whether it was ended here."""
+    try:
+        if isinstance(made, Exception):
+            raise made
+        done, stored = made
+        stored.result()
+        points.reached("effect.committed")
+        done.told()
+    except _Replaced:
+        return False
+    except Exception as error:  # it is tried again after a pause, and quarantined the fifth time
+        log.error("effect.failed", extra={"kind": effect.kind, "error": type(error).__name__})
+        _fail(office, effect, clock(), type(error).__name__)
+        return False
+    return True
+
+
+def _claim(office: Office, now: datetime, owner: str) -> tuple[EffectClaim, ...]:
+    if not office.store.read(lambda connection: effects.due(connection, now=now)):
+        return ()
+    return office.store.do(lambda unit: effects.claim(unit, now=now, owner=owner, limit=AT_ONCE))
 
 
 def _fail(office: Office, effect: EffectClaim, now: datetime, error: str) -> None:
@@ -108,6 +156,8 @@ def message_of(office: Office, sha256: str, size: int = 0) -> Envelope | StatusM
     """
     if size > HELD_MAX:
         return looked_at(office, sha256).message
+    if (judged := office.recent.of(sha256)) is not None:
+        return judged.opened.message
     return seals.peek(office.store.fetch(sha256)).message
 
 
@@ -120,20 +170,17 @@ def looked_at(office: Office, sha256: str) -> sealstream.Looked:
 # --- status 01 -------------------------------------------------------------------------------------------------------
 
 
-def _status_01(office: Office, effect: EffectClaim, now: datetime) -> None:
+def _status_01(office: Office, effect: EffectClaim, now: datetime) -> Done:
     """Tell the sender that the document has arrived, at any hour (R12, R59)."""
     arrival = arrival_of(office, int(effect.facts["inbox"]))
     submission, staged = prepare_status(office, arrival, Report("01"), now)
     points.reached("effect.sealed")
 
-    def work(unit: Unit) -> None:
-        tell(office, unit, arrival, Report("01"), submission, staged)
-        _finish(unit, effect, now)
+    def told() -> None:
+        tell_submitted(office, submission)
+        office.on_work()
 
-    office.store.do(work)
-    points.reached("effect.committed")
-    tell_submitted(office, submission)
-    office.on_work()
+    return Done(lambda unit: tell(office, unit, arrival, Report("01"), submission, staged), told)
 
 
 def prepare_status(office: Office, arrival: ArrivalView, report: Report, now: datetime) -> tuple[Submission, Staged]:
@@ -215,13 +262,13 @@ def tell(
 # --- the clerk's check -----------------------------------------------------------------------------------------------
 
 
-def _check(office: Office, effect: EffectClaim, now: datetime) -> None:
+def _check(office: Office, effect: EffectClaim, now: datetime) -> Done:
     """Judge seal and files and keep the result with the document (R53, R69)."""
     arrival = arrival_of(office, int(effect.facts["inbox"]))
     if arrival.size > HELD_MAX:
         report = judge_apart(office, arrival.sha256, now)
     else:
-        report = judge_arrival(office, office.store.fetch(arrival.sha256), now)
+        report = _judged_again(office, arrival.sha256, now)
     kept = kept_verification(office, report, name=f"msg:{arrival.key.message_id}", now=now)
 
     def work(unit: Unit) -> None:
@@ -232,11 +279,20 @@ def _check(office: Office, effect: EffectClaim, now: datetime) -> None:
             legal_class=report.legal_class or "information-only",
             verification=kept,
         )
-        _finish(unit, effect, now)
 
-    office.store.do(work)
-    points.reached("effect.committed")
-    log.info("message.checked", extra={"k": str(arrival.key.message_id), "verdict": report.verdict.value})
+    def told() -> None:
+        office.recent.done(arrival.sha256)
+        log.info("message.checked", extra={"k": str(arrival.key.message_id), "verdict": report.verdict.value})
+
+    return Done(work, told)
+
+
+def _judged_again(office: Office, sha256: str, now: datetime) -> JudgedReport:
+    """Judge a message that arrived; the seal's judgement at arrival stands if it was made just now (``Recent``)."""
+    judged = office.recent.of(sha256)
+    if judged is None or not judged.holds(now) or not isinstance(judged.opened.message, Envelope):
+        return judge_arrival(office, office.store.fetch(sha256), now)
+    return _with_files(office, judged.opened.message, judged.opened.report, now)
 
 
 def kept_verification(office: Office, report: JudgedReport, *, name: str, now: datetime) -> bytes:
@@ -273,6 +329,11 @@ def judge_arrival(office: Office, data: bytes, now: datetime) -> JudgedReport:
         report = inspect_seal(data, context=richer).report
     message = seals.peek(data).message
     assert isinstance(message, Envelope)
+    return _with_files(office, message, report, now)
+
+
+def _with_files(office: Office, message: Envelope, report: JudgedReport, now: datetime) -> JudgedReport:
+    """Judge a document message as a whole, its seal having been judged."""
     seal = seals.annotate(report, office.directory(), vietnam_day(now), sender=message.sender.organ_id)
     return checking.message_report(office, message, seal=seal, now=now)
 
@@ -280,7 +341,7 @@ def judge_arrival(office: Office, data: bytes, now: datetime) -> JudgedReport:
 # --- a status that was reported --------------------------------------------------------------------------------------
 
 
-def _apply_status(office: Office, effect: EffectClaim, now: datetime) -> None:
+def _apply_status(office: Office, effect: EffectClaim, now: datetime) -> Done:
     """Apply a status message to its document, if its sender may say so (edxml.md 9); else keep and show it."""
     arrival = arrival_of(office, int(effect.facts["inbox"]))
     message = message_of(office, arrival.sha256)
@@ -292,10 +353,11 @@ def _apply_status(office: Office, effect: EffectClaim, now: datetime) -> None:
             log.warning("status.unmatched", extra={"k": arrival.key.message_id, "code": message.code})
         else:
             _record_status(office, unit, arrival, message, found, now)
-        _finish(unit, effect, now)
 
-    office.store.do(work)
-    points.reached("effect.committed")
+    return Done(work, lambda: office.recent.done(arrival.sha256))
+
+
+HANDLERS = {"status-01": _status_01, "check": _check, "apply-status": _apply_status}
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,7 +420,7 @@ def _record_status(
         unit,
         KIND_OF_CODE.get(message.code, "status-other"),
         at=now,
-        evidence=hashlib.sha256(office.store.fetch(arrival.sha256)).hexdigest(),
+        evidence=arrival.sha256,
         rtype="status",
         key=key,
         side="s",

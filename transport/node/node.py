@@ -348,17 +348,30 @@ class Node:
             await Partners(self.office, carrier, clock=utc_now).run(stop)
 
     async def run_effects(self, stop: asyncio.Event) -> None:
-        """Work off effects until told to stop."""
+        """Work off effects until told to stop: as soon as something was accepted, and whenever a pause has passed."""
         owner, clock = secrets.token_hex(16), self.office.store.clock(utc_now)
-        while not stop.is_set():
-            try:
-                await asyncio.to_thread(following.run_effects, self.office, clock=clock, owner=owner)
-            except Exception as error:  # a full disk, a locked database: it may pass, and the server goes on
-                log.error("effects.failed", extra={"error": type(error).__name__})
-            try:
-                await asyncio.wait_for(stop.wait(), EFFECT_POLL_SECONDS)
-            except TimeoutError:
-                continue
+        loop, called = asyncio.get_running_loop(), asyncio.Event()
+
+        def call() -> None:
+            loop.call_soon_threadsafe(called.set)
+
+        self.office.on_effects = call
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            while not stop.is_set():
+                called.clear()
+                try:
+                    await asyncio.to_thread(following.run_effects, self.office, clock=clock, owner=owner)
+                except Exception as error:  # a full disk, a locked database: it may pass, and the server goes on
+                    log.error("effects.failed", extra={"error": type(error).__name__})
+                waiting = asyncio.create_task(called.wait())
+                await asyncio.wait(
+                    {waiting, stopping}, timeout=EFFECT_POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                )
+                waiting.cancel()
+        finally:
+            self.office.on_effects = lambda: None
+            stopping.cancel()
 
 
 def _callers(connection: Connection) -> dict[str, wire.Caller]:

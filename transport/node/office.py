@@ -20,6 +20,7 @@ from transport.errors import LedgerError, SettingsError
 from transport.ledger import event
 from transport.meter import SILENT, Meter
 from transport.node.gossip import Gossip
+from transport.node.recent import Recent
 from transport.store import directory as directories
 from transport.store import people
 from transport.store.kept import Kept
@@ -61,6 +62,8 @@ class Office:
     node_name: str = "nut-1"
     meter: Meter = SILENT
     on_work: Callable[[], None] = field(default=lambda: None)  # something is due: wake the courier
+    on_effects: Callable[[], None] = field(default=lambda: None)  # something was accepted: wake who works off effects
+    recent: Recent = field(default_factory=Recent)
     gossip: Gossip = field(init=False)
     kept: Kept = field(init=False)
     _trusted: tuple[object, TrustStore] | None = field(default=None, init=False)

@@ -138,7 +138,10 @@ def _receive(office: Office, arrived: Arrived, now: datetime) -> Answer:
     except Conflict:
         return _stored_answer(office, key, sha256)
     points.reached("receive.committed")
-    office.on_work()
+    if outcome.opened is not None:
+        if arrived.delivery.file is None:
+            office.recent.note(outcome.opened, arrived.now)
+        office.on_effects()
     return Answer(201 if outcome.opened is not None else 422, signed, office.ref(ticket))
 
 

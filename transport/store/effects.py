@@ -37,30 +37,57 @@ def add(unit: Unit, *, cause: str, kind: str, facts: Mapping[str, str], now: dat
     )
 
 
-def claim(unit: Unit, *, now: datetime, owner: str) -> EffectClaim | None:
-    """Lease the effect due longest ago to a worker for 30 seconds, or return None.
+def due(connection: Connection, *, now: datetime) -> bool:
+    """Say whether there is anything to claim, so that nobody takes the lock of writing for nothing."""
+    found = connection.exec_driver_sql(
+        "SELECT CASE WHEN EXISTS (SELECT 1 FROM effect WHERE state = 'waiting' AND next_at <= :now) "
+        "OR EXISTS (SELECT 1 FROM effect WHERE state = 'running' AND lease_until <= :now) THEN 1 ELSE 0 END",
+        {"now": millis(now)},
+    )
+    return bool(number(found.scalar_one()))
+
+
+def claim(unit: Unit, *, now: datetime, owner: str, limit: int = 1) -> tuple[EffectClaim, ...]:
+    """Lease effects due longest ago to a worker for 30 seconds, at most ``limit``; none if nothing is due.
 
     One whose worker vanished counts as a crash; after the second it is quarantined instead of being handed out again.
+    After the first it is handed out alone, so that those beside it are not counted with it.
     """
     connection = unit.connection
-    values = {"now": millis(now), "owner": owner, "lease": millis(now + LEASE), "most": CRASHES_MAX}
+    values = {"now": millis(now), "owner": owner, "lease": millis(now + LEASE), "most": CRASHES_MAX, "limit": limit}
     connection.exec_driver_sql(
         "UPDATE effect SET crashes = crashes + 1, owner = NULL, lease_until = NULL, last_error = 'process ended', "
         "state = CASE WHEN crashes + 1 >= :most THEN 'quarantined' ELSE 'waiting' END, "
         "ended_at = CASE WHEN crashes + 1 >= :most THEN :now END WHERE state = 'running' AND lease_until <= :now",
         values,
     )
-    row = connection.exec_driver_sql(
-        "UPDATE effect SET state = 'running', owner = :owner, lease_until = :lease, starts = starts + 1 WHERE id = "
-        "(SELECT id FROM effect WHERE state = 'waiting' AND next_at <= :now ORDER BY next_at, id LIMIT 1 "
-        "/*pg FOR UPDATE SKIP LOCKED*/) "
-        "RETURNING id, cause, kind, facts, starts",
-        values,
-    ).one_or_none()
-    if row is None:
-        return None
-    facts = {str(name): str(value) for name, value in json.loads(text(row[3])).items()}
-    return EffectClaim(number(row[0]), text(row[1]), text(row[2]), facts, owner, number(row[4]))
+    rows = connection.exec_driver_sql(_LEASE_ALONE, values).all() or connection.exec_driver_sql(_LEASE, values).all()
+    found = sorted(rows, key=lambda row: (number(row[5]), number(row[0])))
+    return tuple(
+        EffectClaim(
+            number(row[0]),
+            text(row[1]),
+            text(row[2]),
+            {str(name): str(value) for name, value in json.loads(text(row[3])).items()},
+            owner,
+            number(row[4]),
+        )
+        for row in found
+    )
+
+
+_LEASE = """
+    UPDATE effect SET state = 'running', owner = :owner, lease_until = :lease, starts = starts + 1 WHERE id IN
+        (SELECT id FROM effect WHERE state = 'waiting' AND next_at <= :now AND crashes = 0
+        ORDER BY next_at, id LIMIT :limit /*pg FOR UPDATE SKIP LOCKED*/)
+    RETURNING id, cause, kind, facts, starts, next_at
+"""
+_LEASE_ALONE = """
+    UPDATE effect SET state = 'running', owner = :owner, lease_until = :lease, starts = starts + 1 WHERE id IN
+        (SELECT id FROM effect WHERE state = 'waiting' AND next_at <= :now AND crashes > 0
+        ORDER BY next_at, id LIMIT 1 /*pg FOR UPDATE SKIP LOCKED*/)
+    RETURNING id, cause, kind, facts, starts, next_at
+"""
 
 
 def finish(unit: Unit, effect: EffectClaim, *, now: datetime) -> bool:
