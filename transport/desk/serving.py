@@ -160,6 +160,8 @@ def _serve(
         beside = [lambda stop: upkeep.run(node.office, stop, clock=utc_now, alone=alone)]
         node.office.store.listen(lambda: node.office.on_work())
         beside += [node.run_effects, *([node.run_courier] if wanted.courier else [])]
+        if part.of == 1:
+            beside.append(node.run_bell)
         if wanted.courier and part.number == 0:
             beside.append(node.run_partners)
         if wanted.courier and part.number == 0 and node.office.settings.delivery == "pull":

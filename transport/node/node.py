@@ -27,7 +27,7 @@ from transport.http.limits import HttpLimits
 from transport.http.pulling import HttpFetcher
 from transport.intake import vietnam_day
 from transport.names import HeadRef
-from transport.node import deciding, fetching, following, looking, opening, proving, readiness, receiving, sending
+from transport.node import bell, deciding, fetching, following, looking, opening, proving, readiness, receiving, sending
 from transport.node.deciding import Acceptance, Decided
 from transport.node.incoming import Fetched
 from transport.node.looking import Screen, Shown
@@ -321,7 +321,7 @@ class Node:
             try:
                 await courier.run(stop, until=until)
             finally:
-                self.office.on_work = lambda: None
+                self.office.on_work = self.office.ring
 
     async def run_puller(self, stop: asyncio.Event) -> None:
         """Fetch what waits for this agency at its partners, until told to stop (exchange.md 7)."""
@@ -365,13 +365,17 @@ class Node:
                 except Exception as error:  # a full disk, a locked database: it may pass, and the server goes on
                     log.error("effects.failed", extra={"error": type(error).__name__})
                 waiting = asyncio.create_task(called.wait())
-                await asyncio.wait(
-                    {waiting, stopping}, timeout=EFFECT_POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED
-                )
+                pause = EFFECT_POLL_SECONDS
+                await asyncio.wait({waiting, stopping}, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
                 waiting.cancel()
         finally:
-            self.office.on_effects = lambda: None
+            self.office.on_effects = self.office.ring
             stopping.cancel()
+
+    async def run_bell(self, stop: asyncio.Event) -> None:
+        """Hear commands that have queued something in this home, until told to stop (exchange.md 6, wake-up)."""
+        with bell.hearing(self.office.settings.home, self.office.heard):
+            await stop.wait()
 
 
 def _callers(connection: Connection) -> dict[str, wire.Caller]:

@@ -19,6 +19,7 @@ from transport.dispatch import Key
 from transport.errors import LedgerError, SettingsError
 from transport.ledger import event
 from transport.meter import SILENT, Meter
+from transport.node import bell
 from transport.node.gossip import Gossip
 from transport.node.recent import Recent
 from transport.store import directory as directories
@@ -61,8 +62,9 @@ class Office:
     fetch_status: StatusFetcher | None = None
     node_name: str = "nut-1"
     meter: Meter = SILENT
-    on_work: Callable[[], None] = field(default=lambda: None)  # something is due: wake the courier
-    on_effects: Callable[[], None] = field(default=lambda: None)  # something was accepted: wake who works off effects
+    on_work: Callable[[], None] = field(init=False)  # something is due: wake the courier, here or in the server
+    on_effects: Callable[[], None] = field(init=False)  # something was accepted: wake who works off effects
+    ring: Callable[[], None] = field(init=False)  # what both do where nobody works: call the server of this home
     recent: Recent = field(default_factory=Recent)
     gossip: Gossip = field(init=False)
     kept: Kept = field(init=False)
@@ -71,6 +73,14 @@ class Office:
     def __post_init__(self) -> None:
         self.gossip = Gossip(self)
         self.kept = Kept(self.store)
+        self.ring = partial(bell.ring, self.settings.home)
+        self.on_work = self.on_effects = self.ring
+
+    def heard(self) -> None:
+        """Wake what works here because the bell was rung; nothing is rung again."""
+        for call in (self.on_work, self.on_effects):
+            if call is not self.ring:
+                call()
 
     def exchange_key(self, now: datetime | None = None) -> Credential:
         """Return the key that seals messages and signs receipts; with ``now`` it must be within its days then.
