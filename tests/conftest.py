@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,8 +14,21 @@ from signer.credential import Role
 from signer.devpki import DevIdentity, DevPki, DevTimestamper, Subject
 from signer.trust import Context
 from tests import postgres as postgres_server
+from tests.silence import Listener, found_below
 
 NOW = datetime(2026, 11, 20, 2, 30, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def silence(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Listener]:
+    """I8: no log of the whole test run holds a secret, a personal name, content or a trace."""
+    listener = Listener()
+    logging.getLogger().addHandler(listener)
+    logging.getLogger("edoc").setLevel(logging.INFO)
+    yield listener
+    logging.getLogger().removeHandler(listener)
+    assert listener.heard == []
+    assert list(found_below(tmp_path_factory.getbasetemp())) == []
 
 
 @pytest.fixture(scope="session")
