@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 
 from lxml import etree
 
@@ -15,15 +16,18 @@ from signer.judge import Facts, Judged, Stamp, judge_signature
 from signer.report import Algorithm, Code, Covers, Crypto, Indication, Integrity, Reason
 from signer.safexml import Skeleton, parser
 from signer.trust import Context
+from signer.xml.aswritten import LayoutOf as LayoutOf
+from signer.xml.aswritten import Rules, written
 from signer.xml.c14n import WORD_MAX, canonical, canonical_document, digest
 from signer.xml.dsig import DS, METHODS, MORE, MORE_2007, check_value, public_key
 from signer.xml.spelling import is_plain
 from signer.xml.tokens import is_exact
-from signer.xml.xades import Layout, Values, issuer_serial, read_time, signature_text, values_of
+from signer.xml.xades import Values, issuer_serial, read_time, signature_text, values_of
 
 _SIGNATURE = f"{{{DS}}}Signature"
-_PROFILE_METHODS = {MORE + "ecdsa-sha256", MORE + "rsa-sha256", MORE_2007 + "sha256-rsa-MGF1"}
+_PROFILE_METHODS = frozenset({MORE + "ecdsa-sha256", MORE + "rsa-sha256", MORE_2007 + "sha256-rsa-MGF1"})
 _LEAST_BITS = {"RSA": 2048, "EC": 256}
+_RULES = Rules(_PROFILE_METHODS, _LEAST_BITS)
 _BROKEN = {Code.FORMAT_FAILURE, Code.HASH_FAILURE, Code.SIG_CRYPTO_FAILURE}
 
 
@@ -40,6 +44,7 @@ class Found:
     signature: bytes  # canonical octets of the ds:Signature
     stamped: bytes  # canonical octets of SignatureValue
     skeleton: Skeleton
+    compared: etree._Element | None = None  # the signature, where every octet of the file was compared
 
     def rebuilt(self) -> etree._Element:
         """Return the document's root, rebuilt from the octets that were hashed."""
@@ -49,11 +54,7 @@ class Found:
 
     def rebuilt_signature(self) -> etree._Element:
         """Return the signature, rebuilt from the octets that were compared with the layout."""
-        return etree.fromstring(self.signature, parser())
-
-
-LayoutOf = Callable[[etree._Element, str], Layout]
-"""Gives the layout a signature must have; raises ``ValueError`` if its own parts cannot be read."""
+        return etree.fromstring(self.signature, parser()) if self.compared is None else self.compared
 
 
 def examine(
@@ -63,6 +64,27 @@ def examine(
 
     ``document`` is the SHA-256 behind ``URI=""`` where it was taken while the file passed (``signer.xml.stream``).
     """
+    own = written(root, skeleton, layout_of=layout_of, document=document, rules=_RULES)
+    if own is None:
+        return examine_generally(root, skeleton, layout_of=layout_of, document=document)
+    return Found(
+        own.layout.id,
+        own.values,
+        (),
+        Crypto.OK,
+        own.algorithm,
+        own.octets,
+        own.signature,
+        own.stamped,
+        skeleton,
+        own.element,
+    )
+
+
+def examine_generally(
+    root: etree._Element, skeleton: Skeleton, *, layout_of: LayoutOf, document: bytes | None = None
+) -> Found | None:
+    """Examine a file as ``examine`` does, whoever wrote it, and say what does not hold."""
     signatures = list(root.iter(_SIGNATURE))
     if not signatures:
         return None
@@ -318,6 +340,7 @@ def _token_certificates(token: bytes) -> Sequence[bytes]:
         return ()
 
 
+@lru_cache(maxsize=512)
 def _issued(der: bytes, issuer: bytes) -> bool:
     try:
         return is_issued_by(certificates.certificate(der), certificates.certificate(issuer)) is True

@@ -27,9 +27,11 @@ from signer.report import Code, Reason, Report, Verdict
 from signer.safexml import Skeleton, parse_skeleton
 from signer.timestamp import Timestamper
 from signer.trust import Context, Limits
-from signer.xml.c14n import EXCLUSIVE, canonical_document, digest
+from signer.xml.aswritten import HEAD as HEAD
+from signer.xml.c14n import EXCLUSIVE, digest
 from signer.xml.dsig import DS, ENVELOPED, OBJECT_TYPE
 from signer.xml.profilecheck import Found, examine, judged
+from signer.xml.quick import document_octets
 from signer.xml.tokens import is_exact
 from signer.xml.xades import Layout, ReferenceLayout, format_time, read_time, sign
 
@@ -37,7 +39,6 @@ SLIP_NAMESPACE = "urn:edoc:slip:1"
 DECLARATION_MAX_BYTES = 128 * 1024
 """Largest receipt or key statement (exchange.md Q4)."""
 
-HEAD = b'<?xml version="1.0" encoding="UTF-8"?>\n'
 _SIGNATURE = f"{{{DS}}}Signature"
 _SLIP_FIELDS = ("MessageId", "Sender", "Kind", "SubmittedAt", "Supersedes")
 
@@ -196,7 +197,7 @@ def seal_xml(
         CredentialError, TimestampError: as ``signer.xml.xades.sign``.
     """
     _refuse_unsignable(root)
-    body = b"".join(canonical_document(root))
+    body = document_octets(root)
     layout = _seal_layout(slip, document=digest((body,)) if digest_of is None else digest_of(body))
     return _signed(
         body, layout, credential=credential, at=read_time(format_time(slip.submitted_at)), timestamper=timestamper
@@ -213,7 +214,7 @@ def sign_declaration(
         CredentialError, TimestampError: as ``signer.xml.xades.sign``.
     """
     _refuse_unsignable(root)
-    body = b"".join(canonical_document(root))
+    body = document_octets(root)
     layout = _declaration_layout(document=digest((body,)))
     data = _signed(body, layout, credential=credential, at=at, timestamper=timestamper)
     if len(data) > DECLARATION_MAX_BYTES:
@@ -224,10 +225,10 @@ def sign_declaration(
 def _refuse_unsignable(root: etree._Element) -> None:
     if root.getparent() is not None:
         raise ValueError("the root of a document is signed, not a part of it")
-    nodes = [*root.iter(), *root.itersiblings(), *root.itersiblings(preceding=True)]
-    if any(not isinstance(node.tag, str) for node in nodes):
+    others = root.iter(etree.Comment, etree.ProcessingInstruction, etree.Entity)
+    if next(others, None) is not None or root.getnext() is not None or root.getprevious() is not None:
         raise ValueError("comments and instructions are not signed in this profile")
-    if any(node.tag == _SIGNATURE for node in nodes):
+    if next(root.iter(_SIGNATURE), None) is not None:
         raise ValueError("the document holds a signature already")
 
 
@@ -313,7 +314,7 @@ def judge_streamed(
     streamed: Streamed, skeleton: Skeleton, root: etree._Element, *, document: bytes, context: Context
 ) -> SealInspection:
     """Judge a sealed message of which the skeleton is left and the digest is known (``signer.xml.stream``)."""
-    found = examine(root, skeleton, layout_of=_seal_layout_of, document=document)
+    found = examine(root, skeleton, layout_of=seal_layout_of, document=document)
     file = FileFacts("edxml", "edXML", b"", passed=(streamed.sha256, streamed.size))
     return _sealed(found, _report(file, found, context, signature_kind="seal"))
 
@@ -327,7 +328,7 @@ def report_unread(streamed: Streamed | None, error: InputRefused, context: Conte
 
 
 def _inspect_seal(data: bytes, skeleton: Skeleton, root: etree._Element, context: Context) -> SealInspection:
-    found = examine(root, skeleton, layout_of=_seal_layout_of)
+    found = examine(root, skeleton, layout_of=seal_layout_of)
     return _sealed(found, _report(FileFacts("edxml", "edXML", data), found, context, signature_kind="seal"))
 
 
@@ -380,7 +381,7 @@ def _parse_declaration(data: bytes, limits: Limits) -> tuple[Skeleton, etree._El
 def _inspect_declaration(
     data: bytes, skeleton: Skeleton, root: etree._Element, context: Context
 ) -> DeclarationInspection:
-    found = examine(root, skeleton, layout_of=_declaration_layout_of)
+    found = examine(root, skeleton, layout_of=declaration_layout_of)
     kind, name = ("receipt", "receipt") if root.tag == "{urn:edoc:receipt:1}Receipt" else ("xml", "XAdES")
     report = _report(FileFacts(kind, name, data), found, context, signature_kind="signature")
     if report.verdict is not Verdict.VALID or found is None or found.values is None:
@@ -396,7 +397,7 @@ def _inspect_declaration(
     return DeclarationInspection(report, declared)
 
 
-def _seal_layout_of(signature: etree._Element, signing_time: str) -> Layout:
+def seal_layout_of(signature: etree._Element, signing_time: str) -> Layout:
     slip = _read_slip(signature)
     if format_time(slip.submitted_at) != signing_time:
         raise ValueError("SigningTime differs from SubmittedAt")
@@ -404,7 +405,7 @@ def _seal_layout_of(signature: etree._Element, signing_time: str) -> Layout:
     return replace(_seal_layout(slip), objects_last=first is not None and first.get("Id") is None)
 
 
-def _declaration_layout_of(signature: etree._Element, signing_time: str) -> Layout:
+def declaration_layout_of(signature: etree._Element, signing_time: str) -> Layout:
     read_time(signing_time)
     return _declaration_layout()
 

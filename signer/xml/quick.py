@@ -12,7 +12,9 @@ from collections.abc import Callable, Collection
 
 from lxml import etree
 
-from signer.xml.c14n import Form
+from signer.xml.c14n import Form, canonical_document
+
+_WITHOUT_NAMESPACE = etree.XPath("boolean(//*[namespace-uri() = ''])")
 
 
 class _Sink:
@@ -56,6 +58,20 @@ def write_document(
     except etree.LxmlError:
         return False
     return True
+
+
+def document_octets(root: etree._Element) -> bytes:
+    """Return the exclusive canonical form of a whole document, by libxml2 where it can.
+
+    Elements without a namespace, in a tree that was not parsed, come out of libxml2 in their parent's: they go the
+    general way.
+    """
+    if _WITHOUT_NAMESPACE(root):
+        return b"".join(canonical_document(root))
+    try:
+        return etree.tostring(root.getroottree(), method="c14n", exclusive=True, with_comments=False)
+    except etree.LxmlError:
+        return b"".join(canonical_document(root))
 
 
 def _without(tree: etree._ElementTree, omit: Collection[etree._Element]) -> etree._ElementTree:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from html import escape
 
 from lxml import etree
@@ -22,6 +23,7 @@ from signer.credential import Credential
 from signer.timestamp import Timestamper, obtain
 from signer.xml.c14n import EXCLUSIVE, canonical
 from signer.xml.dsig import DIGEST_URIS, DS, decode_exact, encode, method_uri, raw_value
+from signer.xml.quick import document_octets
 
 XADES = "http://uri.etsi.org/01903/v1.3.2#"
 XADES141 = "http://uri.etsi.org/01903/v1.4.1#"
@@ -36,7 +38,7 @@ WITHOUT_SIGNATURES = (
 )
 """The filter 2.0 transform that leaves every signature out, so that parallel signatures can follow (signing.md 5.4)."""
 
-_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z")
+_TIME = re.compile(r"(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2}):(\d{2})\.(\d{3})Z", re.ASCII)
 _NS = {"ds": DS, "xades": XADES}
 
 
@@ -102,11 +104,14 @@ def read_time(text: str) -> datetime:
     Raises:
         ValueError: any other form.
     """
-    if not _TIME.fullmatch(text):
+    found = _TIME.fullmatch(text)
+    if found is None:
         raise ValueError("not a time as it is written")
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    year, month, day, hour, minute, second, milliseconds = map(int, found.groups())
+    return datetime(year, month, day, hour, minute, second, milliseconds * 1000, tzinfo=UTC)
 
 
+@lru_cache(maxsize=512)
 def issuer_serial(certificate: bytes) -> bytes:
     """Return ``IssuerSerial`` (RFC 5035, DER) of a certificate.
 
@@ -173,13 +178,20 @@ def _attribute(text: str) -> str:
 
 
 def _qualifying(layout: Layout, values: Values) -> str:
+    return (
+        f'<xades:QualifyingProperties xmlns:xades="{XADES}" Target="#{layout.id}">'
+        f"{_signed_properties(layout, values)}"
+        f"{_unsigned(values.tokens)}</xades:QualifyingProperties>"
+    )
+
+
+def _signed_properties(layout: Layout, values: Values) -> str:
     formats = "".join(
         f'<xades:DataObjectFormat ObjectReference="#{one.id}"><xades:MimeType>{escape(one.mime, quote=False)}'
         "</xades:MimeType></xades:DataObjectFormat>"
         for one in layout.references
     )
     return (
-        f'<xades:QualifyingProperties xmlns:xades="{XADES}" Target="#{layout.id}">'
         f'<xades:SignedProperties Id="{layout.properties_id}"><xades:SignedSignatureProperties>'
         f"<xades:SigningTime>{values.signing_time}</xades:SigningTime>"
         "<xades:SigningCertificateV2><xades:Cert><xades:CertDigest>"
@@ -189,7 +201,6 @@ def _qualifying(layout: Layout, values: Values) -> str:
         f"</xades:SigningCertificateV2>{layout.about_signer}</xades:SignedSignatureProperties>"
         f"<xades:SignedDataObjectProperties>{formats}{layout.about_data}</xades:SignedDataObjectProperties>"
         "</xades:SignedProperties>"
-        f"{_unsigned(values.tokens)}</xades:QualifyingProperties>"
     )
 
 
@@ -205,6 +216,71 @@ def _unsigned(tokens: Sequence[bytes]) -> str:
         f"<xades:UnsignedProperties><xades:UnsignedSignatureProperties>{stamps}</xades:UnsignedSignatureProperties>"
         "</xades:UnsignedProperties>"
     )
+
+
+# --- parts of a signature, as they are hashed -------------------------------------------------------------------------
+
+
+def signed_info_octets(layout: Layout, values: Values) -> bytes:
+    """Return the canonical octets of ``ds:SignedInfo`` as an element by itself, which declares its prefix."""
+    return _declaring(_signed_info(layout, values), "ds:SignedInfo").encode("utf-8")
+
+
+def value_octets(layout: Layout, values: Values) -> bytes:
+    """Return the canonical octets of ``ds:SignatureValue``, which a time stamp is over."""
+    return (
+        f'<ds:SignatureValue xmlns:ds="{DS}" Id="{layout.value_id}">{encode(values.value)}</ds:SignatureValue>'
+    ).encode()
+
+
+def part_octets(layout: Layout, values: Values, id: str) -> bytes:
+    """Return the canonical octets of an element inside the signature: its signed properties, or an object by its Id.
+
+    Written as canonical form writes it where that can be told without reading the whole signature.
+
+    Raises:
+        ValueError: no element of the signature has this ``Id``.
+    """
+    if id == layout.properties_id and not layout.about_signer and not layout.about_data:
+        text = _declaring(_signed_properties(layout, values), "xades:SignedProperties")
+        for name in ("ds:DigestMethod", "ds:DigestValue"):  # each declares it: no element around them uses the prefix
+            text = text.replace(f"<{name}", f'<{name} xmlns:ds="{DS}"')
+        return text.encode("utf-8")
+    if layout.objects.startswith(f'<ds:Object Id="{id}">') and layout.objects.count("<ds:Object") == 1:
+        return document_octets(etree.fromstring(_declaring(layout.objects, "ds:Object")))
+    return parsed_part(layout, values, id)
+
+
+def parsed_part(layout: Layout, values: Values, id: str) -> bytes:
+    """Return what ``part_octets`` does, by reading the whole signature and canonicalising the part.
+
+    Raises:
+        ValueError: no element of the signature has this ``Id``.
+    """
+    root = etree.fromstring(signature_text(layout, values))
+    element = next((e for e in root.iter(etree.Element) if e.get("Id") == id), None)
+    if element is None:
+        raise ValueError(f"nothing in the signature is called {id}")
+    return b"".join(canonical(element))
+
+
+def _declaring(text: str, name: str) -> str:
+    """Declare the prefix of an element in its start tag, where canonical form puts it."""
+    prefix = name.partition(":")[0]
+    return text.replace(f"<{name}", f'<{name} xmlns:{prefix}="{_NS[prefix]}"', 1)
+
+
+def digests_of(layout: Layout, values: Values) -> tuple[bytes, ...]:
+    """Return the digests of the references: given ones, those of objects in the signature, and of the properties."""
+    found = []
+    for one in layout.references:
+        part = None if one.digest else part_octets(layout, values, one.uri[1:])
+        found.append(one.digest if part is None else hashlib.new(layout.digest, part).digest())
+    part = part_octets(layout, values, layout.properties_id)
+    return (*found, hashlib.new(layout.digest, part).digest())
+
+
+# --- signing ---------------------------------------------------------------------------------------------------------
 
 
 def sign(
@@ -230,39 +306,19 @@ def sign(
         certificate_digest=hashlib.sha256(credential.certificate).digest(),
         issuer_serial=issuer_serial(credential.certificate),
     )
-    values = replace(values, digests=_digests(layout, values))
-    octets = _octets(layout, values, lambda root: root.find("ds:SignedInfo", _NS))
-    digest = hashlib.new(scheme.digest, octets).digest()
+    values = replace(values, digests=digests_of(layout, values))
+    digest = hashlib.new(scheme.digest, signed_info_octets(layout, values)).digest()
     values = replace(values, value=raw_value(credential.public_key, credential.sign(digest, scheme)))
     if timestamper is not None:
-        stamped = _octets(layout, values, lambda root: root.find("ds:SignatureValue", _NS))
-        values = replace(values, tokens=(obtain(timestamper, hashlib.sha256(stamped).digest()),))
+        stamped = hashlib.sha256(value_octets(layout, values)).digest()
+        values = replace(values, tokens=(obtain(timestamper, stamped),))
     return signature_text(layout, values)
 
 
+@lru_cache(maxsize=512)
 def _is_root(der: bytes) -> bool:
     certificate = read_certificate(der)
     return certificate.subject == certificate.issuer
-
-
-def _digests(layout: Layout, values: Values) -> tuple[bytes, ...]:
-    """Return the digests: given ones, and those of objects inside the signature."""
-    root = etree.fromstring(signature_text(layout, values))
-    found = []
-    for reference in (*layout.references, None):
-        if reference is not None and reference.digest:
-            found.append(reference.digest)
-            continue
-        target = layout.properties_id if reference is None else reference.uri[1:]
-        element = next(e for e in root.iter(etree.Element) if e.get("Id") == target)
-        found.append(hashlib.new(layout.digest, b"".join(canonical(element))).digest())
-    return tuple(found)
-
-
-def _octets(layout: Layout, values: Values, find: Callable[[etree._Element], etree._Element | None]) -> bytes:
-    element = find(etree.fromstring(signature_text(layout, values)))
-    assert element is not None
-    return b"".join(canonical(element))
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
