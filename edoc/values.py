@@ -21,27 +21,33 @@ _INTEGER = re.compile(r"\d{1,9}", re.ASCII)
 
 _FLAGS = {"0": False, "1": True, "false": False, "true": True}
 
-_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_NO_CHARACTERS = "".join(f"{chr(plane << 16 | 0xFFFE)}{chr(plane << 16 | 0xFFFF)}" for plane in range(17))
+_CONTROL = re.compile(
+    "[\x00-\x1f\x7f-\x9f\ud800-\udfff"  # control characters, halves of pairs
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # turn the direction of reading
+    f"\ufdd0-\ufdef{_NO_CHARACTERS}]"
+)
 
 
 def clean(text: str | None) -> str:
     """Return the text in NFC and trimmed; nothing is the empty text."""
-    return unicodedata.normalize("NFC", text).strip() if text else ""
+    if not text:
+        return ""
+    return text.strip() if text.isascii() else unicodedata.normalize("NFC", text).strip()
 
 
 def tidy(value: object, *names: str) -> None:
     """Put text fields of a frozen value into NFC and trim them; for use in ``__post_init__`` only."""
     for name in names:
-        object.__setattr__(value, name, clean(getattr(value, name)))
+        given = getattr(value, name)
+        cleaned = clean(given)
+        if cleaned is not given:
+            object.__setattr__(value, name, cleaned)
 
 
 def has_control(text: str) -> bool:
     """Say whether a text holds control characters or characters that turn the direction of reading."""
-    return any(unicodedata.category(char) in ("Cc", "Cs") or char in _BIDI or _no_character(char) for char in text)
-
-
-def _no_character(char: str) -> bool:
-    return ord(char) & 0xFFFE == 0xFFFE or 0xFDD0 <= ord(char) <= 0xFDEF
+    return _CONTROL.search(text) is not None
 
 
 def without_accents(text: str) -> str:

@@ -37,7 +37,6 @@ MAX_REASONS = 20
 _HEAD = b'<?xml version="1.0" encoding="UTF-8"?>\n'
 _SHA256 = "http://www.w3.org/2001/04/xmlenc#sha256"
 _SIGNATURE = "{http://www.w3.org/2000/09/xmldsig#}Signature"
-_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 _HEX = re.compile(r"[0-9a-f]{64}")
 _AGENCY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _NODE = re.compile(r"[!-~]{1,64}")
@@ -154,26 +153,35 @@ class Receipt:
 
 def build(receipt: Receipt) -> etree._Element:
     """Return the unsigned ``Receipt`` tree, elements in the order of exchange.md 5, no white space between."""
-    root = etree.Element(_tag("Receipt"), {"Version": "1"}, nsmap={None: NAMESPACE})
-    _add(root, "ReceiptId", receipt.receipt_id)
-    _add(root, "Event", receipt.event)
-    _add(root, "Policy", receipt.policy)
-    issuer = _add(root, "Issuer")
-    _add(issuer, "OrganId", receipt.issuer.organ_id)
-    _add(issuer, "OrganName", receipt.issuer.organ_name)
-    _add(issuer, "Node", receipt.issuer.node)
-    _add(_add(root, "Sender"), "OrganId", receipt.key.sender)
-    _add(_add(root, "Recipient"), "OrganId", receipt.key.recipient)
-    _build_message(_add(root, "Message"), receipt)
-    _add(root, "ReceivedAt", format_time(receipt.received_at))
-    _add(root, "IssuedAt", format_time(receipt.issued_at))
-    for line in receipt.reasons:
-        element = _add(root, "Reason", line.text, Code=line.code)
-        if line.field is not None:
-            element.set("Field", line.field)
-        element.set(_LANG, "vi")
-    _add(_add(root, "Ledger"), "Origin", receipt.ledger_origin)
-    return root
+    return etree.fromstring(octets_of(receipt))
+
+
+def octets_of(receipt: Receipt) -> bytes:
+    """Return the exclusive canonical form of the unsigned receipt: what a signature is over."""
+    reasons = "".join(
+        _element("Reason", line.text, Code=line.code, Field=line.field, **{"xml:lang": "vi"})
+        for line in receipt.reasons
+    )
+    parts = (
+        f'<Receipt xmlns="{NAMESPACE}" Version="1">',
+        _element("ReceiptId", receipt.receipt_id),
+        _element("Event", receipt.event),
+        _element("Policy", receipt.policy),
+        "<Issuer>",
+        _element("OrganId", receipt.issuer.organ_id),
+        _element("OrganName", receipt.issuer.organ_name),
+        _element("Node", receipt.issuer.node),
+        "</Issuer>",
+        f"<Sender>{_element('OrganId', receipt.key.sender)}</Sender>",
+        f"<Recipient>{_element('OrganId', receipt.key.recipient)}</Recipient>",
+        _message(receipt),
+        _element("ReceivedAt", format_time(receipt.received_at)),
+        _element("IssuedAt", format_time(receipt.issued_at)),
+        reasons,
+        f"<Ledger>{_element('Origin', receipt.ledger_origin)}</Ledger>",
+        "</Receipt>",
+    )
+    return "".join(parts).encode("utf-8")
 
 
 def parse(data: bytes) -> Receipt:
@@ -207,27 +215,43 @@ def read_time(text: str) -> datetime:
 # --- writing ---------------------------------------------------------------------------------------------------------
 
 
-def _build_message(message: etree._Element, receipt: Receipt) -> None:
-    _add(message, "MessageId", receipt.key.message_id)
-    if receipt.kind is not None:
-        _add(message, "Kind", receipt.kind)
-    if receipt.document_id is not None:
-        _add(message, "DocumentId", receipt.document_id)
-    if receipt.submitted_at is not None:
-        _add(message, "SubmittedAt", format_time(receipt.submitted_at))
-    _add(message, "Size", str(receipt.size))
-    _add(message, "Digest", _base64(receipt.sha256), Algorithm=_SHA256)
-    if receipt.seal_certificate is not None:
-        _add(message, "SealCertificate", _base64(receipt.seal_certificate), Algorithm=_SHA256)
-    for one in receipt.attachments:
-        facts = {"ContentId": one.content_id, "Size": str(one.size), "Algorithm": _SHA256}
-        _add(message, "Attachment", _base64(one.sha256), **facts)
+def _message(receipt: Receipt) -> str:
+    submitted = None if receipt.submitted_at is None else format_time(receipt.submitted_at)
+    sealed = None if receipt.seal_certificate is None else _base64(receipt.seal_certificate)
+    attachments = "".join(
+        _element("Attachment", _base64(one.sha256), Algorithm=_SHA256, ContentId=one.content_id, Size=str(one.size))
+        for one in receipt.attachments
+    )
+    parts = (
+        "<Message>",
+        _element("MessageId", receipt.key.message_id),
+        _element("Kind", receipt.kind),
+        _element("DocumentId", receipt.document_id),
+        _element("SubmittedAt", submitted),
+        _element("Size", str(receipt.size)),
+        _element("Digest", _base64(receipt.sha256), Algorithm=_SHA256),
+        _element("SealCertificate", sealed, Algorithm=_SHA256),
+        attachments,
+        "</Message>",
+    )
+    return "".join(parts)
 
 
-def _add(parent: etree._Element, name: str, text: str | None = None, **attributes: str) -> etree._Element:
-    element = etree.SubElement(parent, _tag(name), attributes)
-    element.text = text
-    return element
+def _element(name: str, text: str | None, **attributes: str | None) -> str:
+    """Spell an element in canonical form, attributes given in their order there; nothing for no text."""
+    if text is None:
+        return ""
+    facts = "".join(f' {key}="{_quoted(value)}"' for key, value in attributes.items() if value is not None)
+    if "&" in text or "<" in text or ">" in text:
+        text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return f"<{name}{facts}>{text}</{name}>"
+
+
+def _quoted(text: str) -> str:
+    """The forms of the values leave out TAB, LF and CR, which would be written as references too."""
+    if "&" in text or "<" in text or '"' in text:
+        return text.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
+    return text
 
 
 def _tag(name: str) -> str:
@@ -285,7 +309,7 @@ def parse_exact(data: bytes, *, most: int = MAX_BYTES) -> etree._Element:
         root = parse_xml(data, limits=Limits())
     except SignerError as error:
         raise refuse_form("not well-formed XML") from error
-    if any(not isinstance(node.tag, str) for node in root.iter()):
+    if next(root.iter(etree.Comment, etree.ProcessingInstruction, etree.Entity), None) is not None:
         raise refuse_form("comment or processing instruction")
     try:
         same = data == spelled(root) or is_plain(data)
@@ -307,7 +331,8 @@ def read_exact(root: etree._Element) -> Receipt:
         receipt = _read(root)
     except ValueError as error:
         raise refuse_form(str(error)) from error
-    refuse_unless_exact(_close_set(root), build(receipt))
+    if canonical(root) != octets_of(receipt):
+        refuse_unless_exact(_close_set(root), build(receipt))
     return receipt
 
 
@@ -327,7 +352,7 @@ def _close_set(root: etree._Element) -> etree._Element:
 
 def refuse_unless_exact(found: etree._Element, written: etree._Element) -> None:
     """Raise ``ReceiptInvalid`` unless both trees have the same canonical bytes."""
-    if _canonical(found) != _canonical(written):
+    if canonical(found) != canonical(written):
         raise refuse_form("not in the exact form")
 
 
@@ -389,7 +414,8 @@ def _read_digest(text: str) -> str:
         raise ValueError("not base64") from error
 
 
-def _canonical(element: etree._Element) -> bytes:
+def canonical(element: etree._Element) -> bytes:
+    """Return the exclusive canonical form of a tree, comments included."""
     return etree.tostring(element, method="c14n", exclusive=True, with_comments=True)
 
 

@@ -4,8 +4,20 @@
 bytes: whoever has bytes parses them safely first (``edoc.seal``).
 """
 
+from edoc.edxml.compare import Known
 from edoc.edxml.limits import ReadLimits
 from edoc.edxml.reader import ReadResult, ReadWarning, Warning_, outline, read
-from edoc.edxml.writer import serialize, write
+from edoc.edxml.writer import canonical, serialize, write
 
-__all__ = ["ReadLimits", "ReadResult", "ReadWarning", "Warning_", "outline", "read", "serialize", "write"]
+__all__ = [
+    "Known",
+    "ReadLimits",
+    "ReadResult",
+    "ReadWarning",
+    "Warning_",
+    "canonical",
+    "outline",
+    "read",
+    "serialize",
+    "write",
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
 
 from lxml import etree
 
@@ -32,6 +33,8 @@ def check_tree(root: etree._Element, limits: ReadLimits) -> None:
     Raises:
         LimitPassed: one of them passes its limit.
     """
+    if not _may_pass(limits)(root):
+        return
     kinds: Counter[str] = Counter()
     depth = 0
     for event, element in etree.iterwalk(root, events=("start", "end")):
@@ -43,6 +46,13 @@ def check_tree(root: etree._Element, limits: ReadLimits) -> None:
         _within("xml_attributes_max", len(element.attrib), limits.attributes)
         kinds[str(element.tag)] += 1
         _within("xml_elements_of_a_kind_max", kinds[str(element.tag)], limits.of_a_kind)
+
+
+@lru_cache(maxsize=16)
+def _may_pass(limits: ReadLimits) -> etree.XPath:
+    """Ask libxml2 whether a limit could be passed at all: then the elements are counted one by one."""
+    deep = "/*" * (limits.depth + 1)
+    return etree.XPath(f"count(//*) > {limits.of_a_kind} or boolean({deep}) or //*[count(@*) > {limits.attributes}]")
 
 
 def _within(name: str, value: int, limit: int) -> None:

@@ -7,6 +7,7 @@ The reader takes any prefix or none but wants the namespace; a tag that kept an 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from lxml import etree
 
@@ -48,15 +49,20 @@ def undeclared(element: Element) -> bool:
     return any(isinstance(tag, str) and ":" in tag and not tag.startswith("{") for tag in tags)
 
 
+@lru_cache(maxsize=512)
+def tags_of(*names: str) -> tuple[str, ...]:
+    """Return the tags of edXML elements of these names, in their namespace or with a prefix that recovery left."""
+    return tuple(tag for name in names for tag in (f"{{{NAMESPACE}}}{name}", f"{PREFIX}:{name}"))
+
+
 def children(element: Element | None, *names: str) -> Iterator[Element]:
-    """Yield the child elements of one of these names, in the order of the file."""
-    if element is not None:
-        yield from (child for child in element if name_of(child) in names)
+    """Return the child elements of one of these names, in the order of the file."""
+    return iter(()) if element is None else element.iterchildren(*tags_of(*names))
 
 
 def child(element: Element | None, *names: str) -> Element | None:
     """Return the first child element of one of these names, or ``None``."""
-    return next(children(element, *names), None)
+    return None if element is None else next(element.iterchildren(*tags_of(*names)), None)
 
 
 def check_root(root: Element) -> None:

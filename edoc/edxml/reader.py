@@ -77,10 +77,12 @@ def read(
     on: date | None = None,
     limits: ReadLimits | None = None,
     text_of: TextOf = own_text,
+    known: compare.Known | None = None,
 ) -> ReadResult:
     """Read a message from the tree of a file. ``text_of`` gives the text of an element whose run was cut out.
 
-    ``on`` is the day after which, read strictly, no document may be dated.
+    ``on`` is the day after which, read strictly, no document may be dated. ``known`` is what the caller wrote: if that
+    message is read again, the file must be as it was written then.
 
     Raises:
         NotEdxml: another root, an older format, or an element is missing without which it is no message.
@@ -92,7 +94,7 @@ def read(
     check_root(tree)
     check_tree(tree, bounds)
     notes = Notes()
-    if any(undeclared(element) for element in tree.iter(etree.Element)):
+    if not strict and any(undeclared(element) for element in tree.iter(etree.Element)):
         notes.warn("undeclared-prefix")
     found = manifest.read_files(tree, notes, limits=bounds, text_of=text_of, strict=strict)
     header = _header(tree)
@@ -101,7 +103,7 @@ def read(
     else:
         message = _read_envelope(tree, header, found, notes)
     if strict:
-        compare.must_be_strict(tree, message, found.differences, on=on, limits=bounds, text_of=text_of)
+        compare.must_be_strict(tree, message, found.differences, compare.Rules(on, bounds, text_of, known))
         return ReadResult(message, ())
     return ReadResult(message, notes.warnings)
 

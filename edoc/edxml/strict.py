@@ -70,6 +70,8 @@ _ORGAN_ID = re.compile(r"[^\s,<>&\"']{1,64}")
 _CONTENT_ID = re.compile(r"cid:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 _MEDIA_TYPE = re.compile(r"[0-9A-Za-z!#$&^_.+-]+/[0-9A-Za-z!#$&^_.+-]+", re.ASCII)
 
+_PRIORITIES, _STEERINGS, _KINDS = frozenset(Priority), frozenset(Steering), frozenset(BusinessKind)
+
 Texts = Iterator[tuple[str, str, bool]]
 """Element (or parent/element), value, must it be there."""
 
@@ -115,8 +117,10 @@ def invalid(field: str, expected: str) -> NotStrict:
 
 def _check_texts(texts: Texts) -> None:
     for field, value, needed in texts:
-        if needed and not value:
-            raise missing(field)
+        if not value:
+            if needed:
+                raise missing(field)
+            continue
         if has_control(value) or clean(value) != value:
             raise fault("EDOC-DOC-013", field, "a value holds control characters")
         limit = LENGTHS.get(field) or LENGTHS[field.rpartition("/")[2]]
@@ -222,9 +226,9 @@ def _check_document(message: Envelope, on: date | None) -> None:
         raise invalid("Code", "number/notation")
     if document_id_parts(document.document_id) is None:
         raise invalid("DocumentId", "OrganId,yyyy/MM/dd,number/notation")
-    if document.priority not in set(Priority):
+    if document.priority not in _PRIORITIES:
         raise invalid("Priority", "0-4")
-    if document.steering not in set(Steering):
+    if document.steering not in _STEERINGS:
         raise invalid("SteeringType", "0-2")
     for field, count in (("PageAmount", document.pages), ("PromulgationAmount", document.copies)):
         if count is not None and not 0 <= count <= COUNT_MAX:
@@ -234,7 +238,7 @@ def _check_document(message: Envelope, on: date | None) -> None:
 def _check_business(message: Envelope) -> None:
     """6.1: what each of the four kinds must and must not carry."""
     business = message.business
-    if business.kind not in set(BusinessKind):
+    if business.kind not in _KINDS:
         raise invalid("BussinessDocType", "0-3")
     if business.kind in (BusinessKind.REVOKE, BusinessKind.UPDATE) and not business.original_document_id:
         raise missing("Bussiness/DocumentId")

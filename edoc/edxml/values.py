@@ -30,6 +30,8 @@ class ReadWarning:
 
 def own_text(element: Element) -> str:
     """Return the text of an element itself, also around comments, without that of child elements."""
+    if not len(element):
+        return element.text or ""
     return "".join((element.text or "", *(item.tail or "" for item in element)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -10,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
+from signer.xml.c14n import canonical_document
 from transport.dispatch import Key
 from transport.errors import ReceiptInvalid
-from transport.receiptform import read_exact
+from transport.receiptform import canonical, octets_of, read_exact
 from transport.receipts import (
     ACCEPTANCE,
     NAMESPACE,
@@ -67,6 +69,59 @@ def test_the_reader_is_the_inverse_of_the_writer(one: Receipt, reasons: tuple[Re
     for receipt in (one, replace(one, event=REJECTION, reasons=reasons)):
         written = etree.tostring(build(receipt), encoding="UTF-8")
         assert read_exact(etree.fromstring(written)) == receipt
+
+
+@given(RECEIPTS, REASONS)
+def test_what_is_written_is_the_canonical_form_of_a_tree_built_element_by_element(
+    one: Receipt, reasons: tuple[ReasonLine, ...]
+) -> None:
+    for receipt in (one, replace(one, event=REJECTION, reasons=reasons)):
+        grown = b"".join(canonical_document(_grown(receipt)))
+        assert octets_of(receipt) == grown == canonical(build(receipt))
+
+
+def _grown(receipt: Receipt) -> etree._Element:
+    """Build the tree of a receipt without its writer."""
+
+    def add(parent: etree._Element, name: str, text: str | None, **facts: str) -> etree._Element:
+        if text is not None:
+            element = etree.SubElement(parent, f"{{{NAMESPACE}}}{name}", facts)
+            element.text = text or None
+            return element
+        return parent
+
+    def hashed(digest: str | None) -> str | None:
+        return None if digest is None else base64.b64encode(bytes.fromhex(digest)).decode()
+
+    sha256 = "http://www.w3.org/2001/04/xmlenc#sha256"
+    root = etree.Element(f"{{{NAMESPACE}}}Receipt", {"Version": "1"}, nsmap={None: NAMESPACE})
+    add(root, "ReceiptId", receipt.receipt_id)
+    add(root, "Event", receipt.event)
+    add(root, "Policy", receipt.policy)
+    issuer = add(root, "Issuer", "")
+    add(issuer, "OrganId", receipt.issuer.organ_id)
+    add(issuer, "OrganName", receipt.issuer.organ_name)
+    add(issuer, "Node", receipt.issuer.node)
+    add(add(root, "Sender", ""), "OrganId", receipt.key.sender)
+    add(add(root, "Recipient", ""), "OrganId", receipt.key.recipient)
+    message = add(root, "Message", "")
+    add(message, "MessageId", receipt.key.message_id)
+    add(message, "Kind", receipt.kind)
+    add(message, "DocumentId", receipt.document_id)
+    add(message, "SubmittedAt", None if receipt.submitted_at is None else format_time(receipt.submitted_at))
+    add(message, "Size", str(receipt.size))
+    add(message, "Digest", hashed(receipt.sha256), Algorithm=sha256)
+    add(message, "SealCertificate", hashed(receipt.seal_certificate), Algorithm=sha256)
+    for one in receipt.attachments:
+        facts = {"ContentId": one.content_id, "Size": str(one.size), "Algorithm": sha256}
+        add(message, "Attachment", hashed(one.sha256), **facts)
+    add(root, "ReceivedAt", format_time(receipt.received_at))
+    add(root, "IssuedAt", format_time(receipt.issued_at))
+    for line in receipt.reasons:
+        element = add(root, "Reason", line.text, Code=line.code, **({"Field": line.field} if line.field else {}))
+        element.set("{http://www.w3.org/XML/1998/namespace}lang", "vi")
+    add(add(root, "Ledger", ""), "Origin", receipt.ledger_origin)
+    return root
 
 
 def test_elements_stand_in_the_order_of_the_specification(receipt: Receipt) -> None:
