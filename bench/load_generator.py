@@ -42,9 +42,26 @@ def letter(size: int = SMALL, *, priority: int = 0, to: str = B) -> bytes:
     """Return a packed letter whose sealed form has about ``size`` bytes (base64 takes a third)."""
     number = f"{next(_numbers)}"
     room = max(64, (size - 8_500) * 3 // 4)
-    content = b"%PDF-1.4\n%" + os.urandom(room // 2).hex().encode() + b"\n%%EOF\n"
+    content = _pdf(os.urandom(max(1, room - 450)))
     packed = world.letter(number, content=content, priority=priority, name=f"{number}.pdf", at=now())
     return packed if to == B else packed.replace(B.encode(), to.encode())
+
+
+def _pdf(drawn: bytes) -> bytes:
+    """Return a well-formed PDF of one page that holds these bytes as its content."""
+    objects = (
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R >>",
+        b"<< /Length %d >>\nstream\n%s\nendstream" % (len(drawn), drawn),
+    )
+    data, places = b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n", []
+    for number, body in enumerate(objects, 1):
+        places.append(len(data))
+        data += b"%d 0 obj\n%s\nendobj\n" % (number, body)
+    lines = b"".join(b"%010d 00000 n \n" % place for place in places)
+    end = b"trailer\n<< /Size 5 /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % len(data)
+    return data + b"xref\n0 5\n0000000000 65535 f \n" + lines + end
 
 
 @dataclass(frozen=True, slots=True)
