@@ -13,11 +13,11 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection
 
 from tests.postgres import Server
 from transport.dispatch import Key, deadline_for
 from transport.settings import Settings, load
+from transport.store.statements import Connection
 from transport.store.store import Store, Ticket
 from transport.store.values import NewArrival, NewMessage, NewReceipt
 

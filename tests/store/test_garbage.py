@@ -187,7 +187,7 @@ def test_when_the_disk_is_full_the_ballast_goes_and_the_unit_is_stored(store: St
 
     def make_room() -> bool:
         given.append(True)
-        writer._connection.connection.driver_connection.execute("PRAGMA max_page_count = 1000000")
+        writer._connection.driver.execute("PRAGMA max_page_count = 1000000")
         return len(given) == 1
 
     writer = cast("Any", store._writer)  # its connection is the one that the limit holds for

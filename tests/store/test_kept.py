@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import Connection
 
 from edoc.agencies import Agency, AgencyCertificate
 from transport.store import claims, directory, people
 from transport.store.kept import Kept
+from transport.store.statements import Connection
 from transport.store.store import Store, Unit
 
 NOW = datetime(2026, 11, 25, 8, tzinfo=UTC)

@@ -15,7 +15,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection
 
 from tests.postgres import Server
 from tests.store.conftest import POSTGRESQL, PlainLog, all_placed, count, new_message, open_log, settings_of
@@ -24,6 +23,7 @@ from transport.errors import LedgerError, StoreError
 from transport.settings import Settings
 from transport.store import clock as clocks
 from transport.store import effects, outbox, registers
+from transport.store.statements import Connection
 from transport.store.store import Conflict, Store, Unit
 from transport.store.values import AttemptEnd, Claim
 
@@ -165,7 +165,7 @@ def test_the_same_packed_file_sent_twice_at_once_is_one_message(store: Store, at
 # --- the sequencer ----------------------------------------------------------------------------------------------------
 
 APPENDER = """
-import os, signal, sys
+import os, signal, sys, threading
 from pathlib import Path
 from tests.store.conftest import PlainLog, settings_of
 from transport.store.store import Store
@@ -175,7 +175,7 @@ class Log(PlainLog):
         if len(sys.argv) > 2:
             super().place(connection, tickets)
             print("placing", flush=True)
-            os.kill(os.getpid(), signal.SIGSTOP)
+            signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)  # at once, whichever thread runs
         super().place(connection, tickets)
 
 store = Store.open(settings_of(Path(sys.argv[1])), log=Log())

@@ -22,7 +22,15 @@ from transport.store.engine import revision_of
 from transport.store.store import Store, Unit, migrate
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
-KNOWN = ("account", "account_certificate", "account_role", "agency", "agency_certificate", "anchor", "authority")
+KNOWN: tuple[str, ...] = (
+    "account",
+    "account_certificate",
+    "account_role",
+    "agency",
+    "agency_certificate",
+    "anchor",
+    "authority",
+)
 KNOWN += ("key_right", "partner", "revocation")
 TRIGGERS = {f"{table}_no_{act}" for table in tables.STARRED for act in ("update", "delete")} | {
     f"{table}_known_{act}" for table in KNOWN for act in ("insert", "update", "delete")
@@ -31,7 +39,7 @@ TRIGGERS = {f"{table}_no_{act}" for table in tables.STARRED for act in ("update"
 
 def test_a_migrated_database_has_the_declared_tables_and_nothing_else(store: Store) -> None:
     def differences(connection) -> list[object]:  # type: ignore[no-untyped-def]  # as the store hands it over
-        seen = MigrationContext.configure(connection, opts={"include_object": declared})
+        seen = MigrationContext.configure(connection.composing, opts={"include_object": declared})
         return list(compare_metadata(seen, SQLModel.metadata))
 
     assert store.read(differences) == []

@@ -16,14 +16,13 @@ from transport.desk.files import read_input
 from transport.present.errors import CommandError
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from transport.desk.console import Console
     from transport.desk.nodes import Pins
     from transport.ledger.proof import LogProof
     from transport.node.reopening import Reopened
     from transport.settings import Settings
     from transport.store.log import Head, Log, VerifyResult
+    from transport.store.statements import Connection
     from transport.store.store import Store
 
 T = TypeVar("T")

@@ -46,10 +46,9 @@ from transport.store.values import DispatchView, Known, LedgerRef, Page, RowFilt
 if TYPE_CHECKING:
     import ssl
 
-    from sqlalchemy import Connection
-
     from transport.http.addresses import Reach
     from transport.settings import Settings
+    from transport.store.statements import Connection
 
 log = logging.getLogger("edoc.node")
 

@@ -28,8 +28,6 @@ from transport.store.kept import Kept
 from transport.store.values import LedgerRef, Partner, Ticket
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from edoc.authorities import AuthorityTable
     from signer.credential import Credential
     from signer.report import Need
@@ -37,6 +35,7 @@ if TYPE_CHECKING:
     from transport.http.wire import RequestKey
     from transport.settings import Settings
     from transport.store.log import Log
+    from transport.store.statements import Connection
     from transport.store.store import Store, Unit
 
 StatusFetcher = Callable[[Sequence["Need"]], TrustStore]

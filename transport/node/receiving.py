@@ -34,10 +34,9 @@ from transport.store.store import Conflict
 from transport.store.values import Known, LedgerRef, NewArrival, NewReceipt, RefusedFacts, Ticket
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from edoc.seal import OpenedEnvelope, UnsealedMessage
     from signer.report import Need
+    from transport.store.statements import Connection
     from transport.store.store import Staged, Unit
 
 log = logging.getLogger("edoc.receiving")

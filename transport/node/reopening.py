@@ -10,8 +10,6 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection
-
 from transport.errors import LedgerError
 from transport.ledger import statement
 from transport.ledger.keys import LogKey
@@ -19,6 +17,7 @@ from transport.ledger.merkle import EMPTY_ROOT
 from transport.node.office import Office, milliseconds, record
 from transport.node.opening import LOG_KEY, LOG_KEY_YEARS, write_private
 from transport.store.log import Head, Log
+from transport.store.statements import Connection
 from transport.store.store import Store, Unit
 from transport.store.times import millis
 

@@ -18,8 +18,6 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import Connection
-
 from transport.errors import StoreError
 from transport.ledger.times import format_time
 from transport.store import pgdump
@@ -27,12 +25,23 @@ from transport.store.engine import is_file, revision_of
 from transport.store.faults import from_disk
 from transport.store.log import Log
 from transport.store.schema import REVISION
+from transport.store.statements import Connection
 from transport.store.store import Store
 
 MANIFEST = "manifest.json"
 DATABASE = "database.sqlite3"
 FORMAT = 1
-LEFT_OUT = ("heads.log", "serve.lock", "spool", "blobs", "edoc.db", "ballast", "backups", "transport-anchors.pem")
+LEFT_OUT = (
+    "heads.log",
+    "serve.lock",
+    "serve.bell",
+    "spool",
+    "blobs",
+    "edoc.db",
+    "ballast",
+    "backups",
+    "transport-anchors.pem",
+)
 """What of a home is no part of its backup: the database and the blobs have places of their own in it."""
 _CHUNK = 1024 * 1024
 

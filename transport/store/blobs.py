@@ -20,10 +20,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from sqlalchemy import Connection
-
 from transport.errors import StoreError
 from transport.store.faults import BUSY, from_disk
+from transport.store.statements import Connection
 
 ROW_MAX = 64 * 1024
 """Largest blob in bytes that lives in the row, so that one flush serves all (exchange.md 9)."""

@@ -10,11 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection
-
 from transport.dispatch import CIRCUIT_FAILURES, PARTNER_CAP, Lane, circuit_pause
 from transport.store.dialect import is_postgres
 from transport.store.records import Record, number, number_or_none, text
+from transport.store.statements import Connection
 from transport.store.times import millis, moment_or_none
 
 LONGEST = timedelta(days=7)

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection
-
 from transport.dispatch import AGEING, LEASE, Event, Key, Lane, Situation, State, apply
 from transport.store import circuit as circuits
 from transport.store.records import Record, number, text
+from transport.store.statements import Connection
 from transport.store.times import millis, moment
 from transport.store.values import AttemptEnd, Claim, LedgerRef
 from transport.store.writer import Unit

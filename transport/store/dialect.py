@@ -11,12 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, cast
-
-from sqlalchemy import Connection
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import psycopg
+    from transport.store.statements import Connection
 
 _TOKEN = re.compile(
     r"""
@@ -33,19 +31,16 @@ _TOKEN = re.compile(
 
 def is_postgres(connection: Connection) -> bool:
     """Say whether this connection leads to PostgreSQL."""
-    return connection.dialect.name == "postgresql"
+    return connection.shared
 
 
 def is_reading(connection: Connection) -> bool:
     """Say whether this connection belongs to a reader, which may lock nothing."""
-    return bool(connection.get_execution_options().get(READING, False))
+    return connection.reading
 
 
 LOCKS = 0x65646F63
 """First half of the names of our advisory locks ("edoc"): 1 places leaves, 2 fills the query table."""
-
-READING = "edoc_reading"
-"""The execution option of readers' engines."""
 
 
 @lru_cache(maxsize=4096)
@@ -68,15 +63,11 @@ def _rewritten(found: re.Match[str]) -> str:
 
 def insert_rows(connection: Connection, table: str, columns: Sequence[str], rows: Sequence[tuple[object, ...]]) -> None:
     """Insert many rows at once: by COPY on PostgreSQL (ledger.md 5, step 3). Names are the program's own."""
-    names = ", ".join(columns)
-    if not is_postgres(connection):
-        marks = ", ".join("?" * len(columns))
-        connection.exec_driver_sql(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(rows))  # noqa: S608
-        return
-    driver = cast("psycopg.Connection[object]", connection.connection.driver_connection)
-    with driver.cursor() as cursor, cursor.copy(f"COPY {table} ({names}) FROM STDIN".encode("ascii")) as copy:
-        for row in rows:
-            copy.write_row(row)
+    if len(rows) == 1:
+        names, marks = ", ".join(columns), ", ".join("?" * len(columns))
+        connection.exec_driver_sql(f"INSERT INTO {table} ({names}) VALUES ({marks})", rows[0])  # noqa: S608
+    else:
+        connection.copy_in(table, columns, rows)
 
 
 def hold(connection: Connection, name: str) -> None:

@@ -14,10 +14,9 @@ from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import Connection
-
 from edoc.agencies import Agency, AgencyCertificate, Directory
 from transport.store.records import data, number, number_or_none, text, text_or_none
+from transport.store.statements import Connection
 from transport.store.times import day_or_none, day_text, millis, moment, moment_or_none
 from transport.store.values import AnchorEntry, KeyEntry, Partner
 from transport.store.writer import Unit

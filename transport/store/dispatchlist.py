@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Select, and_, or_, select
+from sqlalchemy import Select, and_, or_, select
 
 from transport.dispatch import Key
 from transport.store.outlist import attempts, dispatch_for
 from transport.store.paging import LIMIT_MAX, cursor, position
 from transport.store.records import Record, number, number_or_none, text, text_or_none
+from transport.store.statements import Connection
 from transport.store.tables import dispatch, message, partner, take_back
 from transport.store.times import millis, moment_or_none
 from transport.store.values import AttemptView, DispatchView

@@ -11,9 +11,8 @@ import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection
-
 from transport.store.records import number, text
+from transport.store.statements import Connection
 from transport.store.times import millis
 from transport.store.values import EffectClaim
 from transport.store.writer import Unit

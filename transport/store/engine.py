@@ -13,15 +13,16 @@ import unicodedata
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, create_engine, event
+import sqlalchemy
+from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.pool import ConnectionPoolEntry, NullPool, QueuePool
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
-from transport.errors import SettingsError, StoreError
+from transport.errors import SettingsError
 from transport.store import postgres
 from transport.store.dialect import is_postgres
-from transport.store.faults import FAILED
+from transport.store.statements import Connection, taken_away
 from transport.store.times import moment
 
 BUSY_SECONDS = 5.0
@@ -29,8 +30,8 @@ BUSY_SECONDS = 5.0
 
 OLDEST_SQLITE = (3, 40, 0)
 
-_READERS = 8
-"""Connections kept for reading; more are opened when asked for and closed afterwards."""
+_STATEMENTS = 512
+"""Statements that a connection keeps prepared: more than the program has."""
 
 
 def database_url(url: str | None, home: Path) -> URL:
@@ -59,7 +60,7 @@ def writer_engine(url: URL) -> Engine:
     if url.get_backend_name() == "postgresql":
         return postgres.writer_engine(url)
     _check_version()
-    engine = create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS})
+    engine = _engine(url)
     event.listen(engine, "connect", _prepare_writer)
     event.listen(engine, "begin", _begin_immediate)
     event.listen(engine, "before_cursor_execute", _refuse_outside)
@@ -71,17 +72,18 @@ def reader_engine(url: URL) -> Engine:
     if url.get_backend_name() == "postgresql":
         return postgres.reader_engine(url)
     _check_version()
-    engine = create_engine(
-        url,
-        poolclass=QueuePool,
-        pool_size=_READERS,
-        max_overflow=-1,
-        hide_parameters=True,  # values are content, and content does not go into tracebacks (I8)
-        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
-    )
+    engine = _engine(url)
     event.listen(engine, "connect", _prepare_reader)
-    event.listen(engine, "begin", _begin)
     return engine
+
+
+def _engine(url: URL) -> Engine:
+    return create_engine(
+        url,
+        poolclass=NullPool,  # connections that are kept are kept by the store (``standing``)
+        hide_parameters=True,  # values are content, and content does not go into tracebacks (I8)
+        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False, "cached_statements": _STATEMENTS},
+    )
 
 
 def is_file(url: URL) -> bool:
@@ -95,12 +97,6 @@ def now_of(connection: Connection) -> datetime:
     return moment(int(found))
 
 
-def in_transaction(connection: Connection) -> bool:
-    """Say whether the database still has our transaction: disk full and I/O errors take it away as a whole."""
-    driver = connection.connection.driver_connection
-    return isinstance(driver, sqlite3.Connection) and driver.in_transaction
-
-
 def revision_of(connection: Connection) -> str | None:
     """Return the revision the database is at, None if it has never been made."""
     if is_postgres(connection):
@@ -109,7 +105,8 @@ def revision_of(connection: Connection) -> str | None:
         there = "SELECT count(*) FROM sqlite_master WHERE name = 'alembic_version'"
     if not connection.exec_driver_sql(there).scalar_one():
         return None
-    return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one_or_none()
+    found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one_or_none()
+    return None if found is None else str(found)
 
 
 def _check_version() -> None:
@@ -143,19 +140,25 @@ def _folded(text: str | None) -> str:
     return unicodedata.normalize("NFC", text or "").casefold()
 
 
-def _begin_immediate(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+def _begin_immediate(connection: sqlalchemy.Connection) -> None:
+    """Begin where SQLAlchemy begins: making the schema; the writer's transaction has begun already."""
+    if not _in_transaction(connection):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _refuse_outside(
-    connection: Connection, _cursor: object, statement: str, _parameters: object, _context: object, _many: bool
+    connection: sqlalchemy.Connection,
+    _cursor: object,
+    statement: str,
+    _parameters: object,
+    _context: object,
+    _many: bool,
 ) -> None:
     """Stop a unit that goes on after the database took its transaction away: the statement would commit by itself."""
-    if not in_transaction(connection) and not statement.startswith("BEGIN"):
-        raise StoreError(
-            FAILED, "the transaction was taken away by the database", doing="writing", reason="rolled back"
-        )
+    if not _in_transaction(connection) and not statement.startswith("BEGIN"):
+        raise taken_away()
 
 
-def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN")
+def _in_transaction(connection: sqlalchemy.Connection) -> bool:
+    driver = connection.connection.driver_connection
+    return isinstance(driver, sqlite3.Connection) and driver.in_transaction

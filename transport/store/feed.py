@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import select, tuple_
 
 from transport.dispatch import Key
 from transport.store.paging import cursor, position
 from transport.store.records import Record, number, text
+from transport.store.statements import Connection
 from transport.store.tables import blob, dispatch, message
 from transport.store.times import moment
 

@@ -11,9 +11,8 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection
-
 from transport.store.blobs import Place
+from transport.store.statements import Connection
 from transport.store.store import Store, Unit
 from transport.store.times import millis
 

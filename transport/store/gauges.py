@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import func, select
 
 from transport.dispatch import ALARM, Lane
 from transport.store.records import number, number_or_none, text
+from transport.store.statements import Connection
 from transport.store.tables import blob, dispatch, key, partner, partner_seen, revocation
 from transport.store.times import millis, moment, moment_or_none
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import logging
 
-from sqlalchemy import Connection
-
 from transport.errors import SettingsError
 from transport.ledger.merkle import ProofInvalid
 from transport.store.dialect import hold
 from transport.store.log_rows import OpenLog, open_log
 from transport.store.log_tiles import tree_of
 from transport.store.sidefile import Noted, SideFile
+from transport.store.statements import Connection
 from transport.store.store import Store, Unit
 
 SIDE_FILE = "side-file"

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date, datetime
 
-from sqlalchemy import Connection
-
 from transport.dispatch import Key
 from transport.errors import Refused
 from transport.store import registers
@@ -19,6 +17,7 @@ from transport.store.inlist import ARRIVALS, find, rows, view
 from transport.store.outbox import insert_receipt
 from transport.store.outlist import receipt_for
 from transport.store.records import number, text
+from transport.store.statements import Connection
 from transport.store.times import day_text, millis, moment
 from transport.store.values import ArrivalView, Known, NewArrival, NewReceipt, RefusedFacts, Ticket
 from transport.store.writer import Unit

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from sqlalchemy import Connection
+from transport.store.statements import Connection
 
 T = TypeVar("T")
 _NUMBER = "SELECT number FROM knowledge"

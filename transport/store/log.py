@@ -17,8 +17,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection
-
 from transport.errors import LedgerError, StoreError
 from transport.ledger import checkpoint, event, proof, tiles
 from transport.ledger.canonical import Json
@@ -32,6 +30,7 @@ from transport.store.log_rows import OpenLog, leaf_at, open_log, read_tile
 from transport.store.log_tiles import Problem
 from transport.store.log_verify import Receipts, VerifyResult
 from transport.store.sidefile import SideFile
+from transport.store.statements import Connection
 from transport.store.times import millis, moment
 from transport.store.values import Ticket
 

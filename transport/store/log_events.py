@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, insert, select
+from sqlalchemy import ColumnElement, and_, insert, select
 
 from transport.ledger import event
 from transport.ledger.canonical import Json
@@ -19,6 +19,7 @@ from transport.ledger.event import Leaf, leaf_hash
 from transport.store import tables
 from transport.store.dialect import LOCKS, hold, is_postgres
 from transport.store.log_rows import OpenLog, as_bytes, open_log
+from transport.store.statements import Connection
 from transport.store.times import millis
 
 TAIL = 2_000

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
-
 from transport.ledger.merkle import HASH_SIZE
 from transport.ledger.tiles import WIDTH, split_hashes
+from transport.store.statements import Connection
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection
-
 from transport.ledger.merkle import root_of
 from transport.ledger.tiles import WIDTH, TileTree, split_hashes
 from transport.store.log_rows import OpenLog, as_bytes, read_tile
+from transport.store.statements import Connection
 
 MAX_PROBLEMS = 100
 

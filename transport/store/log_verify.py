@@ -15,8 +15,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 
-from sqlalchemy import Connection
-
 from transport.errors import LedgerError
 from transport.ledger import checkpoint, event
 from transport.ledger.canonical import Json
@@ -26,6 +24,7 @@ from transport.ledger.tiles import WIDTH
 from transport.store.log_events import row_of
 from transport.store.log_rows import OpenLog, as_bytes, read_tile
 from transport.store.log_tiles import Findings, Problem, check_tiles, tree_of
+from transport.store.statements import Connection
 from transport.store.times import millis
 
 Receipts = Callable[[str], bytes | None]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import select, update
 
 from transport.metadata import Metadata
 from transport.store.records import data, number, number_or_none, text
+from transport.store.statements import Connection
 from transport.store.tables import partner_metadata, partner_seen, peer_head
 from transport.store.times import millis, moment, moment_or_none
 from transport.store.writer import Unit

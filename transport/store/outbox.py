@@ -11,8 +11,6 @@ import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection
-
 from transport.dispatch import (
     ALARM,
     GRACE,
@@ -33,6 +31,7 @@ from transport.store.dialect import is_reading
 from transport.store.outlist import about, attempts, by_source, dispatches, find, rows, view_of
 from transport.store.records import Record, text
 from transport.store.refusals import Conflict
+from transport.store.statements import Connection
 from transport.store.times import day_text, millis
 from transport.store.values import (
     AttemptEnd,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection
-
 from transport.dispatch import Key, State
 from transport.store.paging import LIMIT_MAX, cursor, end_of_day, is_past, position
 from transport.store.records import Record, data, number, number_or_none, text, text_or_none
 from transport.store.refs import ambiguous, not_found, parse_ref
+from transport.store.statements import Connection
 from transport.store.times import day_or_none, millis, moment, moment_or_none
 from transport.store.values import (
     AttemptView,

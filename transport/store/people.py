@@ -9,13 +9,12 @@ import json
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 
-from sqlalchemy import Connection
-
 from edoc.authorities import AuthorityTable, KeyRight
 from edoc.capacities import Authority
 from transport.store import people_rows, registers
 from transport.store.people_rows import AccountEntry
 from transport.store.records import number, text
+from transport.store.statements import Connection
 from transport.store.times import day_text, millis
 from transport.store.writer import Unit
 

@@ -7,11 +7,10 @@ still take it. The schema itself is not written: it is made by the numbered step
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
-
-from sqlalchemy import Connection
+from typing import TYPE_CHECKING
 
 from transport.errors import StoreError
+from transport.store.statements import Connection, PostgresConnection, Row
 
 if TYPE_CHECKING:
     import psycopg
@@ -89,5 +88,6 @@ def _in_order(connection: Connection) -> list[str]:
     return ordered
 
 
-def _driver(connection: Connection) -> psycopg.Connection[object]:
-    return cast("psycopg.Connection[object]", connection.connection.driver_connection)
+def _driver(connection: Connection) -> psycopg.Connection[Row]:
+    assert isinstance(connection, PostgresConnection)
+    return connection.driver

@@ -24,6 +24,7 @@ from transport.store.faults import translated
 from transport.store.jobs import Job, Waiting
 from transport.store.postgres import WRITERS
 from transport.store.sequencer import Sequencer
+from transport.store.standing import Standing
 from transport.store.unit import Unit
 
 T = TypeVar("T")
@@ -87,15 +88,17 @@ class PgWriter:
         thread.start()
 
     def _work(self) -> None:
+        standing = Standing(self._engine)
         while (job := self._queue.get()) is not None:
             if job.take():
-                self._serve(job)
+                self._serve(job, standing)
             self._idle.release()
+        standing.drop()
 
-    def _serve(self, job: Waiting) -> None:
+    def _serve(self, job: Waiting, standing: Standing) -> None:
         for left in reversed(range(TRIES)):
             try:
-                unit = self._once(job)
+                unit = self._once(job, standing)
             except _Unclear as unclear:
                 problem = translated(_cause(unclear), "committing")
                 problem.facts["unclear"] = True
@@ -110,9 +113,9 @@ class PgWriter:
                 self._answer(job, unit)
             return
 
-    def _once(self, job: Waiting) -> Unit:
+    def _once(self, job: Waiting, standing: Standing) -> Unit:
         """Run a unit in a transaction of its own; returns after the commit."""
-        with self._engine.connect() as connection:
+        with standing.connect() as connection:
             unit = Unit(connection, appends=self._sequencer is not None)
             job.run(unit)
             try:

@@ -15,7 +15,7 @@ from sqlalchemy.engine import URL, ExecutionContext
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from transport.errors import SettingsError
-from transport.store.dialect import READING, for_postgres
+from transport.store.dialect import for_postgres
 from transport.store.quickly import credential
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def writer_engine(url: URL) -> Engine:
 
 def reader_engine(url: URL) -> Engine:
     """Return the engine for reading: each question sees one snapshot, and nothing can be changed."""
-    engine = _engine(url, _READERS).execution_options(**{READING: True})
+    engine = _engine(url, _READERS)
     event.listen(engine, "connect", _prepare_reader)
     return engine
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
-from sqlalchemy import Row
-
-Record: TypeAlias = Row[*tuple[object, ...]]
+Record: TypeAlias = Sequence[object]
 """A row as the driver gives it."""
 
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection
-
 from transport.store.records import number as whole
+from transport.store.statements import Connection
 from transport.store.times import millis
 from transport.store.writer import Unit
 

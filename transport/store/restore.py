@@ -20,6 +20,7 @@ from transport.store.backup import DATABASE, Done, Manifest
 from transport.store.engine import database_url, is_file, revision_of, writer_engine
 from transport.store.faults import from_disk, translated
 from transport.store.schema import upgrade
+from transport.store.statements import over
 from transport.store.store import Home, Store
 
 KEPT = ("heads.log",)
@@ -99,10 +100,10 @@ def _fill(url: URL, source: Path) -> None:
     engine = writer_engine(url)
     try:
         with engine.begin() as connection:
-            if revision_of(connection) is not None:
+            if revision_of(over(connection)) is not None:
                 raise StoreError("EDOC-STO-020", "the database is not empty", path=url.render_as_string())
             upgrade(connection)
-            pgdump.read(connection, source / "database")
+            pgdump.read(over(connection), source / "database")
     except DBAPIError as error:
         raise translated(error, "restoring the rows") from None
     finally:

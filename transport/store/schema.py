@@ -13,11 +13,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection
+import sqlalchemy
 
 from transport.errors import SettingsError
 from transport.store.dialect import is_postgres
 from transport.store.engine import revision_of
+from transport.store.statements import Connection
 
 REVISION = "0005"
 """The revision this program works with."""
@@ -66,7 +67,7 @@ def steps(connection: Connection) -> Steps:
     return Steps(found, REVISION, tuple(step for step in known if (found or "") < step <= REVISION))
 
 
-def upgrade(connection: Connection) -> None:
+def upgrade(connection: sqlalchemy.Connection) -> None:
     """Bring the database to this program's revision, in the transaction of the given connection."""
     from alembic import command
     from alembic.config import Config
@@ -75,7 +76,7 @@ def upgrade(connection: Connection) -> None:
     config.set_main_option("script_location", str(_scripts()).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, REVISION)
-    if is_postgres(connection):
+    if connection.dialect.name == "postgresql":
         _order_by_bytes(connection)
 
 
@@ -90,7 +91,7 @@ _OTHER_ORDER = """
 """
 
 
-def _order_by_bytes(connection: Connection) -> None:
+def _order_by_bytes(connection: sqlalchemy.Connection) -> None:
     """Compare and order texts by their bytes, as SQLite does, whatever the language of the database is."""
     for table, column in connection.exec_driver_sql(_OTHER_ORDER).all():
         connection.exec_driver_sql(f'ALTER TABLE "{table}" ALTER COLUMN "{column}" TYPE varchar COLLATE "C"')

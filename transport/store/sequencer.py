@@ -18,11 +18,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from transport.errors import TransportError
 from transport.store.dialect import LOCKS
+from transport.store.standing import Standing
+from transport.store.statements import Connection
 from transport.store.values import Ticket
 
 Place = Callable[[Connection, Sequence[Ticket]], object]
@@ -57,13 +59,13 @@ class Sequencer:
     """A thread that places pending leaves while its process has the log's key."""
 
     def __init__(self, engine: Engine, place: Place, published: Published | None = None) -> None:
-        self._engine = engine
         self._place = place
         self._published = published
         self._wake = threading.Condition()
         self._expected: list[_Expected] = []
         self._hinted = True  # whatever an earlier process left behind
         self._closing = False
+        self._standing = Standing(engine)
         self._thread = threading.Thread(target=self._work, name="edoc-sequencer", daemon=True)
         self._thread.start()
 
@@ -96,6 +98,7 @@ class Sequencer:
             self._settle(placed or {})
             if not placed:
                 self._pause()
+        self._standing.drop()
 
     def _something_to_do(self) -> bool:
         with self._wake:
@@ -112,7 +115,7 @@ class Sequencer:
 
     def _round(self) -> dict[int, int]:
         """Place what is pending; return the index of each ticket placed, none when another process is at it."""
-        with self._engine.connect() as connection:
+        with self._standing.connect() as connection:
             if not connection.exec_driver_sql("SELECT pg_try_advisory_xact_lock(?, 1)", (LOCKS,)).scalar_one():
                 return {}
             rows = connection.exec_driver_sql(_PENDING, (ROUND_TICKETS,)).all()
@@ -122,13 +125,12 @@ class Sequencer:
             head = self._place(connection, tickets)
             numbers = [ticket.id for ticket in tickets]
             connection.exec_driver_sql("DELETE FROM ledger_pending WHERE ticket = ANY(?)", (numbers,))
+            size = max(ticket.index or 0 for ticket in tickets) + 1
+            connection.exec_driver_sql("SELECT pg_notify(?, ?)", (CHANNEL, str(size)))  # heard after the commit
             connection.commit()
             if self._published is not None:
                 self._published(head)
             self._hinted = self._hinted or len(rows) == ROUND_TICKETS
-            size = max(ticket.index or 0 for ticket in tickets) + 1
-            connection.exec_driver_sql("SELECT pg_notify(?, ?)", (CHANNEL, str(size)))
-            connection.commit()
         return {ticket.id: ticket.index for ticket in tickets if ticket.index is not None}
 
     def _settle(self, placed: dict[int, int]) -> None:
@@ -151,7 +153,7 @@ class Sequencer:
 
     def _look(self, missing: list[int]) -> dict[int, int]:
         try:
-            with self._engine.connect() as connection:
+            with self._standing.connect() as connection:
                 rows = connection.exec_driver_sql(
                     "SELECT ticket, idx FROM ledger_entry WHERE ticket = ANY(?)", (missing,)
                 )

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection
-
 from transport.dispatch import Key
 from transport.store.records import Record, number, text, text_or_none
+from transport.store.statements import Connection
 from transport.store.times import millis, moment
 from transport.store.values import NewStatus, StatusView
 from transport.store.writer import Unit

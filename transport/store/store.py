@@ -19,7 +19,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeVar
 
-from sqlalchemy import Connection
+import sqlalchemy
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
@@ -35,6 +35,8 @@ from transport.store.lock import ServerLock
 from transport.store.pgwriter import PgWriter
 from transport.store.schema import Steps, check_revision, steps, upgrade
 from transport.store.sequencer import Sequencer
+from transport.store.standing import Readers
+from transport.store.statements import Connection, over
 from transport.store.values import Ticket
 from transport.store.writer import Place as Placed
 from transport.store.writer import Published, Unit, Writer
@@ -66,7 +68,7 @@ class Store:
         self.home = home
         self.blobs: Place = Blobs(home / "blobs")
         self.url = url
-        self._readers = reader_engine(url)
+        self._readers = Readers(reader_engine(url))
         self._writing = None if read_only else writer_engine(url)
         self._hints: Hints | None = None
         self._sequencer: Sequencer | None = None
@@ -250,7 +252,7 @@ class Store:
             self._writer.close()
         if self._writing is not None:
             self._writing.dispose()
-        self._readers.dispose()
+        self._readers.close()
 
     def __enter__(self) -> Store:
         return self
@@ -293,7 +295,7 @@ def missing_steps(settings: Home) -> Steps:
     _need_database(url, settings.home)
     engine = reader_engine(url)
     try:
-        with engine.connect() as connection:
+        with Readers(engine).connect() as connection:
             return steps(connection)
     except DBAPIError as error:
         raise translated(error, "reading the database") from None
@@ -307,15 +309,15 @@ def _need_database(url: URL, home: Path) -> None:
 
 
 def _make_tables(url: URL) -> None:
-    def make(connection: Connection) -> None:
-        if revision_of(connection) is not None:
+    def make(connection: sqlalchemy.Connection) -> None:
+        if revision_of(over(connection)) is not None:
             raise SettingsError("EDOC-CFG-011", "there is a database already", path=url.render_as_string())
         upgrade(connection)
 
     _run_schema(url, make)
 
 
-def _run_schema(url: URL, function: Callable[[Connection], None]) -> None:
+def _run_schema(url: URL, function: Callable[[sqlalchemy.Connection], None]) -> None:
     engine = writer_engine(url)
     try:
         with engine.begin() as connection:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, select, update
+from sqlalchemy import ColumnElement, select, update
 
 from transport.dispatch import (
     TAKE_BACK_APART,
@@ -23,6 +23,7 @@ from transport.dispatch import (
 )
 from transport.errors import TransportError
 from transport.store.records import number, text
+from transport.store.statements import Connection
 from transport.store.tables import dispatch, message, take_back
 from transport.store.times import millis, moment
 from transport.store.values import Claim

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 
-from sqlalchemy import Connection
-
 from transport.errors import LedgerError
 from transport.store import blobs
 from transport.store.dialect import hold, is_postgres
+from transport.store.statements import Connection
 from transport.store.values import Ticket
 
 _LEAF = "INSERT INTO ledger_leaf (leaf, data) VALUES (?, ?) RETURNING ticket"

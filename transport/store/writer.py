@@ -19,13 +19,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from transport.errors import StoreError
-from transport.store.engine import in_transaction
 from transport.store.faults import FULL, primary_code, translated
 from transport.store.jobs import Job, Waiting
+from transport.store.statements import Connection, SqliteConnection
 from transport.store.unit import Unit
 from transport.store.values import Ticket
 
@@ -68,7 +68,7 @@ class Writer:
         self.measure: Callable[[int, float], None] = lambda units, seconds: None  # after each commit
         self._wake = threading.Condition()
         self._closing = False
-        self._connection: Connection | None = None
+        self._connection: SqliteConnection | None = None
         self._thread = threading.Thread(target=self._work, name="edoc-writer", daemon=True)
         self._thread.start()
 
@@ -154,8 +154,8 @@ class Writer:
         with _begun(connection):
             for job in jobs:
                 unit = Unit(connection, appends=self._place is not None)
-                error = _run(job, unit)
-                if not in_transaction(connection):
+                error = _run(job, unit, connection)
+                if not connection.in_transaction:
                     raise _Gone(error or StoreError("EDOC-STO-004", "the transaction was taken away", doing="writing"))
                 if error is not None:
                     failed[id(job)] = error
@@ -183,10 +183,10 @@ class Writer:
         except BaseException as error:
             raise _Gone(error) from error
 
-    def _connected(self) -> Connection:
-        if self._connection is None:
+    def _connected(self) -> SqliteConnection:
+        if self._connection is None or self._connection.broken:
             try:
-                self._connection = self._engine.connect()
+                self._connection = SqliteConnection(self._engine.connect(), reading=False)
             except DBAPIError as error:
                 raise translated(error, "opening the database") from error
         return self._connection
@@ -195,8 +195,7 @@ class Writer:
         """Give the connection back; the next batch opens a new one, so no half-known state is carried on."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection.invalidate()
-            connection.close()
+            connection.drop()
 
 
 class _begun:  # noqa: N801 - reads as a phrase: with _begun(connection)
@@ -217,21 +216,20 @@ class _begun:  # noqa: N801 - reads as a phrase: with _begun(connection)
             try:
                 self._connection.rollback()
             except DBAPIError:
-                self._connection.invalidate()  # closing it rolls back as well; what failed first is what is told
+                self._connection.drop()  # closing it rolls back as well; what failed first is what is told
 
 
-def _run(job: Waiting, unit: Unit) -> BaseException | None:
+def _run(job: Waiting, unit: Unit, connection: SqliteConnection) -> BaseException | None:
     """Run one unit in its savepoint; return what made it fail, after taking back what it had done."""
-    connection = unit.connection
     connection.exec_driver_sql("SAVEPOINT unit")
     try:
         job.run(unit)
     except BaseException as error:
-        if in_transaction(connection):
+        if connection.in_transaction:
             connection.exec_driver_sql("ROLLBACK TO unit")
             connection.exec_driver_sql("RELEASE unit")
         return translated(error, "writing") if isinstance(error, DBAPIError) else error
-    if in_transaction(connection):
+    if connection.in_transaction:
         connection.exec_driver_sql("RELEASE unit")
     return None
 
