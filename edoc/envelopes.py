@@ -207,6 +207,8 @@ def completed(message: Message, *, at: datetime | None = None) -> Message:
         return replace(message, timestamp=at) if message.timestamp is None and at is not None else message
     document = message.document
     identity = document.document_id
+    if identity and document.content and (message.trace or at is None):
+        return message
     if not identity and document.date is not None:
         identity = document_id_of(message.sender.organ_id, document.date, document.code)
     document = replace(document, content=document.content or document.subject, document_id=identity)

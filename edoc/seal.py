@@ -38,7 +38,7 @@ from signer.errors import InputRefused, LimitExceeded, NotVerified
 from signer.report import Code, Need, Report
 from signer.timestamp import Timestamper
 from signer.trust import Context, Limits
-from signer.xml.profiles import Slip, VerifiedSeal, seal_xml, verify_seal
+from signer.xml.profiles import Slip, VerifiedSeal, seal_octets, verify_seal
 
 __all__ = [
     "AttachmentDigest",
@@ -169,8 +169,7 @@ def seal(
     octets = strict_octets(whole, on=vietnam_day(at))
     moment = at.replace(microsecond=at.microsecond // 1000 * 1000)
     slip = Slip(message_id, whole.sender.organ_id, whole.kind, moment, supersedes)
-    tree = _tree(octets, whole, on=vietnam_day(at))
-    data = seal_xml(tree, slip=slip, credential=credential, timestamper=timestamper)
+    data = seal_octets(octets, slip=slip, credential=credential, timestamper=timestamper)
     _check_own(data, whole, sealed=True, octets=octets)
     digest = hashlib.sha256(data).hexdigest()
     return SealedEnvelope(data, digest, len(data), slip, whole, whole.recipient_codes)
@@ -209,18 +208,11 @@ def _refuse_secrets(message: Message) -> None:
         raise SecretContent("EDOC-DOC-020", "marked as a state secret", field=mark)
 
 
-PARSED_MAX = 4 * 2**20
-"""Canonical form in bytes up to which a message's tree is parsed from it; larger texts are put into a tree as such."""
-
-
-def _tree(octets: bytes, message: Message, *, on: date) -> Element:
-    if len(octets) > PARSED_MAX:
-        return write(message, on=on)
-    return safexml.parse(octets, limits=Limits())
-
-
 def _check_own(data: bytes, message: Message, *, sealed: bool, octets: bytes | None = None) -> None:
-    """13.10: read our own output and compare; a difference is a bug and stops the sending."""
+    """13.10: read our own output and compare; a difference is a bug and stops the sending.
+
+    ``octets`` are the canonical form that was sealed: the file without its seal must have it.
+    """
     tree = safexml.parse(data, limits=Limits())
     if sealed:
         tree.remove(_seals(tree)[0])

@@ -22,6 +22,7 @@ from signer.pathrules import BY_DEFAULT, Inputs
 from signer.pathstatus import StatusCheck
 from signer.question import PathResult as PathResult  # callers take it from here
 from signer.question import Question, purpose_fault
+from signer.remembered import MEMORY, question_of
 from signer.report import Code, Reason, rank
 from signer.trust import Context, Purpose, TrustStore
 from signer.x509read import Certificate, read
@@ -54,17 +55,29 @@ def judge_path(
     word, and ``existing_by`` the moment by which it existed according to something else: a later archive stamp, a
     ledger, else the moment of judgement.
     """
+    asked = None
+    if not proved and time == context.at and existing_by is None:
+        asked = question_of(certificate, purpose, candidates, context, embedded=embedded)
     beside = embedded or TrustStore()
-    beside = replace(beside, crls=beside.crls[:EMBEDDED_MAX], ocsps=beside.ocsps[:EMBEDDED_MAX])
+    if len(beside.crls) > EMBEDDED_MAX or len(beside.ocsps) > EMBEDDED_MAX:
+        beside = replace(beside, crls=beside.crls[:EMBEDDED_MAX], ocsps=beside.ocsps[:EMBEDDED_MAX])
     crowd = (*candidates, *beside.intermediates)
-    found_beside = paths.narrowed(certificate, crowd)
-    question = Question(purpose, time, proved, context, found_beside, beside, existing_by)
+    question = Question(purpose, time, proved, context, (), beside, existing_by)
+    if asked is not None:
+        return MEMORY.answer(asked, time, lambda: _judge(certificate, crowd, question))
+    return _judge(certificate, crowd, question)
+
+
+def _judge(certificate: bytes, crowd: tuple[bytes, ...], question: Question) -> PathResult:
+    """Judge a certificate; ``crowd`` is what was found beside the signature."""
+    found_beside, purpose = paths.narrowed(certificate, crowd), question.purpose
+    question = replace(question, candidates=found_beside)
     try:
         leaf = read(certificate)
     except ValueError:
         return _refused(Code.CERTIFICATE_CHAIN_GENERAL_FAILURE, {"detail": "certificate"})
     wanted = {Purpose.TSA} if purpose is Purpose.TSA else {Purpose.SIGNERS, Purpose.PUBLIC}
-    anchors = context.trust.for_purpose(*wanted, at=time)
+    anchors = question.context.trust.for_purpose(*wanted, at=question.time)
     if certificate in anchors:
         return _judge_one((certificate,), question)
     found = question.paths_of(certificate, anchors)

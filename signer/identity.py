@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 from signer import names
 from signer.expectation import TAX_PREFIX
@@ -10,6 +11,7 @@ from signer.report import Signer
 from signer.x509read import read, serial_hex
 
 
+@lru_cache(maxsize=512)
 def signer_of(certificate: bytes) -> Signer:
     """Return whom a certificate (DER) names; an unreadable one names nobody."""
     digest = hashlib.sha256(certificate).hexdigest()

@@ -155,7 +155,7 @@ def parse_skeleton(data: bytes, *, limits: Limits, doctype_allowed: bool = False
         root = _tree(skeleton.data, defaults=doctype_allowed)
         if skeleton.fits(root):
             break
-    _check_tree(root, limits, doctype_allowed=doctype_allowed)
+    _check_tree(root, limits, data=skeleton.data, doctype_allowed=doctype_allowed)
     return skeleton, root
 
 
@@ -168,7 +168,7 @@ def parse_cut(skeleton: Skeleton, *, limits: Limits) -> etree._Element:
     _check_encoding(skeleton.data)
     _check_start(skeleton.data, limits, doctype_allowed=False)
     root = _tree(skeleton.data)
-    _check_tree(root, limits, doctype_allowed=False)
+    _check_tree(root, limits, data=skeleton.data, doctype_allowed=False)
     return root
 
 
@@ -189,7 +189,7 @@ def parse_foreign(data: bytes, *, limits: Limits) -> tuple[Skeleton, etree._Elem
         root = _tree(skeleton.data, defaults=True)
         if skeleton.fits(root):
             break
-    _check_tree(root, limits, doctype_allowed=True)
+    _check_tree(root, limits, data=skeleton.data, doctype_allowed=True)
     return skeleton, root
 
 
@@ -217,7 +217,7 @@ def parse_tolerant(data: bytes, *, limits: Limits) -> tuple[etree._Element, tupl
             root, recovered = _recovered(skeleton.data), True
         if skeleton.fits(root):
             break
-    _check_tree(root, limits, doctype_allowed=False)
+    _check_tree(root, limits, data=skeleton.data, doctype_allowed=False)
     skeleton.put_back(root)
     return root, (*tolerated, "undeclared-prefix") if recovered else tuple(tolerated)
 
@@ -305,7 +305,7 @@ def _check_start(data: bytes, limits: Limits, *, doctype_allowed: bool) -> None:
     """Refuse before a tree is built what need not be built: entities, and more elements than allowed."""
     if data.count(b"<") > 4 * limits.xml_elements + 64:
         raise _over("xml_elements", data.count(b"<") // 2)
-    found = _DOCTYPE.search(data)
+    found = b"<!" in data and _DOCTYPE.search(data)
     if found and not (doctype_allowed and _is_harmless(data)):
         raise InputRefused("EDOC-XML-003", "a DOCTYPE that is not accepted")
 
@@ -337,16 +337,18 @@ def _tree(data: bytes, *, defaults: bool = False, using: etree.XMLParser | None 
     return root
 
 
-def _check_tree(root: etree._Element, limits: Limits, *, doctype_allowed: bool) -> None:
+def _check_tree(root: etree._Element, limits: Limits, *, data: bytes, doctype_allowed: bool) -> None:
+    """Check the tree of ``data`` against the limits; what the octets alone rule out is not looked for in the tree."""
     dtd = root.getroottree().docinfo.internalDTD
     if dtd is not None and not (doctype_allowed and not dtd.system_url and not dtd.external_id and not dtd.entities()):
         raise InputRefused("EDOC-XML-003", "a DOCTYPE that is not accepted")
     if next(root.iter(etree.Entity), None) is not None:
         raise InputRefused("EDOC-XML-003", "an entity that is not accepted")
-    _check_namespaces(root)
+    if dtd is not None or data.count(b"xmlns") > NAMESPACES_MAX:  # each declaration is spelled where there is no DTD
+        _check_namespaces(root)
     if _deeper(limits.xml_depth)(root):
         raise _over("xml_depth", limits.xml_depth + 1)
-    if _wider(limits.xml_attributes)(root):
+    if cast("float", _ATTRIBUTES(root)) > limits.xml_attributes and _wider(limits.xml_attributes)(root):
         raise _over("xml_attributes", limits.xml_attributes + 1)
     count = int(cast("float", _COUNT(root)))
     if count > limits.xml_elements:
@@ -364,6 +366,7 @@ def _check_namespaces(root: etree._Element) -> None:
 
 
 _COUNT = etree.XPath("count(//*)")
+_ATTRIBUTES = etree.XPath("count(//@*)")
 
 
 @cache

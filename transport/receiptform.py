@@ -189,17 +189,23 @@ def parse(data: bytes) -> Receipt:
 
     Raises ``ReceiptInvalid`` with reason ``receipt-form`` unless :func:`build` could have written exactly this.
     """
+    return parse_octets(data)[0]
+
+
+def parse_octets(data: bytes) -> tuple[Receipt, bytes]:
+    """Read a receipt as :func:`parse` does, and return with it the octets of :func:`octets_of`."""
     root = parse_exact(data)
     if len(root) == 0 or root[-1].tag != _SIGNATURE:
         raise refuse_form("no signature at the end")
     root.remove(root[-1])
-    return read_exact(root)
+    return _read_with_octets(root)
 
 
 def format_time(moment: datetime) -> str:
     """Return ``YYYY-MM-DDTHH:MM:SS.mmmZ`` of an aware moment, cut to milliseconds."""
     utc = _milliseconds(moment, "time")
-    return f"{utc.year:04}{utc:-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03}Z"
+    day, time = f"{utc.year:04}-{utc.month:02}-{utc.day:02}", f"{utc.hour:02}:{utc.minute:02}:{utc.second:02}"
+    return f"{day}T{time}.{utc.microsecond // 1000:03}Z"
 
 
 def read_time(text: str) -> datetime:
@@ -327,13 +333,18 @@ def spelled(root: etree._Element) -> bytes:
 
 def read_exact(root: etree._Element) -> Receipt:
     """Read a tree without its signature and compare it with what :func:`build` makes of the result."""
+    return _read_with_octets(root)[0]
+
+
+def _read_with_octets(root: etree._Element) -> tuple[Receipt, bytes]:
     try:
         receipt = _read(root)
     except ValueError as error:
         raise refuse_form(str(error)) from error
-    if canonical(root) != octets_of(receipt):
+    octets = octets_of(receipt)
+    if canonical(root) != octets:
         refuse_unless_exact(_close_set(root), build(receipt))
-    return receipt
+    return receipt, octets
 
 
 def _close_set(root: etree._Element) -> etree._Element:

@@ -35,9 +35,9 @@ from transport.receiptform import (
     build,
     canonical,
     format_time,
-    octets_of,
     parse,
     parse_exact,
+    parse_octets,
     read_exact,
     read_time,
     refuse_form,
@@ -118,7 +118,7 @@ def verify(data: bytes, *, context: Context, expected: Expected) -> VerifiedRece
     """
     from signer.xml.profiles import verify_declaration
 
-    read = parse(data)
+    read, octets = parse_octets(data)
     try:
         declared = verify_declaration(data, context=context)
     except NotVerified as error:
@@ -135,7 +135,7 @@ def verify(data: bytes, *, context: Context, expected: Expected) -> VerifiedRece
         ) from error
     _check_stamps(declared.report)
     receipt = read  # what the signature covers: its octets are those that were read, or are read now
-    if canonical(declared.tree) != octets_of(read):
+    if canonical(declared.tree) != octets:
         receipt = read_exact(declared.tree)
     if declared.signing_time != receipt.issued_at:
         raise refuse_form("SigningTime differs from IssuedAt")

@@ -28,8 +28,11 @@ Element = etree._Element
 def split(element: Element) -> tuple[str | None, str]:
     """Return namespace and local name; a prefix that recovery left in the tag counts as the edXML namespace."""
     tag = element.tag
-    if not isinstance(tag, str):
-        return None, ""
+    return _parts(tag) if isinstance(tag, str) else (None, "")
+
+
+@lru_cache(maxsize=256)
+def _parts(tag: str) -> tuple[str | None, str]:
     namespace, brace, name = tag.rpartition("}")
     if brace:
         return namespace[1:], name
@@ -63,6 +66,16 @@ def children(element: Element | None, *names: str) -> Iterator[Element]:
 def child(element: Element | None, *names: str) -> Element | None:
     """Return the first child element of one of these names, or ``None``."""
     return None if element is None else next(element.iterchildren(*tags_of(*names)), None)
+
+
+def by_name(element: Element | None) -> dict[str, Element]:
+    """Return the first child element of each name, where many are asked for."""
+    found: dict[str, Element] = {}
+    for item in () if element is None else element:
+        name = name_of(item)
+        if name not in found:
+            found[name] = item
+    return found
 
 
 def check_root(root: Element) -> None:

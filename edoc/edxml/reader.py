@@ -17,7 +17,7 @@ from edoc.agencies import code_key
 from edoc.documents import Document, Priority, SignerInfo, Steering
 from edoc.edxml import compare, manifest
 from edoc.edxml.limits import ReadLimits, check_tree
-from edoc.edxml.names import DSIG, Element, check_root, child, children, name_of, split, undeclared
+from edoc.edxml.names import DSIG, Element, by_name, check_root, child, children, name_of, split, undeclared
 from edoc.edxml.strict import valid_organ_id
 from edoc.edxml.values import (
     Notes,
@@ -30,6 +30,7 @@ from edoc.edxml.values import (
     read_integer,
     read_moment,
     text,
+    text_in,
 )
 from edoc.envelopes import (
     Business,
@@ -144,15 +145,16 @@ def _read_sender(header: Element) -> Party:
 
 
 def _party(part: Element) -> Party:
+    found = by_name(part)
     return Party(
-        text(part, "OrganId"),
-        text(part, "OrganName"),
-        address=text(part, "OrganAdd"),
-        email=text(part, "Email"),
-        telephone=text(part, "Telephone"),
-        fax=text(part, "Fax"),
-        website=text(part, "Website"),
-        in_charge=text(part, "OrganizationInCharge"),
+        text_in(found, "OrganId"),
+        text_in(found, "OrganName"),
+        address=text_in(found, "OrganAdd"),
+        email=text_in(found, "Email"),
+        telephone=text_in(found, "Telephone"),
+        fax=text_in(found, "Fax"),
+        website=text_in(found, "Website"),
+        in_charge=text_in(found, "OrganizationInCharge"),
     )
 
 
@@ -197,32 +199,32 @@ def _is_header_signature(element: Element) -> bool:
 
 
 def _read_document(header: Element, notes: Notes) -> Document:
-    code = child(header, "Code")
-    promulgation = child(header, "PromulgationInfo")
-    if code is None:
+    parts = by_name(header)
+    promulgation, other = parts.get("PromulgationInfo"), parts.get("OtherInfo")
+    code, made, more = by_name(parts.get("Code")), by_name(promulgation), by_name(other)
+    if "Code" not in parts:
         notes.warn("code-missing")
     if promulgation is None:
         notes.warn("promulgation-missing")
-    other = child(header, "OtherInfo")
     return Document(
-        text(code, "CodeNumber"),
-        text(code, "CodeNotation"),
+        text_in(code, "CodeNumber"),
+        text_in(code, "CodeNotation"),
         read_date(promulgation, "PromulgationDate", notes),
-        _read_type(child(header, "DocumentType"), notes),
-        text(header, "Subject"),
-        content=text(header, "Content"),
-        place=text(promulgation, "Place"),
-        signer=_read_signer(child(header, "SignerInfo")),
+        _read_type(parts.get("DocumentType"), notes),
+        text_in(parts, "Subject"),
+        content=text_in(parts, "Content"),
+        place=text_in(made, "Place"),
+        signer=_read_signer(parts.get("SignerInfo")),
         priority=read_choice(other, "Priority", Priority, notes),
         due=read_date(header, "DueDate", notes),
-        to_places=_texts(child(header, "ToPlaces"), "Place"),
+        to_places=_texts(parts.get("ToPlaces"), "Place"),
         pages=read_integer(other, "PageAmount", notes),
         copies=read_integer(other, "PromulgationAmount", notes),
-        sphere=text(other, "SphereOfPromulgation"),
-        typist=text(other, "TyperNotation"),
-        appendices=_texts(child(other, "Appendixes"), "Appendix"),
+        sphere=text_in(more, "SphereOfPromulgation"),
+        typist=text_in(more, "TyperNotation"),
+        appendices=_texts(more.get("Appendixes"), "Appendix"),
         steering=_read_steering(header, notes),
-        document_id=text(header, "DocumentId"),
+        document_id=text_in(parts, "DocumentId"),
     )
 
 

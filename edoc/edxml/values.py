@@ -62,6 +62,12 @@ def text(parent: Element | None, *names: str) -> str:
     return "" if element is None else clean(own_text(element))
 
 
+def text_in(found: Mapping[str, Element], name: str) -> str:
+    """Return what ``text`` does, given the parent's children by name."""
+    element = found.get(name)
+    return "" if element is None else clean(own_text(element))
+
+
 def read_date(parent: Element | None, name: str, notes: Notes) -> date | None:
     """Return the date of a child element, ``None`` when absent or unreadable (with a warning)."""
     value = text(parent, name)

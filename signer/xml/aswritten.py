@@ -39,14 +39,7 @@ CERTIFICATES_MAX = 10
 
 _SIGNATURE = f"{{{DS}}}Signature"
 _OPEN, _CLOSE = b"<ds:Signature ", b"</ds:Signature>"
-_METHOD = re.compile(rb'<ds:SignatureMethod Algorithm="([^"<&]*)">')
-_DIGEST = re.compile(rb"<ds:DigestValue>([^<]*)</ds:DigestValue>")
-_VALUE = re.compile(rb'<ds:SignatureValue Id="[^"<]*">([^<]*)</ds:SignatureValue>')
-_CERTIFICATE = re.compile(rb"<ds:X509Certificate>([^<]*)</ds:X509Certificate>")
-_TIME = re.compile(rb"<xades:SigningTime>([^<]*)</xades:SigningTime>")
-_ISSUER = re.compile(rb"<xades:IssuerSerialV2>([^<]*)</xades:IssuerSerialV2>")
-_TOKEN = re.compile(rb"<xades:EncapsulatedTimeStamp>([^<]*)</xades:EncapsulatedTimeStamp>")
-_IDS = re.compile(rb'[ :][iI][dD]=(?="([^"]*)")')
+_IDS = re.compile(rb'=(?="([^"]*)")(?<=[ :][iI][dD]=)')
 """Attributes called ID in canonical form; also words of a text that look like one, which is on the safe side."""
 
 
@@ -125,26 +118,34 @@ def _values(signature: bytes) -> Values:
     Raises:
         ValueError, LookupError: they are not there, or not as they are written.
     """
-    *digests, certificate_digest = _decoded(_DIGEST, signature)
-    certificates, tokens = _decoded(_CERTIFICATE, signature), _decoded(_TOKEN, signature)
+    *digests, certificate_digest = _decoded(b"<ds:DigestValue>", signature)
+    certificates = _decoded(b"<ds:X509Certificate>", signature)
+    tokens = _decoded(b"<xades:EncapsulatedTimeStamp>", signature)
     if not 1 <= len(certificates) <= CERTIFICATES_MAX or len(tokens) > TOKENS_MAX:
         raise ValueError("too many or no certificates, or too many time stamps")
     if len(set(certificates)) != len(certificates):
         raise ValueError("a certificate twice")
+    value = _texts(b"<ds:SignatureValue ", signature)[0].partition(">")[2]
     return Values(
-        method=_METHOD.findall(signature)[0].decode(),
+        method=_texts(b"<ds:SignatureMethod Algorithm=", signature)[0].split('"')[1],
         digests=tuple(digests),
-        value=_decoded(_VALUE, signature)[0],
+        value=decode_exact(value),
         certificates=certificates,
-        signing_time=_TIME.findall(signature)[0].decode(),
+        signing_time=_texts(b"<xades:SigningTime>", signature)[0],
         certificate_digest=certificate_digest,
-        issuer_serial=_decoded(_ISSUER, signature)[0],
+        issuer_serial=_decoded(b"<xades:IssuerSerialV2>", signature)[0],
         tokens=tokens,
     )
 
 
-def _decoded(pattern: re.Pattern[bytes], signature: bytes) -> tuple[bytes, ...]:
-    return tuple(decode_exact(one.decode("ascii")) for one in pattern.findall(signature))
+def _texts(tag: bytes, signature: bytes) -> list[str]:
+    """Return what stands behind each start tag, up to the next tag."""
+    found = signature.split(tag)[1 : CERTIFICATES_MAX + 2]
+    return [one[: one.find(b"<")].decode() for one in found]
+
+
+def _decoded(tag: bytes, signature: bytes) -> tuple[bytes, ...]:
+    return tuple(map(decode_exact, _texts(tag, signature)))
 
 
 def _digest(octets: bytes, skeleton: Skeleton) -> bytes:

@@ -137,6 +137,12 @@ def decode_exact(text: str) -> bytes:
     Raises:
         ValueError: not base64, or written differently.
     """
+    try:
+        data = binascii.a2b_base64(text)  # whatever it passes over is missing when it is written again
+    except ValueError:
+        data = b""
+    if encode(data) == text:
+        return data
     data = decode(text)
     if encode(data) != text:
         raise ValueError("base64 not in its exact form")

@@ -40,6 +40,7 @@ DECLARATION_MAX_BYTES = 128 * 1024
 """Largest receipt or key statement (exchange.md Q4)."""
 
 _SIGNATURE = f"{{{DS}}}Signature"
+_OBJECT, _SLIP = f"{{{DS}}}Object", f"{{{SLIP_NAMESPACE}}}Slip"
 _SLIP_FIELDS = ("MessageId", "Sender", "Kind", "SubmittedAt", "Supersedes")
 
 
@@ -161,10 +162,10 @@ def _read_slip(signature: etree._Element) -> Slip:
     Raises:
         ValueError: it is not there once, or not in its form.
     """
-    found = signature.findall(f"{{{DS}}}Object/{{{SLIP_NAMESPACE}}}Slip")
+    found = [slip for one in signature.iterchildren(_OBJECT) for slip in one.iterchildren(_SLIP)]
     if len(found) != 1:
         raise ValueError("not exactly one slip")
-    values = {etree.QName(child).localname: child.text or "" for child in found[0].iterchildren(etree.Element)}
+    values = {str(child.tag).rpartition("}")[2]: child.text or "" for child in found[0].iterchildren(etree.Element)}
     if not set(_SLIP_FIELDS[:4]) <= set(values) <= set(_SLIP_FIELDS):
         raise ValueError("fields of the slip")
     return Slip(
@@ -198,7 +199,30 @@ def seal_xml(
     """
     _refuse_unsignable(root)
     body = document_octets(root)
-    layout = _seal_layout(slip, document=digest((body,)) if digest_of is None else digest_of(body))
+    return _sealed_body(
+        body,
+        digest((body,)) if digest_of is None else digest_of(body),
+        slip=slip,
+        credential=credential,
+        timestamper=timestamper,
+    )
+
+
+def seal_octets(body: bytes, *, slip: Slip, credential: Credential, timestamper: Timestamper | None = None) -> bytes:
+    """Seal a message given in exclusive canonical form: what ``seal_xml`` makes of its tree.
+
+    That it is that form, and holds nothing a sealed message may not hold, is for the caller to see to.
+
+    Raises:
+        CredentialError, TimestampError: as ``signer.xml.xades.sign``.
+    """
+    return _sealed_body(body, digest((body,)), slip=slip, credential=credential, timestamper=timestamper)
+
+
+def _sealed_body(
+    body: bytes, document: bytes, *, slip: Slip, credential: Credential, timestamper: Timestamper | None
+) -> bytes:
+    layout = _seal_layout(slip, document=document)
     return _signed(
         body, layout, credential=credential, at=read_time(format_time(slip.submitted_at)), timestamper=timestamper
     )
