@@ -24,6 +24,7 @@ from transport.ledger.extract import LogExtract, ProvedLeaf
 from transport.ledger.merkle import EMPTY_ROOT, Edge, leaf_hash, root_of
 from transport.ledger.note import LogSigner, NoteInvalid, read_vkey
 from transport.store import log_events, log_verify
+from transport.store.chains import Chains
 from transport.store.dialect import insert_rows
 from transport.store.log_events import EventFilter, LoggedEvent
 from transport.store.log_rows import OpenLog, leaf_at, open_log, read_tile
@@ -62,7 +63,9 @@ class Log:
 
     def __init__(self, log_signer: LogSigner | None = None, side: SideFile | None = None) -> None:
         self._signer = log_signer
-        self._checked: str | None = None
+        self._checked: tuple[str, int, bytes, bytes] | None = None  # note, size, root, edge that belong together
+        self._recent = Chains()
+        self._placed: list[tuple[int, str, dict[str, Json]]] = []  # since the last commit: ticket, leaf hash, fields
         self._side = side
         self._unnoted: Head | None = None
 
@@ -73,6 +76,8 @@ class Log:
 
     def published(self, head: object) -> None:
         """Note a head in the side file after its commit; one that cannot be noted is, before the next signature."""
+        self._recent.committed(self._placed)
+        self._placed = []
         if self._side is None or not isinstance(head, Head):
             return
         try:
@@ -155,23 +160,26 @@ class Log:
             return _head(log)
         self._note_first()
         edge = Edge.from_bytes(log.size, log.edge)
-        rows, newest = [], log.at
+        rows, newest, placed = [], log.at, []
         for ticket in tickets:
+            fields = json.loads(ticket.data)
             ticket.index = edge.size
             rows.append((log.id, edge.size, ticket.id))
-            newest = max(newest, _at_of(ticket.data))
+            placed.append((ticket.id, ticket.leaf.hex(), fields))
+            newest = max(newest, millis(event.read_time(fields["at"])))
             edge.append(ticket.leaf)
         insert_rows(connection, "ledger_entry", ("log", "idx", "ticket"), rows)
         self._keep_tiles(connection, log, edge.size)
-        root = edge.root()
+        root, kept = edge.root(), edge.to_bytes()
         note = signer.sign_note(checkpoint.format(checkpoint.Checkpoint(log.origin, edge.size, root)))
         changed = connection.exec_driver_sql(
             "UPDATE ledger_head SET size = ?, root = ?, edge = ?, at = ?, note = ?"
             " WHERE log = ? AND size = ? AND root = ?",
-            (edge.size, root, edge.to_bytes(), newest, note, log.id, log.size, log.root),
+            (edge.size, root, kept, newest, note, log.id, log.size, log.root),
         )
         if changed.rowcount != 1:
             raise LedgerError("EDOC-LED-026", "the head of the log was moved by another process", origin=log.origin)
+        self._checked, self._placed = (note, edge.size, root, kept), placed
         return Head(log.origin, edge.size, root, note, moment(newest))
 
     def keep_openings(self, connection: Connection, leaf: bytes, openings: Sequence[event.Opening]) -> None:
@@ -286,7 +294,7 @@ class Log:
 
         Leaves of the same transaction count, so this is asked right before building the leaf.
         """
-        return log_events.last_of(connection, (sender, recipient, message_id, side))
+        return log_events.last_of(connection, (sender, recipient, message_id, side), self._recent)
 
     def extract(
         self, connection: Connection, message_id: str, *, recipient: str | None = None, shard: str | None = None
@@ -326,16 +334,10 @@ class Log:
             raise LedgerError("EDOC-LED-023", "the log is frozen", origin=log.origin, reason=log.reason)
         if (log.origin, log.vkey) != (signer.origin, signer.vkey):
             raise LedgerError("EDOC-LED-024", "the key belongs to another log", origin=log.origin, key=signer.origin)
-        try:
-            whole = Edge.from_bytes(log.size, log.edge).root() == log.root
-            if whole and log.note != self._checked:  # one signature check for each process and foreign head
-                found = checkpoint.open_checkpoint(log.note, log=read_vkey(log.vkey)).checkpoint
-                whole = (found.size, found.root) == (log.size, log.root)
-        except (ValueError, NoteInvalid):
-            whole = False
-        if not whole:
-            raise LedgerError("EDOC-LED-025", "the stored head contradicts itself", origin=log.origin, size=log.size)
-        self._checked = log.note
+        stored = (log.note, log.size, log.root, log.edge)
+        if stored != self._checked:  # one signature check for each process and foreign head
+            _check_head(log)
+            self._checked = stored
         return log
 
     def _keep_tiles(self, connection: Connection, log: OpenLog, size: int) -> None:
@@ -382,6 +384,19 @@ def _need(log: OpenLog | None, shard: str | None) -> OpenLog:
     return log
 
 
+def _check_head(log: OpenLog) -> None:
+    """Check that signature, size, root and edge of a head belong together; the caller has checked whose key it is."""
+    try:
+        whole = Edge.from_bytes(log.size, log.edge).root() == log.root
+        if whole:
+            found = checkpoint.open_checkpoint(log.note, log=read_vkey(log.vkey)).checkpoint
+            whole = (found.size, found.root) == (log.size, log.root)
+    except (ValueError, NoteInvalid):
+        whole = False
+    if not whole:
+        raise LedgerError("EDOC-LED-025", "the stored head contradicts itself", origin=log.origin, size=log.size)
+
+
 def _head(log: OpenLog) -> Head:
     return Head(log.origin, log.size, log.root, log.note, moment(log.at), log.state, log.reason)
 
@@ -395,7 +410,3 @@ def _leaf(connection: Connection, log: OpenLog, index: int) -> bytes:
 
 def _tree(connection: Connection, log: OpenLog, size: int) -> tiles.TileTree:
     return tiles.TileTree(size, lambda level, n, width: read_tile(connection, log.id, level, n, width))
-
-
-def _at_of(data: bytes) -> int:
-    return millis(event.read_time(json.loads(data)["at"]))

@@ -17,6 +17,7 @@ from transport.ledger import event
 from transport.ledger.canonical import Json
 from transport.ledger.event import Leaf, leaf_hash
 from transport.store import tables
+from transport.store.chains import Chain, Chains
 from transport.store.dialect import LOCKS, hold, is_postgres
 from transport.store.log_rows import OpenLog, as_bytes, open_log
 from transport.store.statements import Connection
@@ -96,30 +97,46 @@ def derive(connection: Connection, log: OpenLog, *, limit: int) -> int:
     return len(rows)
 
 
-def last_of(connection: Connection, chain: tuple[str, str, str, str]) -> str | None:
+def last_of(connection: Connection, chain: Chain, recent: Chains) -> str | None:
     """Return the hash of the newest leaf of a dispatch and side, unplaced leaves of this transaction included.
 
+    ``recent`` is what the process remembers of the leaves it has committed (SQLite).
     On PostgreSQL the chain is this transaction's until it ends, so that tickets of one dispatch are in order.
     """
     if is_postgres(connection):
         hold(connection, "chain " + " ".join(chain))
         return _newest_waiting(connection, chain) or _last_derived(connection, chain)
+    to = 2**62
+    if recent.top:
+        found = _newest_between(connection, chain, recent.top, to) or recent.newest(chain)
+        if found is not None:
+            return found
+        to = recent.base
     ticket = _last_derived_ticket(connection)
-    waiting = connection.exec_driver_sql("SELECT count(*) FROM ledger_leaf WHERE ticket > ?", (ticket,)).scalar_one()
-    if waiting > TAIL:
+    if (recent.base or _newest_ticket(connection)) - ticket > TAIL:
         _catch_up(connection)
         ticket = _last_derived_ticket(connection)
-    message = json.dumps(chain[2]).encode("ascii")
+    older = _newest_between(connection, chain, ticket, to) if ticket < to else None
+    return older or _last_derived(connection, chain)
+
+
+def _newest_between(connection: Connection, chain: Chain, after: int, to: int) -> str | None:
+    """Return the hash of the newest leaf of a chain with a ticket above ``after``, up to ``to``."""
     rows = connection.exec_driver_sql(
-        "SELECT data FROM ledger_leaf WHERE ticket > ? AND instr(data, ?) > 0 ORDER BY ticket DESC", (ticket, message)
+        "SELECT data FROM ledger_leaf WHERE ticket > ? AND ticket <= ? AND instr(data, ?) > 0 ORDER BY ticket DESC",
+        (after, to, json.dumps(chain[2]).encode("ascii")),
     )
     for (data,) in rows:
         leaf = event.parse(as_bytes(data))
         if leaf.chain == chain:
             return leaf.sha256
-    return _last_derived(connection, chain)
+    return None
 
 
+_DERIVED = """
+    SELECT h.log, h.size, coalesce((SELECT max(v.idx) + 1 FROM ledger_event v WHERE v.log = h.log), 0)
+    FROM ledger_log l JOIN ledger_head h ON h.log = l.id ORDER BY l.state = 'open' DESC, l.id DESC LIMIT 1
+"""
 _WAITING = """
     SELECT f.data FROM ledger_leaf f WHERE instr(f.data, :message) > 0 AND f.ticket IN (
         SELECT ticket FROM ledger_pending
@@ -129,15 +146,15 @@ _WAITING = """
 """Leaves that are not yet in the query table: a ticket's place may come after that of a later ticket."""
 
 
-def _newest_waiting(connection: Connection, chain: tuple[str, str, str, str]) -> str | None:
-    log = open_log(connection)
-    if log is None:
+def _newest_waiting(connection: Connection, chain: Chain) -> str | None:
+    row = connection.exec_driver_sql(_DERIVED).first()
+    if row is None:
         return None
-    derived = _derived_to(connection, log)
-    if log.size - derived > TAIL:
+    log, size, derived = row
+    if size - derived > TAIL:
         _catch_up(connection)
-        derived = _derived_to(connection, log)
-    values = {"message": json.dumps(chain[2]).encode("ascii"), "log": log.id, "derived": derived}
+        log, size, derived = connection.exec_driver_sql(_DERIVED).one()
+    values = {"message": json.dumps(chain[2]).encode("ascii"), "log": log, "derived": derived}
     for (data,) in connection.exec_driver_sql(_WAITING, values):
         leaf = event.parse(as_bytes(data))
         if leaf.chain == chain:
@@ -279,7 +296,11 @@ def _last_derived_ticket(connection: Connection) -> int:
     return 0 if row is None else int(row[0])
 
 
-def _last_derived(connection: Connection, chain: tuple[str, str, str, str]) -> str | None:
+def _newest_ticket(connection: Connection) -> int:
+    return connection.exec_driver_sql("SELECT max(ticket) FROM ledger_leaf").scalar_one() or 0
+
+
+def _last_derived(connection: Connection, chain: Chain) -> str | None:
     sender, recipient, message, side = chain
     row = connection.exec_driver_sql(
         "SELECT leaf FROM ledger_event WHERE msg = ? AND from_org = ? AND to_org = ? AND side = ?"

@@ -86,11 +86,10 @@ def timing(connection: Connection, key: Key) -> tuple[int, datetime]:
     Raises:
         TransportError: EDOC-STO-013, there is none.
     """
-    row = connection.execute(
-        select(dispatch.c.lane, dispatch.c.submitted_at)
-        .join(message, message.c.id == dispatch.c.message)
-        .where(message.c.sender == key.sender, message.c.message_id == key.message_id)
-        .where(dispatch.c.recipient == key.recipient)
+    row = connection.exec_driver_sql(
+        "SELECT d.lane, d.submitted_at FROM dispatch d JOIN message m ON m.id = d.message "
+        "WHERE m.sender = ? AND m.message_id = ? AND d.recipient = ?",
+        (key.sender, key.message_id, key.recipient),
     ).one_or_none()
     if row is None:
         raise TransportError("EDOC-STO-013", "there is no such dispatch", ref=f"msg:{key.message_id}")
