@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from functools import lru_cache
 
 from edoc.edxml import Known, ReadLimits, ReadWarning, canonical, outline, read, serialize, write
 from edoc.edxml.limits import MESSAGE_MAX, check_tree
@@ -368,6 +369,7 @@ def seal_fault(report: Report, context: Context) -> EdocError:
     return refused("seal-invalid", detail=sub.value if sub else "")
 
 
+@lru_cache(maxsize=16)
 def exchange_limits(limits: Limits) -> Limits:
     """Depth and attributes of exchange.md 10, if the caller's are wider."""
     own = ReadLimits()

@@ -47,6 +47,7 @@ _ENCODINGS = frozenset(
 )
 """Encodings of one byte per character that foreign files may have besides UTF-8 and UTF-16."""
 _MARK = b"\xef\xbb\xbf"
+_USUAL = b'<?xml version="1.0" encoding="UTF-8"?>'
 DECLARATION_MAX_BYTES = 1000
 _DECLARATION = re.compile(r"^<\?xml[^>]*\?>")
 
@@ -293,6 +294,8 @@ def _check_size(data: bytes, limits: Limits) -> None:
 
 def _check_encoding(data: bytes) -> None:
     """Only UTF-8: in other encodings the checks on bytes below would look at something else than the parser."""
+    if data.startswith(_USUAL):
+        return
     named = _declared(data)
     wide = b"\x00" in data[:2] or data.startswith((b"\xff\xfe", b"\xfe\xff"))
     if wide or named not in {"utf-8", "utf8", "us-ascii", "ascii"}:

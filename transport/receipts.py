@@ -35,6 +35,7 @@ from transport.receiptform import (
     build,
     canonical,
     format_time,
+    octets_of,
     parse,
     parse_exact,
     parse_octets,
@@ -102,10 +103,11 @@ def issue(receipt: Receipt, *, credential: Credential, timestamper: Timestamper 
 
     Raises what ``signer.xml.profiles.sign_declaration`` raises, and ``ValueError`` when the result passes 128 KiB.
     """
-    from signer.xml.profiles import sign_declaration
+    from signer.xml.profiles import sign_declaration_octets
 
-    data = sign_declaration(build(receipt), credential=credential, at=receipt.issued_at, timestamper=timestamper)
-    if parse(data) != receipt:  # the writer must never make what the reader refuses
+    octets = octets_of(receipt)
+    data = sign_declaration_octets(octets, credential=credential, at=receipt.issued_at, timestamper=timestamper)
+    if parse_octets(data) != (receipt, octets):  # the writer must never make what the reader refuses
         raise ValueError("the receipt does not read back as it was written")
     return data
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from edoc.documents import Attachment, new_content_id
 from edoc.edxml.files import decode, media_type, safe_name, unwrap
 from edoc.edxml.limits import ReadLimits
-from edoc.edxml.names import Element, child, children
+from edoc.edxml.names import Element, Parts, by_name, child, children
 from edoc.edxml.values import Notes, TextOf, text
 
 _CID = re.compile(r"\A(?:cid:\s*)+")
@@ -48,8 +48,9 @@ def read_files(tree: Element, notes: Notes, *, limits: ReadLimits, text_of: Text
         LimitPassed: an attachment is too large.
     """
     body = child(child(tree, "edXMLEnvelope"), "edXMLBody")
-    references = tuple(children(child(body, "edXMLManifest"), "Reference"))
-    parts = tuple(item for group in children(tree, "AttachmentEncoded") for item in children(group, "Attachment"))
+    references = tuple(map(by_name, children(child(body, "edXMLManifest"), "Reference")))
+    groups = children(tree, "AttachmentEncoded")
+    parts = tuple(by_name(item) for group in groups for item in children(group, "Attachment"))
     context = _Context(notes, limits, text_of, strict, [])
     pairs = _pair(references, parts, context)
     attachments = tuple(
@@ -63,14 +64,12 @@ def content_key(value: str) -> str:
     return _CID.sub("", value)
 
 
-def _pair(
-    references: Sequence[Element], parts: Sequence[Element], context: _Context
-) -> list[tuple[Element, Element | None]]:
+def _pair(references: Sequence[Parts], parts: Sequence[Parts], context: _Context) -> list[tuple[Parts, Parts | None]]:
     by_key: dict[str, deque[int]] = defaultdict(deque)
     for index, reference in enumerate(references):
         by_key[content_key(text(reference, "ContentId"))].append(index)
     taken: set[int] = set()
-    pairs: list[tuple[Element, Element | None]] = []
+    pairs: list[tuple[Parts, Parts | None]] = []
     for part in parts:
         key = content_key(text(part, "ContentId"))
         waiting = by_key.get(key) if key else None
@@ -86,21 +85,21 @@ def _pair(
         code = "attachment-without-reference" if by_position is None else "content-ids-differ"
         context.differ(code, name=_name(part, by_position))
     for reference in left:
-        context.differ("reference-without-attachment", name=text(reference, "AttachmentName"))
+        context.differ("reference-without-attachment", name=text(reference or {}, "AttachmentName"))
     return pairs
 
 
-def _name(part: Element, reference: Element | None) -> str:
-    return text(part, "AttachmentName") or text(reference, "AttachmentName")
+def _name(part: Parts, reference: Parts | None) -> str:
+    return text(part, "AttachmentName") or text(reference or {}, "AttachmentName")
 
 
-def _read_one(part: Element, reference: Element | None, position: int, context: _Context) -> Attachment:
+def _read_one(part: Parts, reference: Parts | None, position: int, context: _Context) -> Attachment:
     given = _name(part, reference)
     name = given if context.strict else safe_name(given, position)
     if name != given:
         context.notes.warn("name-replaced", name=name)
-    content_type = text(part, "ContentType") or text(reference, "ContentType")
-    encoded = child(part, "ContentTransferEncoded")
+    content_type = text(part, "ContentType") or text(reference or {}, "ContentType")
+    encoded = part.get("ContentTransferEncoded")
     decoded = decode("" if encoded is None else context.text_of(encoded), context.limits)
     if decoded.fault:
         context.differ("attachment-undecodable", name=name)
@@ -118,7 +117,7 @@ def _read_one(part: Element, reference: Element | None, position: int, context: 
         name,
         content,
         content_type or media_type(name),
-        description=text(part, "Description") or text(reference, "Description"),
-        content_id=text(part, "ContentId") or text(reference, "ContentId") or new_content_id(),
+        description=text(part, "Description") or text(reference or {}, "Description"),
+        content_id=text(part, "ContentId") or text(reference or {}, "ContentId") or new_content_id(),
         fault=decoded.fault,
     )

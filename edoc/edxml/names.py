@@ -6,7 +6,7 @@ The reader takes any prefix or none but wants the namespace; a tag that kept an 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 from lxml import etree
@@ -68,7 +68,11 @@ def child(element: Element | None, *names: str) -> Element | None:
     return None if element is None else next(element.iterchildren(*tags_of(*names)), None)
 
 
-def by_name(element: Element | None) -> dict[str, Element]:
+Parts = Mapping[str, Element]
+"""Child elements of one element by name, the first of each."""
+
+
+def by_name(element: Element | None) -> Parts:
     """Return the first child element of each name, where many are asked for."""
     found: dict[str, Element] = {}
     for item in () if element is None else element:

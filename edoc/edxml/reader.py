@@ -17,7 +17,7 @@ from edoc.agencies import code_key
 from edoc.documents import Document, Priority, SignerInfo, Steering
 from edoc.edxml import compare, manifest
 from edoc.edxml.limits import ReadLimits, check_tree
-from edoc.edxml.names import DSIG, Element, by_name, check_root, child, children, name_of, split, undeclared
+from edoc.edxml.names import DSIG, Element, Parts, by_name, check_root, child, children, name_of, split, undeclared
 from edoc.edxml.strict import valid_organ_id
 from edoc.edxml.values import (
     Notes,
@@ -30,7 +30,6 @@ from edoc.edxml.values import (
     read_integer,
     read_moment,
     text,
-    text_in,
 )
 from edoc.envelopes import (
     Business,
@@ -47,7 +46,7 @@ from edoc.envelopes import (
     UpdateInfo,
 )
 from edoc.errors import NotEdxml
-from edoc.values import parse_integer
+from edoc.values import clean, parse_integer
 
 Warning_ = ReadWarning
 
@@ -99,8 +98,9 @@ def read(
         notes.warn("undeclared-prefix")
     found = manifest.read_files(tree, notes, limits=bounds, text_of=text_of, strict=strict)
     header = _header(tree)
-    if child(header, "StatusCode") is not None:
-        message: Message = _read_status(header, notes)
+    parts = by_name(header)
+    if "StatusCode" in parts:
+        message: Message = _read_status(parts, notes)
     else:
         message = _read_envelope(tree, header, found, notes)
     if strict:
@@ -117,10 +117,11 @@ def outline(tree: Element) -> Outline:
     """
     check_root(tree)
     header = child(child(child(tree, "edXMLEnvelope"), "edXMLHeader"), "MessageHeader")
-    sender = text(child(header, "From"), "OrganId")
-    if child(header, "StatusCode") is not None:
-        return Outline("status", sender, (text(child(header, "ResponseFor"), "OrganId"),))
-    return Outline("edoc", sender, tuple(text(item, "OrganId") for item in children(header, "To")))
+    parts = by_name(header)
+    sender = text(by_name(parts.get("From")), "OrganId")
+    if "StatusCode" in parts:
+        return Outline("status", sender, (text(by_name(parts.get("ResponseFor")), "OrganId"),))
+    return Outline("edoc", sender, tuple(text(by_name(item), "OrganId") for item in children(header, "To")))
 
 
 def _missing(element: str) -> NotEdxml:
@@ -134,34 +135,33 @@ def _header(tree: Element) -> Element:
     return header
 
 
-def _read_sender(header: Element) -> Party:
-    part = child(header, "From")
-    code = text(part, "OrganId")
-    if part is None or not code:
+def _read_sender(parts: Parts) -> Party:
+    sender = by_name(parts.get("From"))
+    code = text(sender, "OrganId")
+    if not code:
         raise _missing("From/OrganId")
     if not valid_organ_id(code):
         raise NotEdxml("EDOC-DOC-007", "the sender's code is no code", element="From/OrganId")
-    return _party(part)
+    return _party(sender)
 
 
-def _party(part: Element) -> Party:
-    found = by_name(part)
+def _party(found: Parts) -> Party:
     return Party(
-        text_in(found, "OrganId"),
-        text_in(found, "OrganName"),
-        address=text_in(found, "OrganAdd"),
-        email=text_in(found, "Email"),
-        telephone=text_in(found, "Telephone"),
-        fax=text_in(found, "Fax"),
-        website=text_in(found, "Website"),
-        in_charge=text_in(found, "OrganizationInCharge"),
+        text(found, "OrganId"),
+        text(found, "OrganName"),
+        address=text(found, "OrganAdd"),
+        email=text(found, "Email"),
+        telephone=text(found, "Telephone"),
+        fax=text(found, "Fax"),
+        website=text(found, "Website"),
+        in_charge=text(found, "OrganizationInCharge"),
     )
 
 
 def _read_recipients(header: Element, notes: Notes) -> tuple[Party, ...]:
     found: dict[str, Party] = {}
     for part in children(header, "To"):
-        party = _party(part)
+        party = _party(by_name(part))
         if not valid_organ_id(party.organ_id):
             notes.unread("recipient-unread", "To/OrganId", party.organ_id)
         elif code_key(party.organ_id) in found:
@@ -174,7 +174,8 @@ def _read_recipients(header: Element, notes: Notes) -> tuple[Party, ...]:
 
 
 def _read_envelope(tree: Element, header: Element, found: manifest.Files, notes: Notes) -> Envelope:
-    sender = _read_sender(header)
+    parts = by_name(header)
+    sender = _read_sender(parts)
     recipients = _read_recipients(header, notes)
     edxml_header = child(child(tree, "edXMLEnvelope"), "edXMLHeader")
     if any(_is_header_signature(item) for item in (() if edxml_header is None else edxml_header)):
@@ -183,11 +184,13 @@ def _read_envelope(tree: Element, header: Element, found: manifest.Files, notes:
     return Envelope(
         sender,
         recipients,
-        _read_document(header, notes),
+        _read_document(parts, notes),
         found.attachments,
         business=_read_business(trace, notes),
-        response_for=tuple(item for part in children(header, "ResponseFor") if (item := _response(part, notes))),
-        trace=tuple(_read_hop(part, notes) for part in children(trace, "TraceHeader")),
+        response_for=tuple(
+            item for part in children(header, "ResponseFor") if (item := _response(by_name(part), notes))
+        ),
+        trace=tuple(_read_hop(by_name(part), notes) for part in children(trace, "TraceHeader")),
     )
 
 
@@ -198,33 +201,31 @@ def _is_header_signature(element: Element) -> bool:
     return bool(here) and (len(element) > 0 or bool(own_text(element).strip()))
 
 
-def _read_document(header: Element, notes: Notes) -> Document:
-    parts = by_name(header)
-    promulgation, other = parts.get("PromulgationInfo"), parts.get("OtherInfo")
-    code, made, more = by_name(parts.get("Code")), by_name(promulgation), by_name(other)
+def _read_document(parts: Parts, notes: Notes) -> Document:
+    code, made, more = (by_name(parts.get(name)) for name in ("Code", "PromulgationInfo", "OtherInfo"))
     if "Code" not in parts:
         notes.warn("code-missing")
-    if promulgation is None:
+    if "PromulgationInfo" not in parts:
         notes.warn("promulgation-missing")
     return Document(
-        text_in(code, "CodeNumber"),
-        text_in(code, "CodeNotation"),
-        read_date(promulgation, "PromulgationDate", notes),
-        _read_type(parts.get("DocumentType"), notes),
-        text_in(parts, "Subject"),
-        content=text_in(parts, "Content"),
-        place=text_in(made, "Place"),
-        signer=_read_signer(parts.get("SignerInfo")),
-        priority=read_choice(other, "Priority", Priority, notes),
-        due=read_date(header, "DueDate", notes),
+        text(code, "CodeNumber"),
+        text(code, "CodeNotation"),
+        read_date(made, "PromulgationDate", notes),
+        _read_type(by_name(parts.get("DocumentType")), notes),
+        text(parts, "Subject"),
+        content=text(parts, "Content"),
+        place=text(made, "Place"),
+        signer=_read_signer(by_name(parts.get("SignerInfo"))),
+        priority=read_choice(more, "Priority", Priority, notes),
+        due=read_date(parts, "DueDate", notes),
         to_places=_texts(parts.get("ToPlaces"), "Place"),
-        pages=read_integer(other, "PageAmount", notes),
-        copies=read_integer(other, "PromulgationAmount", notes),
-        sphere=text_in(more, "SphereOfPromulgation"),
-        typist=text_in(more, "TyperNotation"),
+        pages=read_integer(more, "PageAmount", notes),
+        copies=read_integer(more, "PromulgationAmount", notes),
+        sphere=text(more, "SphereOfPromulgation"),
+        typist=text(more, "TyperNotation"),
         appendices=_texts(more.get("Appendixes"), "Appendix"),
-        steering=_read_steering(header, notes),
-        document_id=text_in(parts, "DocumentId"),
+        steering=_read_steering(parts, notes),
+        document_id=text(parts, "DocumentId"),
     )
 
 
@@ -233,7 +234,7 @@ def _texts(parent: Element | None, name: str) -> tuple[str, ...]:
     return tuple(value for value in values if value)
 
 
-def _read_type(part: Element | None, notes: Notes) -> str:
+def _read_type(part: Parts, notes: Notes) -> str:
     """11.3: the name decides; the numbers are used in three ways and only hinted at."""
     name = text(part, "TypeName")
     numbers = "/".join(filter(None, (text(part, "Type"), text(part, "TypeDetail"))))
@@ -242,20 +243,20 @@ def _read_type(part: Element | None, notes: Notes) -> str:
     return name
 
 
-def _read_signer(part: Element | None) -> SignerInfo | None:
+def _read_signer(part: Parts) -> SignerInfo | None:
     signer = SignerInfo(text(part, "Competence"), text(part, "Position"), text(part, "FullName"))
     return None if signer == SignerInfo() else signer
 
 
-def _read_steering(header: Element, notes: Notes) -> int:
+def _read_steering(parts: Parts, notes: Notes) -> int:
     """11.2: 3 belongs to a numbering that counts 1, 2, 3 and is read as 2."""
-    if parse_integer(text(header, "SteeringType")) == 3:
+    if parse_integer(text(parts, "SteeringType")) == 3:
         notes.warn("steering-numbering")
         return Steering.REPORT
-    return read_choice(header, "SteeringType", Steering, notes)
+    return read_choice(parts, "SteeringType", Steering, notes)
 
 
-def _response(part: Element, notes: Notes) -> ResponseFor | None:
+def _response(part: Parts, notes: Notes) -> ResponseFor | None:
     found = ResponseFor(
         text(part, "OrganId"),
         text(part, "Code"),
@@ -265,68 +266,72 @@ def _response(part: Element, notes: Notes) -> ResponseFor | None:
     return None if found == ResponseFor("", "", None) else found
 
 
-def _read_hop(part: Element, notes: Notes) -> Hop:
+def _read_hop(part: Parts, notes: Notes) -> Hop:
     code = text(part, "OrganId")
     return Hop("" if code == "null" else code, read_moment(part, "Timestamp", notes))
 
 
-def _staff(part: Element) -> StaffInfo:
+def _staff(part: Parts) -> StaffInfo:
     return StaffInfo(text(part, "Department"), text(part, "Staff"), text(part, "Mobile"), text(part, "Email"))
 
 
 def _read_business(trace: Element | None, notes: Notes) -> Business:
     part = child(trace, "Bussiness", "Business")
     if part is None:
-        return Business(reason="", paper=read_flag(trace, "Paper", notes))
+        return Business(reason="", paper=read_flag(by_name(trace), "Paper", notes))
     if any(name_of(item).startswith("Business") for item in part.iter(etree.Element)):
         notes.warn("business-spelling")
-    kind = child(part, "BussinessDocType", "BusinessDocType")
-    staff = child(part, "StaffInfo")
-    replaced = child(part, "ReplacementInfoList")
+    parts = by_name(part)
+    kind, reason = (
+        child(part, "BussinessDocType", "BusinessDocType"),
+        child(part, "BussinessDocReason", "BusinessDocReason"),
+    )
     return Business(
-        kind=0 if kind is None else read_choice(part, name_of(kind), BusinessKind, notes),
-        reason=text(part, "BussinessDocReason", "BusinessDocReason"),
-        original_document_id=text(part, "DocumentId"),
+        kind=0 if kind is None else read_choice(parts, name_of(kind), BusinessKind, notes),
+        reason="" if reason is None else clean(own_text(reason)),
+        original_document_id=text(parts, "DocumentId"),
         update=_read_update(child(part, "BussinessDocumentInfo", "BusinessDocumentInfo"), notes),
-        replaced=tuple(
-            _replacement(item) for item in children(replaced, "ReplacementInfo") if text(item, "DocumentId")
-        ),
-        paper=read_flag(part if child(part, "Paper") is not None else trace, "Paper", notes),
-        staff=StaffInfo() if staff is None else _staff(staff),
+        replaced=_read_replaced(parts.get("ReplacementInfoList")),
+        paper=read_flag(parts if "Paper" in parts else by_name(trace), "Paper", notes),
+        staff=_staff(by_name(parts["StaffInfo"])) if "StaffInfo" in parts else StaffInfo(),
     )
 
 
 def _read_update(part: Element | None, notes: Notes) -> UpdateInfo | None:
     if part is None or not (len(part) or own_text(part).strip()):
         return None
+    parts = by_name(part)
     receivers = tuple(
-        ReceiverChange(text(item, "OrganId"), read_flag(item, "ReceiverType", notes))
-        for item in children(child(part, "ReceiverList"), "Receiver")
-        if text(item, "OrganId")
+        ReceiverChange(code, read_flag(item, "ReceiverType", notes))
+        for item in map(by_name, children(parts.get("ReceiverList"), "Receiver"))
+        if (code := text(item, "OrganId"))
     )
-    return UpdateInfo(read_flag(part, "DocumentInfo", notes), read_flag(part, "DocumentReceiver", notes), receivers)
+    return UpdateInfo(read_flag(parts, "DocumentInfo", notes), read_flag(parts, "DocumentReceiver", notes), receivers)
 
 
-def _replacement(part: Element) -> Replacement:
-    return Replacement(text(part, "DocumentId"), _texts(child(part, "OrganIdList"), "OrganId"))
+def _read_replaced(part: Element | None) -> tuple[Replacement, ...]:
+    return tuple(
+        Replacement(identity, _texts(item.get("OrganIdList"), "OrganId"))
+        for item in map(by_name, children(part, "ReplacementInfo"))
+        if (identity := text(item, "DocumentId"))
+    )
 
 
-def _read_status(header: Element, notes: Notes) -> StatusMessage:
-    sender = _read_sender(header)
-    part = child(header, "ResponseFor")
-    response = None if part is None else _response(part, notes)
+def _read_status(parts: Parts, notes: Notes) -> StatusMessage:
+    sender = _read_sender(parts)
+    response = _response(by_name(parts["ResponseFor"]), notes) if "ResponseFor" in parts else None
     if response is None:
         raise _missing("ResponseFor")
-    code = text(header, "StatusCode")
+    code = text(parts, "StatusCode")
     if not code:
         raise _missing("StatusCode")
     number = parse_integer(code)
-    staff = child(header, "StaffInfo")
+    staff = parts.get("StaffInfo")
     return StatusMessage(
         sender,
         response,
         f"{number:02d}" if number is not None and len(code) < 2 else code,
-        description=text(header, "Description"),
-        staff=None if staff is None else _staff(staff),
-        timestamp=read_moment(header, "Timestamp", notes),
+        description=text(parts, "Description"),
+        staff=None if staff is None else _staff(by_name(staff)),
+        timestamp=read_moment(parts, "Timestamp", notes),
     )

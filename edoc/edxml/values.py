@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from types import MappingProxyType
 
-from edoc.edxml.names import Element, child
+from edoc.edxml.names import Element, Parts
 from edoc.values import clean, parse_date, parse_flag, parse_integer, parse_moment
 
 TextOf = Callable[[Element], str]
@@ -56,48 +56,42 @@ class Notes:
         return tuple(self.found.values())
 
 
-def text(parent: Element | None, *names: str) -> str:
-    """Return the text of the first child of one of these names, cleaned; empty for none."""
-    element = child(parent, *names)
+def text(parts: Parts, name: str) -> str:
+    """Return the text of a child element, cleaned; empty for none."""
+    element = parts.get(name)
     return "" if element is None else clean(own_text(element))
 
 
-def text_in(found: Mapping[str, Element], name: str) -> str:
-    """Return what ``text`` does, given the parent's children by name."""
-    element = found.get(name)
-    return "" if element is None else clean(own_text(element))
-
-
-def read_date(parent: Element | None, name: str, notes: Notes) -> date | None:
+def read_date(parts: Parts, name: str, notes: Notes) -> date | None:
     """Return the date of a child element, ``None`` when absent or unreadable (with a warning)."""
-    value = text(parent, name)
+    value = text(parts, name)
     day = parse_date(value) if value else None
     if value and day is None:
         notes.unread("date-unread", name, value)
     return day
 
 
-def read_moment(parent: Element | None, name: str, notes: Notes) -> datetime | None:
+def read_moment(parts: Parts, name: str, notes: Notes) -> datetime | None:
     """Return the moment of a child element, ``None`` when absent or unreadable (with a warning)."""
-    value = text(parent, name)
+    value = text(parts, name)
     moment = parse_moment(value) if value else None
     if value and moment is None:
         notes.unread("date-unread", name, value)
     return moment
 
 
-def read_integer(parent: Element | None, name: str, notes: Notes) -> int | None:
+def read_integer(parts: Parts, name: str, notes: Notes) -> int | None:
     """Return the number of a child element, ``None`` when absent or unreadable (with a warning)."""
-    value = text(parent, name)
+    value = text(parts, name)
     number = parse_integer(value) if value else None
     if value and number is None:
         notes.unread("number-unread", name, value)
     return number
 
 
-def read_choice(parent: Element | None, name: str, known: type, notes: Notes) -> int:
+def read_choice(parts: Parts, name: str, known: type, notes: Notes) -> int:
     """Return the value of an enumeration, 0 when absent; one outside the list is kept, with a warning."""
-    number = read_integer(parent, name, notes)
+    number = read_integer(parts, name, notes)
     if number is None:
         return 0
     try:
@@ -107,9 +101,9 @@ def read_choice(parent: Element | None, name: str, known: type, notes: Notes) ->
     return number
 
 
-def read_flag(parent: Element | None, name: str, notes: Notes) -> bool:
+def read_flag(parts: Parts, name: str, notes: Notes) -> bool:
     """Return a flag, ``False`` when absent or unreadable (with a warning)."""
-    value = text(parent, name)
+    value = text(parts, name)
     flag = parse_flag(value) if value else False
     if flag is None:
         notes.unread("number-unread", name, value)

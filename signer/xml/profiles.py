@@ -132,7 +132,7 @@ def _slip_text(slip: Slip) -> str:
     return f'<ds:Object Id="slip"><Slip xmlns="{SLIP_NAMESPACE}">{fields}</Slip></ds:Object>'
 
 
-def _seal_layout(slip: Slip, *, document: bytes = b"") -> Layout:
+def seal_layout(slip: Slip, *, document: bytes = b"") -> Layout:
     return Layout(
         id="seal",
         value_id="seal-value",
@@ -143,6 +143,7 @@ def _seal_layout(slip: Slip, *, document: bytes = b"") -> Layout:
             ReferenceLayout("seal-ref-2", "#slip", type=OBJECT_TYPE),
         ),
         objects=_slip_text(slip),
+        objects_exact=True,
     )
 
 
@@ -222,7 +223,7 @@ def seal_octets(body: bytes, *, slip: Slip, credential: Credential, timestamper:
 def _sealed_body(
     body: bytes, document: bytes, *, slip: Slip, credential: Credential, timestamper: Timestamper | None
 ) -> bytes:
-    layout = _seal_layout(slip, document=document)
+    layout = seal_layout(slip, document=document)
     return _signed(
         body, layout, credential=credential, at=read_time(format_time(slip.submitted_at)), timestamper=timestamper
     )
@@ -238,7 +239,20 @@ def sign_declaration(
         CredentialError, TimestampError: as ``signer.xml.xades.sign``.
     """
     _refuse_unsignable(root)
-    body = document_octets(root)
+    return sign_declaration_octets(document_octets(root), credential=credential, at=at, timestamper=timestamper)
+
+
+def sign_declaration_octets(
+    body: bytes, *, credential: Credential, at: datetime, timestamper: Timestamper | None = None
+) -> bytes:
+    """Sign a declaration given in exclusive canonical form: what ``sign_declaration`` makes of its tree.
+
+    That it is that form, and holds nothing a declaration may not hold, is for the caller to see to.
+
+    Raises:
+        ValueError: the result passes ``DECLARATION_MAX_BYTES``.
+        CredentialError, TimestampError: as ``signer.xml.xades.sign``.
+    """
     layout = _declaration_layout(document=digest((body,)))
     data = _signed(body, layout, credential=credential, at=at, timestamper=timestamper)
     if len(data) > DECLARATION_MAX_BYTES:
@@ -426,7 +440,7 @@ def seal_layout_of(signature: etree._Element, signing_time: str) -> Layout:
     if format_time(slip.submitted_at) != signing_time:
         raise ValueError("SigningTime differs from SubmittedAt")
     first = signature.find(f"{{{DS}}}Object")
-    return replace(_seal_layout(slip), objects_last=first is not None and first.get("Id") is None)
+    return replace(seal_layout(slip), objects_last=first is not None and first.get("Id") is None)
 
 
 def declaration_layout_of(signature: etree._Element, signing_time: str) -> Layout:

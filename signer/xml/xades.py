@@ -67,6 +67,7 @@ class Layout:
     properties_reference_id: str
     references: tuple[ReferenceLayout, ...]
     objects: str = ""  # canonical text of further ds:Object elements
+    objects_exact: bool = False  # that text is one object, surely canonical: its writer knows no other form
     objects_last: bool = False  # they stand behind the one of the properties: another writer's order
     digest: str = "sha256"
     about_signer: str = ""  # canonical text of further signed properties: of the signer
@@ -95,7 +96,9 @@ def format_time(moment: datetime) -> str:
     """
     if moment.tzinfo is None:
         raise ValueError("times need an offset")
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    utc = moment.astimezone(UTC)
+    day, time = f"{utc.year:04}-{utc.month:02}-{utc.day:02}", f"{utc.hour:02}:{utc.minute:02}:{utc.second:02}"
+    return f"{day}T{time}.{utc.microsecond // 1000:03}Z"
 
 
 def read_time(text: str) -> datetime:
@@ -247,7 +250,8 @@ def part_octets(layout: Layout, values: Values, id: str) -> bytes:
             text = text.replace(f"<{name}", f'<{name} xmlns:ds="{DS}"')
         return text.encode("utf-8")
     if layout.objects.startswith(f'<ds:Object Id="{id}">') and layout.objects.count("<ds:Object") == 1:
-        return document_octets(etree.fromstring(_declaring(layout.objects, "ds:Object")))
+        text = _declaring(layout.objects, "ds:Object")
+        return text.encode("utf-8") if layout.objects_exact else document_octets(etree.fromstring(text))
     return parsed_part(layout, values, id)
 
 

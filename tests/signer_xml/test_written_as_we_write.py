@@ -17,19 +17,19 @@ from signer.errors import InputRefused
 from signer.safexml import parse_skeleton
 from signer.trust import Limits
 from signer.xml.aswritten import HEAD
-from signer.xml.c14n import canonical, canonical_document
+from signer.xml.c14n import EXCLUSIVE, canonical, canonical_document
 from signer.xml.dsig import DS
 from signer.xml.profilecheck import Found, examine, examine_generally
 from signer.xml.profiles import (
     Slip,
     declaration_layout_of,
+    seal_layout,
     seal_layout_of,
     seal_xml,
     sign_declaration,
 )
 from signer.xml.quick import document_octets
 from signer.xml.xades import (
-    EXCLUSIVE,
     Layout,
     ReferenceLayout,
     Values,
@@ -214,6 +214,19 @@ def test_parts_are_written_as_their_canonical_form_is(made: tuple[Layout, Values
         element = root.find(f"{{{DS}}}{name}")
         assert element is not None
         assert octets(layout, values) == b"".join(canonical(element))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(st.characters(exclude_categories=("Cs", "Cc", "Z")), min_size=1, max_size=30), st.datetimes())
+def test_a_slip_is_written_as_its_canonical_form_is(text: str, moment: datetime) -> None:
+    try:
+        slip = Slip(text, "a&b<c>'\"", "edoc", moment.replace(tzinfo=UTC), supersedes=text)
+    except ValueError:
+        return
+    layout = seal_layout(slip, document=b"d")
+    values = Values("urn:m", (b"1", b"2", b"3"), b"v", (b"c",), "t", b"d", b"i")
+    assert layout.objects_exact
+    assert part_octets(layout, values, "slip") == parsed_part(layout, values, "slip")
 
 
 def test_parts_with_more_properties_are_read_from_the_signature(now: datetime) -> None:
