@@ -22,6 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import load_rows as rows
+from load_abuse import abuse
 from load_floor import Floor, measure_floor
 from load_nodes import database_server, pair
 
@@ -33,6 +34,7 @@ ROWS: dict[str, Callable[[rows.Run], list[rows.Row]]] = {
     "dead": rows.dead_partner,
     "queue": rows.queue,
     "large": rows.large,
+    "abuse": abuse,
     "postgres-1": rows.on_postgres(1),
     "postgres-2": rows.on_postgres(2),
 }

@@ -28,7 +28,8 @@ def silence(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Listener]:
     yield listener
     logging.getLogger().removeHandler(listener)
     assert listener.heard == []
-    assert list(found_below(tmp_path_factory.getbasetemp())) == []
+    for path, number, word, lines in found_below(tmp_path_factory.getbasetemp()):
+        pytest.fail(f"{path}, line {number}, holds {word!r}:\n{lines}")
 
 
 @pytest.fixture(scope="session")

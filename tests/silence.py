@@ -31,16 +31,16 @@ def found_in(line: str) -> str | None:
     return next((word for word in FORBIDDEN for text in texts if word in text), None)
 
 
-def found_below(folder: Path) -> Iterator[tuple[Path, int, str]]:
-    """Yield file, number of the line, and what it must not hold, for each such line of the logs below a folder."""
+def found_below(folder: Path) -> Iterator[tuple[str, int, str, str]]:
+    """Yield file, number of the line, what it must not hold, and the lines there, for each such line below a folder."""
     for pattern in LOGS:
         for path in sorted(folder.rglob(pattern)):
             if not path.is_file():
                 continue
-            with path.open(encoding="utf-8", errors="replace") as lines:
-                for number, line in enumerate(lines, 1):
-                    if (word := found_in(line)) is not None:
-                        yield path, number, word
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+            for number, line in enumerate(lines, 1):
+                if (word := found_in(line)) is not None:
+                    yield str(path), number, word, "\n".join(lines[number - 1 : number + 30])
 
 
 class Listener(logging.Handler):

@@ -84,6 +84,27 @@ async def test_over_tls_a_message_is_exchanged_by_name_and_given_anchors_only(
                         await one.ping(endpoint)
 
 
+async def test_connections_are_counted_before_tls_begins(serving: Serve, pems: dict[str, Path]) -> None:
+    """Who connects and says nothing takes a place until the time for the handshake is over, and no more than that."""
+    limits = small(connections_per_address=3, tls_handshake_time=1.0)
+    async with serving(demo=False, tls_cert=pems["cert"], tls_key=pems["key"], limits=limits) as office:
+        endpoint = office.urls["exchange"].replace("127.0.0.1", "localhost")
+        silent = [await office.open() for _ in range(3)]
+        fourth = await office.open()
+        assert await closed(fourth.reader) == b"", "one too many, closed at once"
+        assert [await closed(one.reader) for one in silent] == [b""] * 3, "the time for the handshake is over"
+        for line in (*silent, fourth):
+            line.writer.close()
+        context = client_context(pems["root"])
+        async with HttpCarrier(
+            request_key=SENDER_KEY, clock=office.clock, tls=context, reach=Reach(demo=True), limits=small()
+        ) as one:
+            assert (await one.ping(endpoint)).members["node"] == "nut-1", "their places are free again"
+        garbage = await office.open()
+        garbage.writer.write(b"GET / HTTP/1.1\r\n\r\n")
+        assert b"HTTP" not in await closed(garbage.reader)
+
+
 async def test_a_certificate_of_another_name_is_not_spoken_to(serving: Serve, pems: dict[str, Path]) -> None:
     async with (
         serving(demo=False, tls_cert=pems["other-cert"], tls_key=pems["other-key"]) as office,

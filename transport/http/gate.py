@@ -1,13 +1,16 @@
 """The gate before the HTTP library: who may connect, how long a head may take, which heads pass (exchange.md 10, 11).
 
 Promises: the library sees complete request heads only, within the limits of ``framing``; connections are counted in
-all and per address; a head that does not come within ``header_time``, and an idle connection, are closed.
+all and per address, before TLS begins and anything is held for them; a head that does not come within ``header_time``,
+and an idle connection, are closed.
 """
 
 from __future__ import annotations
 
 import asyncio
+from asyncio.sslproto import SSLProtocol
 from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, cast
 from weakref import WeakKeyDictionary
@@ -18,6 +21,8 @@ from transport.http.limits import Gauge, HttpLimits
 from transport.http.wire import PROBLEM_TYPE, format_digest, problem_json
 
 if TYPE_CHECKING:
+    import ssl
+
     from transport.http.reporting import Reporting
 
 _PHRASES = {400: "Bad Request", 411: "Length Required", 414: "URI Too Long", 431: "Request Header Fields Too Large"}
@@ -26,16 +31,37 @@ _PHRASES = {400: "Bad Request", 411: "Length Required", 414: "URI Too Long", 431
 class Gates:
     """Makes the gates of one listening socket and counts their connections."""
 
-    def __init__(self, library: Callable[[], asyncio.Protocol], *, limits: HttpLimits, report: Reporting) -> None:
+    def __init__(
+        self,
+        library: Callable[[], asyncio.Protocol],
+        *,
+        limits: HttpLimits,
+        report: Reporting,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._library = library
+        self.tls = tls
         self.limits = limits
         self.report = report
         self.connections = Gauge(most=limits.connections_max, each=limits.connections_per_address)
         self._open: WeakKeyDictionary[asyncio.BaseTransport, Gate] = WeakKeyDictionary()
         self.draining = False
 
-    def __call__(self) -> Gate:
-        return Gate(self, self._library())
+    def __call__(self) -> asyncio.Protocol:
+        return Gate(self, self._library()) if self.tls is None else Door(self)
+
+    def behind(self) -> Gate:
+        """Return the gate of a connection that has been counted."""
+        return Gate(self, self._library(), counted=True)
+
+    def admit(self, transport: asyncio.BaseTransport) -> str | None:
+        """Count a connection and return its address; one too many is closed at once, and ``None`` returned."""
+        address = str((transport.get_extra_info("peername") or ("",))[0])
+        if self.draining or not self.connections.enter(address):
+            self.report.limit("connections")
+            cast("asyncio.Transport", transport).abort()
+            return None
+        return address
 
     def opened(self, transport: asyncio.BaseTransport, gate: Gate) -> None:
         """Remember an admitted connection."""
@@ -58,11 +84,51 @@ class Gates:
             gate.drain()
 
 
+class Door(asyncio.Protocol):
+    """One connection before TLS: counted first, so that who never begins the handshake takes a place and no more.
+
+    The event loop's own way makes a quarter of a megabyte ready for each connection before anybody can count it.
+    """
+
+    def __init__(self, gates: Gates) -> None:
+        self._gates = gates
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Count the connection, and let TLS begin on it."""
+        address = self._gates.admit(transport)
+        if address is None or self._gates.tls is None:
+            return
+        channel = _Channel(
+            asyncio.get_running_loop(),
+            self._gates.behind(),
+            self._gates.tls,
+            None,  # type: ignore[arg-type]  # nobody waits for the handshake; the stubs know no such case
+            server_side=True,
+            ssl_handshake_timeout=self._gates.limits.tls_handshake_time,  # type: ignore[arg-type]  # seconds, as a float
+        )
+        channel.left = partial(self._gates.connections.leave, address)
+        cast("asyncio.Transport", transport).set_protocol(channel)
+        channel.connection_made(transport)
+
+
+class _Channel(SSLProtocol):
+    """TLS of one connection, with a smaller buffer than the library's, which gives its place free at the end."""
+
+    max_size = 32 * 1024
+    left: Callable[[], None]
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Give the place free."""
+        self.left()
+        super().connection_lost(exc)
+
+
 class Gate(asyncio.Protocol):
     """One connection: passes checked bytes on to the library's protocol and everything else along."""
 
-    def __init__(self, gates: Gates, inner: asyncio.Protocol) -> None:
+    def __init__(self, gates: Gates, inner: asyncio.Protocol, *, counted: bool = False) -> None:
         self._gates = gates
+        self._counted = counted
         self._inner = inner
         self._framer = Framer(gates.limits)
         self._transport: asyncio.Transport | None = None
@@ -75,13 +141,11 @@ class Gate(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Count the connection; one too many is closed at once."""
         self._transport = cast("asyncio.Transport", transport)
-        self._address = str((transport.get_extra_info("peername") or ("",))[0])
-        if self._gates.draining or not self._gates.connections.enter(self._address):
-            self._gates.report.limit("connections")
+        address = "" if self._counted else self._gates.admit(transport)
+        if address is None:
             self._refused = True
-            self._transport.abort()
             return
-        self._admitted = True
+        self._address, self._admitted = address, True
         self._gates.opened(transport, self)
         self._inner.connection_made(transport)
         self._arm(self._gates.limits.header_time)
@@ -109,7 +173,8 @@ class Gate(asyncio.Protocol):
         """Give the place free."""
         self._disarm()
         if self._admitted:
-            self._gates.connections.leave(self._address)
+            if not self._counted:
+                self._gates.connections.leave(self._address)
             self._admitted = False
             self._inner.connection_lost(exc)
 

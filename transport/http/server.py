@@ -106,12 +106,9 @@ async def _open_exchange(
     library = runner.server
     if library is None:
         raise RuntimeError("the runner has no server after its set-up")
-    gates = exchange.gates = Gates(library, limits=config.limits, report=report)
+    gates = exchange.gates = Gates(library, limits=config.limits, report=report, tls=tls)
     listener = config.listener or _bind(config.host, config.port)
-    handshake = config.limits.tls_handshake_time if tls is not None else None
-    server = await asyncio.get_running_loop().create_server(
-        gates, sock=listener, ssl=tls, ssl_handshake_timeout=handshake, backlog=256
-    )
+    server = await asyncio.get_running_loop().create_server(gates, sock=listener, backlog=256)
     stack.callback(server.close)
     port = listener.getsockname()[1]
     return exchange, {"exchange": f"{config.scheme}://{_host(config.host)}:{port}{BASE}"}
