@@ -20,9 +20,7 @@ def bytes_to_check(store: Store, digest: str) -> bytes | None:
 
 def bytes_behind(store: Store, digest: str) -> bytes | None:
     """Return the bytes with this SHA-256 (hexadecimal), or ``None`` where they are not kept here."""
-    row = store.read(
-        lambda connection: connection.exec_driver_sql("SELECT data FROM receipt WHERE sha256 = ?", (digest,)).first()
-    )
+    row = store.ask("SELECT data FROM receipt WHERE sha256 = ?", (digest,))
     if row is not None:
         return bytes(row[0])
     try:

@@ -22,7 +22,7 @@ from typing import BinaryIO, Protocol
 
 from transport.errors import StoreError
 from transport.store.faults import BUSY, from_disk
-from transport.store.statements import Connection
+from transport.store.statements import Connection, Row
 
 ROW_MAX = 64 * 1024
 """Largest blob in bytes that lives in the row, so that one flush serves all (exchange.md 9)."""
@@ -219,22 +219,20 @@ def keep(connection: Connection, staged: Staged) -> str:
     return staged.digest
 
 
-def read(connection: Connection, blobs: Place, digest: str) -> bytes:
+def in_row(ask: Callable[[str, tuple[str]], Row | None], digest: str) -> bytes | None:
+    """Return a blob's bytes if they live in the row, ``None`` if they are a file or unknown; not hashed here."""
+    row = ask("SELECT data FROM blob WHERE digest = ?", (digest,))
+    return None if row is None or row[0] is None else bytes(row[0])
+
+
+def read(ask: Callable[[str, tuple[str]], Row | None], blobs: Place, digest: str) -> bytes:
     """Return a blob's bytes from its row or its file, hashed again.
 
     Raises:
         StoreError: missing (EDOC-STO-008), damaged (EDOC-STO-006) or unreadable.
     """
-    row = connection.exec_driver_sql("SELECT data FROM blob WHERE digest = ?", (digest,)).one_or_none()
-    if row is None or row[0] is None:
-        return blobs.get(digest)
-    return _checked(bytes(row[0]), digest, "database")
-
-
-def in_row(connection: Connection, digest: str) -> bytes | None:
-    """Return a blob's bytes if they live in the row, ``None`` if they are a file or unknown; not hashed here."""
-    row = connection.exec_driver_sql("SELECT data FROM blob WHERE digest = ?", (digest,)).one_or_none()
-    return None if row is None or row[0] is None else bytes(row[0])
+    data = in_row(ask, digest)
+    return blobs.get(digest) if data is None else _checked(data, digest, "database")
 
 
 def _checked(data: bytes, digest: str, where: object) -> bytes:

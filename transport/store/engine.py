@@ -30,6 +30,11 @@ BUSY_SECONDS = 5.0
 
 OLDEST_SQLITE = (3, 40, 0)
 
+_CHECKPOINT_PAGES = 4000
+"""Pages (of 4 KiB) in the write-ahead log after which a commit copies them into the database, two more flushes: the
+letters of some seconds under load. A page that was changed often meanwhile is copied once."""
+_CACHE_KB = 16 * 1024
+"""Memory for the writer's pages: indexes of a large database are searched without asking the system for each page."""
 _STATEMENTS = 512
 """Statements that a connection keeps prepared: more than the program has."""
 
@@ -124,6 +129,9 @@ def _prepare_writer(connection: sqlite3.Connection, _entry: ConnectionPoolEntry)
         "foreign_keys=ON",
         "recursive_triggers=ON",  # so that INSERT OR REPLACE, too, meets the triggers that refuse deletion
         "trusted_schema=OFF",
+        f"wal_autocheckpoint={_CHECKPOINT_PAGES}",
+        f"cache_size=-{_CACHE_KB}",
+        "temp_store=MEMORY",
     ):
         connection.execute(f"PRAGMA {pragma}")
 

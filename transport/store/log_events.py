@@ -113,7 +113,7 @@ def last_of(connection: Connection, chain: Chain, recent: Chains) -> str | None:
             return found
         to = recent.base
     ticket = _last_derived_ticket(connection)
-    if (recent.base or _newest_ticket(connection)) - ticket > TAIL:
+    if (recent.base if recent.top else _newest_ticket(connection)) - ticket > TAIL:
         _catch_up(connection)
         ticket = _last_derived_ticket(connection)
     older = _newest_between(connection, chain, ticket, to) if ticket < to else None

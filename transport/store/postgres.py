@@ -29,6 +29,7 @@ WRITERS = 8
 
 _READERS = 8
 _SESSION = "SET synchronous_commit = on; SET idle_in_transaction_session_timeout = '10s'; SET lock_timeout = '5s'"
+_READING = "SET default_transaction_isolation = 'repeatable read'; SET default_transaction_read_only = on"
 _CONNECT = {
     "connect_timeout": "5",
     "keepalives": "1",
@@ -94,10 +95,8 @@ def _prepare_writer(connection: psycopg.Connection[object], _entry: ConnectionPo
 
 
 def _prepare_reader(connection: psycopg.Connection[object], _entry: ConnectionPoolEntry) -> None:
-    from psycopg import IsolationLevel
-
-    connection.isolation_level = IsolationLevel.REPEATABLE_READ
-    connection.read_only = True
+    connection.autocommit = True  # transactions are begun where a question has several statements
+    connection.execute(_READING)
 
 
 def _rewrite(

@@ -117,9 +117,11 @@ class Sequencer:
         """Place what is pending; return the index of each ticket placed, none when another process is at it."""
         with self._standing.connect() as connection:
             if not connection.exec_driver_sql("SELECT pg_try_advisory_xact_lock(?, 1)", (LOCKS,)).scalar_one():
+                connection.commit()
                 return {}
             rows = connection.exec_driver_sql(_PENDING, (ROUND_TICKETS,)).all()
             if not rows:
+                connection.commit()
                 return {}
             tickets = [Ticket(int(row[0]), bytes(row[1]), bytes(row[2])) for row in rows]
             head = self._place(connection, tickets)
@@ -157,6 +159,8 @@ class Sequencer:
                 rows = connection.exec_driver_sql(
                     "SELECT ticket, idx FROM ledger_entry WHERE ticket = ANY(?)", (missing,)
                 )
-                return {int(ticket): int(index) for ticket, index in rows}
+                found = {int(ticket): int(index) for ticket, index in rows}
+                connection.commit()
+                return found
         except DBAPIError:
             return {}

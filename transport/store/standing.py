@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from transport.store.statements import Connection, over
+from transport.store.statements import Connection, Row, Values, over
 
 READERS = 8
 """Connections kept for reading; more are opened when asked for and closed afterwards."""
@@ -37,7 +37,7 @@ class Readers:
         try:
             connection.begin()
             yield connection
-            connection.rollback()
+            connection.commit()  # nothing was written; what a server has prepared outlives a commit only
         except DBAPIError:
             self._drop(connection)
             raise
@@ -45,6 +45,21 @@ class Readers:
             self._end(connection)
             raise
         self._back(connection)
+
+    def ask(self, statement: str, parameters: Values = ()) -> Row | None:
+        """Return the first row of one statement, which is a snapshot by itself and needs no transaction.
+
+        Raises:
+            DBAPIError: the database cannot be read.
+        """
+        connection = self._take()
+        try:
+            row = connection.exec_driver_sql(statement, parameters).first()
+        except BaseException:
+            self._drop(connection)
+            raise
+        self._back(connection)
+        return row
 
     def close(self) -> None:
         """Close what is not in use; what is, is closed when it comes back."""

@@ -224,7 +224,9 @@ class SqliteConnection(Connection):
 
     def exec_driver_sql(self, statement: str, parameters: Values = ()) -> Answer:
         driver = self.driver
-        if not driver.in_transaction:  # a unit that goes on after that would commit each statement by itself
+        if (
+            not self.reading and not driver.in_transaction
+        ):  # a unit that goes on after that would commit each statement by itself
             raise taken_away()
         try:
             if isinstance(parameters, list):
@@ -264,7 +266,7 @@ class SqliteConnection(Connection):
 
 
 class PostgresConnection(Connection):
-    """A connection to a server; a transaction begins with its first statement."""
+    """A connection to a server; a transaction that writes begins with its first statement."""
 
     shared = True
 
@@ -300,7 +302,12 @@ class PostgresConnection(Connection):
         return self.driver.closed
 
     def begin(self) -> None:
-        """Nothing: the driver begins with the first statement."""
+        if not self.reading:
+            return  # the driver begins with the first statement
+        try:
+            self.driver.execute("BEGIN")
+        except self.errors as error:
+            raise self.failed(error) from error
 
     def _commit(self) -> None:
         self.driver.commit()

@@ -36,7 +36,7 @@ from transport.store.pgwriter import PgWriter
 from transport.store.schema import Steps, check_revision, steps, upgrade
 from transport.store.sequencer import Sequencer
 from transport.store.standing import Readers
-from transport.store.statements import Connection, over
+from transport.store.statements import Connection, Row, Values, over
 from transport.store.values import Ticket
 from transport.store.writer import Place as Placed
 from transport.store.writer import Published, Unit, Writer
@@ -167,6 +167,17 @@ class Store:
         except DBAPIError as error:
             raise translated(error, "reading the database") from error
 
+    def ask(self, statement: str, parameters: Values = ()) -> Row | None:
+        """Return the first row of a question that is one statement, ``None`` without one.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        try:
+            return self._readers.ask(statement, parameters)
+        except DBAPIError as error:
+            raise translated(error, "reading the database") from error
+
     def without_standby(self) -> bool:
         """Say that the server has no synchronous standby: a failover could lose messages whose receipts are out."""
         if not self.shared:
@@ -211,7 +222,7 @@ class Store:
         Raises:
             StoreError: missing (EDOC-STO-008) or unreadable.
         """
-        data = self.read(lambda connection: blobs.in_row(connection, digest))
+        data = blobs.in_row(self.ask, digest)
         if data is not None:
             yield BytesIO(data)
             return
@@ -224,7 +235,7 @@ class Store:
         Raises:
             StoreError: missing (EDOC-STO-008), damaged (EDOC-STO-006) or unreadable.
         """
-        return self.read(lambda connection: blobs.read(connection, self.blobs, digest))
+        return blobs.read(self.ask, self.blobs, digest)
 
     def check_blob(self, digest: str) -> None:
         """Read all bytes of a digest and hash them again, a piece at a time.
