@@ -205,6 +205,8 @@ _SHOUTED = re.compile(r"^(?:TUYỆT\s+MẬT|TỐI\s+MẬT|MẬT)\b\s*[-–:.]|[-
 def has_secret_mark(text: str) -> bool:
     """Say whether a text carries the mark mật, tối mật or tuyệt mật (and does not merely speak of secrets)."""
     value = clean(text)
+    if "mật" not in value.casefold():  # every mark has the word
+        return False
     return bool(_MARKED.search(value) or _SHOUTED.search(value))
 
 

@@ -345,17 +345,20 @@ def _check_tree(root: etree._Element, limits: Limits, *, data: bytes, doctype_al
     dtd = root.getroottree().docinfo.internalDTD
     if dtd is not None and not (doctype_allowed and not dtd.system_url and not dtd.external_id and not dtd.entities()):
         raise InputRefused("EDOC-XML-003", "a DOCTYPE that is not accepted")
-    if next(root.iter(etree.Entity), None) is not None:
+    if b"&" in data and next(root.iter(etree.Entity), None) is not None:
         raise InputRefused("EDOC-XML-003", "an entity that is not accepted")
-    if dtd is not None or data.count(b"xmlns") > NAMESPACES_MAX:  # each declaration is spelled where there is no DTD
+    spelled = dtd is None  # all that is in the tree, which has nothing from a DTD
+    brackets = data.count(b"<")
+    if not spelled or data.count(b"xmlns") > NAMESPACES_MAX:
         _check_namespaces(root)
-    if _deeper(limits.xml_depth)(root):
+    if brackets > limits.xml_depth and _deeper(limits.xml_depth)(root):
         raise _over("xml_depth", limits.xml_depth + 1)
-    if cast("float", _ATTRIBUTES(root)) > limits.xml_attributes and _wider(limits.xml_attributes)(root):
+    if not (spelled and data.count(b"=") <= limits.xml_attributes) and _wider(limits.xml_attributes)(root):
         raise _over("xml_attributes", limits.xml_attributes + 1)
-    count = int(cast("float", _COUNT(root)))
-    if count > limits.xml_elements:
-        raise _over("xml_elements", count)
+    if brackets > limits.xml_elements:
+        count = int(cast("float", _COUNT(root)))
+        if count > limits.xml_elements:
+            raise _over("xml_elements", count)
 
 
 def _check_namespaces(root: etree._Element) -> None:
@@ -369,7 +372,6 @@ def _check_namespaces(root: etree._Element) -> None:
 
 
 _COUNT = etree.XPath("count(//*)")
-_ATTRIBUTES = etree.XPath("count(//@*)")
 
 
 @cache
@@ -381,7 +383,7 @@ def _deeper(depth: int) -> etree.XPath:
 @cache
 def _wider(attributes: int) -> etree.XPath:
     """Ask for an element with more than so many attributes."""
-    return etree.XPath(f"boolean(//*[@*[{attributes + 1}]])")
+    return etree.XPath(f"count(//@*) > {attributes} and boolean(//*[@*[{attributes + 1}]])")
 
 
 def _over(limit: str, value: int, *, unit: str = "") -> LimitExceeded:

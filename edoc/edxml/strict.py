@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from datetime import date
+from functools import cache
 
 from edoc.agencies import CODE_MAX, code_key
 from edoc.documents import Priority, Steering
@@ -129,14 +130,21 @@ def _check_texts(texts: Texts) -> None:
 
 
 def _party_texts(where: str, party: Party) -> Texts:
-    yield f"{where}/OrganId", party.organ_id, True
-    yield f"{where}/OrganizationInCharge", party.in_charge, False
-    yield f"{where}/OrganName", party.name, True
-    yield f"{where}/OrganAdd", party.address, True
-    yield f"{where}/Email", party.email, False
-    yield f"{where}/Telephone", party.telephone, False
-    yield f"{where}/Fax", party.fax, False
-    yield f"{where}/Website", party.website, False
+    organ_id, in_charge, name, address, email, telephone, fax, website = _party_fields(where)
+    yield organ_id, party.organ_id, True
+    yield in_charge, party.in_charge, False
+    yield name, party.name, True
+    yield address, party.address, True
+    yield email, party.email, False
+    yield telephone, party.telephone, False
+    yield fax, party.fax, False
+    yield website, party.website, False
+
+
+@cache
+def _party_fields(where: str) -> tuple[str, ...]:
+    names = ("OrganId", "OrganizationInCharge", "OrganName", "OrganAdd", "Email", "Telephone", "Fax", "Website")
+    return tuple(f"{where}/{name}" for name in names)
 
 
 def _staff_texts(staff: StaffInfo) -> Texts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from datetime import date
 
@@ -165,3 +166,10 @@ def test_the_code_of_a_document_names_agency_day_and_number() -> None:
 def test_other_spellings_are_opaque(text: str) -> None:
     """They are no parts we know."""
     assert document_id_parts(text) is None
+
+
+def test_every_spelling_of_the_mark_that_is_looked_for_has_the_word_it_is_looked_for_by() -> None:
+    """Marks are only looked for where the word stands, without regard to case: no letter may stand for its letters."""
+    for letter in "mật":
+        also = [chr(n) for n in range(0x110000) if re.fullmatch(letter, chr(n), re.IGNORECASE)]
+        assert {char.casefold() for char in also} == {letter}

@@ -6,12 +6,20 @@ import time
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
 from signer.errors import InputRefused, LimitExceeded
-from signer.safexml import RUN_MIN_BYTES, parse, parse_foreign, parse_skeleton, parse_tolerant, text_of
+from signer.safexml import (
+    NAMESPACES_MAX,
+    RUN_MIN_BYTES,
+    parse,
+    parse_foreign,
+    parse_skeleton,
+    parse_tolerant,
+    text_of,
+)
 from signer.trust import Limits
 
 LIMITS = Limits()
@@ -133,3 +141,41 @@ def test_foreign_files_may_declare_defaults_and_ids_inside() -> None:
     data = b'<!DOCTYPE a [<!ATTLIST a key ID #IMPLIED b CDATA "5">]><a key="k"/>'
     _, root = parse_foreign(data, limits=LIMITS)
     assert dict(root.attrib) == {"key": "k", "b": "5"}
+
+
+@st.composite
+def _nested(draw: st.DrawFn, depth: int = 0) -> str:
+    facts = draw(st.sampled_from(["", ' k="="', ' k="1" l="2"', ' xmlns:p="urn:p"', ' k="&lt;" l="2" m="3"']))
+    inner = draw(st.lists(_nested(depth + 1) | st.sampled_from(["t=", "&amp;"]), max_size=3 if depth < 5 else 0))
+    return f"<a{facts}>{''.join(inner)}</a>" if inner else f"<a{facts}/>"
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    _nested(),
+    st.builds(Limits, xml_depth=st.integers(1, 7), xml_attributes=st.integers(0, 5), xml_elements=st.integers(1, 30)),
+    st.booleans(),
+)
+def test_limits_are_passed_where_counting_says_so(text: str, limits: Limits, with_defaults: bool) -> None:
+    """What the octets alone rule out is not looked for in the tree; attributes may also come from a DOCTYPE."""
+    doctype = '<!DOCTYPE a [<!ATTLIST a d CDATA "1" e CDATA "2">]>' if with_defaults else ""
+    data = (doctype + text).encode()
+    root = parse_foreign(data, limits=Limits())[1]
+    elements = list(root.iter(etree.Element))
+    deepest = max(sum(1 for _ in item.iterancestors()) + 1 for item in elements)
+    widest = max(len(item.attrib) for item in elements)
+    within = deepest <= limits.xml_depth and widest <= limits.xml_attributes and len(elements) <= limits.xml_elements
+    try:
+        parse_foreign(data, limits=limits)
+        assert within
+    except LimitExceeded:
+        assert not within
+
+
+def test_a_doctype_may_not_declare_more_prefixes_than_anybody_needs() -> None:
+    declared = "".join(f' xmlns:p{n} CDATA "urn:{n}"' for n in range(NAMESPACES_MAX + 1))
+    with pytest.raises(LimitExceeded):
+        parse_foreign(f"<!DOCTYPE a [<!ATTLIST a{declared}>]><a/>".encode(), limits=Limits(xml_attributes=10_000))
+    spelled = "".join(f' xmlns:p{n}="urn:{n}"' for n in range(NAMESPACES_MAX + 1))
+    with pytest.raises(LimitExceeded):
+        parse_foreign(f"<a{spelled}/>".encode(), limits=Limits(xml_attributes=10_000))
