@@ -120,6 +120,7 @@ def test_both_ways_find_the_same_where_one_character_is_another(sealed: bytes, p
         '<m xmlns:ds="urn:other"><ds:Signature></ds:Signature></m>',
         '<ds:Signature xmlns:ds="http://www.w3.org/2000/09/xmldsig#"></ds:Signature>',
         '<m xmlns="urn:m" a="1">x</m>',
+        "<m>" + "".join(f'<p{n}:a xmlns:p{n}="urn:{n}"></p{n}:a>' for n in range(70)) + "</m>",
         '<m xmlns="urn:m" a="&amp;&lt;&quot;&#x9;&#xA;&#xD;">&amp;&lt;&gt;&#xD; ế</m>',
     ],
 )
