@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from tests.ledger.conftest import SQLITE, START, Book, Home, hexed
+from tests.ledger.conftest import START, Book, Home, hexed
+from tests.store.conftest import all_placed
 from transport.ledger import event
 from transport.ledger.note import LogKey
 from transport.store import chains, log_events
@@ -28,10 +29,9 @@ def leaf_after(log: Log, unit: Unit, message: str) -> tuple[str | None, str]:
     return prev, unit.append(event.build("requeued", fields)).leaf.hex()
 
 
-@SQLITE
 @pytest.mark.parametrize("seed", range(3))
 def test_prev_is_right_whatever_is_rolled_back_forgotten_derived_or_written_by_others(
-    book: Book, log_key: LogKey, monkeypatch: pytest.MonkeyPatch, seed: int
+    book: Book, log_key: LogKey, database_url: str | None, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     monkeypatch.setattr(chains, "KEPT", 4)
     monkeypatch.setattr(log_events, "TAIL", 25)
@@ -57,13 +57,14 @@ def test_prev_is_right_whatever_is_rolled_back_forgotten_derived_or_written_by_o
         except TakenBackError:
             assert fails
 
-    with Store.open(Home(book.store.home), log=other_log) as other:
+    with Store.open(Home(book.store.home, database_url), log=other_log) as other:
         for _ in range(120):
             store, log = (book.store, book.log) if chance.random() < 0.8 else (other, other_log)
             messages = [f"m-{chance.randrange(8)}" for _ in range(chance.randrange(1, 4))]
             act(store, log, messages, fails=chance.random() < 0.2)
             if chance.random() < 0.1:
                 store.do(lambda unit, log=log: log.derive(unit.connection, limit=10))  # type: ignore[misc]
+    all_placed(book.store)
     assert book.store.read(book.log.verify).result == "proved"
 
 

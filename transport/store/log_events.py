@@ -133,29 +133,31 @@ def _newest_between(connection: Connection, chain: Chain, after: int, to: int) -
     return None
 
 
-_DERIVED = """
-    SELECT h.log, h.size, coalesce((SELECT max(v.idx) + 1 FROM ledger_event v WHERE v.log = h.log), 0)
-    FROM ledger_log l JOIN ledger_head h ON h.log = l.id ORDER BY l.state = 'open' DESC, l.id DESC LIMIT 1
-"""
 _WAITING = """
-    SELECT f.data FROM ledger_leaf f WHERE instr(f.data, :message) > 0 AND f.ticket IN (
-        SELECT ticket FROM ledger_pending
-        UNION ALL SELECT e.ticket FROM ledger_entry e WHERE e.log = :log AND e.idx >= :derived)
-    ORDER BY f.ticket DESC
+    WITH g AS (
+        SELECT h.log, h.size, coalesce((SELECT max(v.idx) + 1 FROM ledger_event v WHERE v.log = h.log), 0) AS derived
+        FROM ledger_log l JOIN ledger_head h ON h.log = l.id ORDER BY l.state = 'open' DESC, l.id DESC LIMIT 1)
+    SELECT NULL AS ticket, g.size - g.derived AS many, NULL AS data FROM g
+    UNION ALL SELECT w.ticket, 0, w.data FROM g CROSS JOIN LATERAL (
+        SELECT f.ticket, f.data FROM ledger_pending p JOIN ledger_leaf f ON f.ticket = p.ticket
+        UNION ALL SELECT f.ticket, f.data FROM ledger_entry e JOIN ledger_leaf f ON f.ticket = e.ticket
+            WHERE e.log = g.log AND e.idx >= g.derived) w
+    WHERE instr(w.data, :message) > 0
+    ORDER BY ticket DESC NULLS FIRST
 """
-"""Leaves that are not yet in the query table: a ticket's place may come after that of a later ticket."""
+"""How many leaves are not yet in the query table, then those of them that name a message, the newest ticket first.
+
+A ticket's place may come after that of a later ticket.
+"""
 
 
 def _newest_waiting(connection: Connection, chain: Chain) -> str | None:
-    row = connection.exec_driver_sql(_DERIVED).first()
-    if row is None:
-        return None
-    log, size, derived = row
-    if size - derived > TAIL:
+    values = {"message": json.dumps(chain[2]).encode("ascii")}
+    rows = connection.exec_driver_sql(_WAITING, values).all()
+    if rows and rows[0][1] > TAIL:
         _catch_up(connection)
-        log, size, derived = connection.exec_driver_sql(_DERIVED).one()
-    values = {"message": json.dumps(chain[2]).encode("ascii"), "log": log, "derived": derived}
-    for (data,) in connection.exec_driver_sql(_WAITING, values):
+        rows = connection.exec_driver_sql(_WAITING, values).all()
+    for _, _, data in rows[1:]:
         leaf = event.parse(as_bytes(data))
         if leaf.chain == chain:
             return leaf.sha256

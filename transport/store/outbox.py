@@ -86,11 +86,7 @@ def submit(
     trace = secrets.token_hex(16)
     made = []
     for position, recipient in enumerate(recipients):
-        connection.exec_driver_sql(
-            "INSERT INTO partner (agency, delivery, auth, cap, served_at, failures, open_for, updated_at) "
-            "VALUES (?, 'push', 'signature', 4, 0, 0, 0, 0) ON CONFLICT (agency) DO NOTHING",
-            (recipient,),
-        )
+        _know_partner(connection, recipient)
         made.append(
             connection.exec_driver_sql(
                 _INSERT_DISPATCH,
@@ -106,6 +102,16 @@ def submit(
             ).scalar_one()
         )
     return tuple(made)
+
+
+def _know_partner(connection: Connection, agency: str) -> None:
+    """Enter a partner that is not yet known; one that is, is left alone: its table is watched (``kept``)."""
+    if connection.exec_driver_sql("SELECT 1 FROM partner WHERE agency = ?", (agency,)).first() is None:
+        connection.exec_driver_sql(
+            "INSERT INTO partner (agency, delivery, auth, cap, served_at, failures, open_for, updated_at) "
+            "VALUES (?, 'push', 'signature', 4, 0, 0, 0, 0) ON CONFLICT (agency) DO NOTHING",
+            (agency,),
+        )
 
 
 _INSERT_MESSAGE = """
