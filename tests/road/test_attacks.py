@@ -382,6 +382,8 @@ def test_a_recipient_with_a_full_disk_says_so_and_recovers_by_itself(tmp_path: P
         pair.b.start()
         before = a_message(pair)
         assert wires.put(pair.b, before[0], before[1], ours).status == 201
+        checked = "SELECT id FROM effect WHERE kind = 'check' AND state IN ('waiting', 'running')"
+        until("the letter is checked", lambda: not rows(small_disk, checked), seconds=30)
         fill(small_disk / "filler")
         key = Key(A, B, new_id())
         large = wires.message(key.message_id, exchange, content=b"%PDF-1.4\n" + os.urandom(300_000) + b"\n%%EOF\n")
