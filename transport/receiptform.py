@@ -198,7 +198,7 @@ def parse_octets(data: bytes) -> tuple[Receipt, bytes]:
     if len(root) == 0 or root[-1].tag != _SIGNATURE:
         raise refuse_form("no signature at the end")
     root.remove(root[-1])
-    return _read_with_octets(root)
+    return read_with_octets(root)
 
 
 def format_time(moment: datetime) -> str:
@@ -326,6 +326,14 @@ def parse_exact(data: bytes, *, most: int = MAX_BYTES) -> etree._Element:
     return root
 
 
+def is_ours(data: bytes, octets: bytes) -> bool:
+    """Tell whether a file is the receipt of these octets as the writer spells it, one signature before the end tag."""
+    end = octets.rindex(b"</")
+    before = _HEAD + octets[:end] + b"<ds:Signature "
+    after = b"</ds:Signature>" + octets[end:]
+    return data.startswith(before) and data.endswith(after) and len(data) <= MAX_BYTES
+
+
 def spelled(root: etree._Element) -> bytes:
     """Return the one spelling of our files: a declaration, then exclusive canonical XML (signing.md 5.4)."""
     return _HEAD + etree.tostring(root.getroottree(), method="c14n", exclusive=True)
@@ -333,10 +341,11 @@ def spelled(root: etree._Element) -> bytes:
 
 def read_exact(root: etree._Element) -> Receipt:
     """Read a tree without its signature and compare it with what :func:`build` makes of the result."""
-    return _read_with_octets(root)[0]
+    return read_with_octets(root)[0]
 
 
-def _read_with_octets(root: etree._Element) -> tuple[Receipt, bytes]:
+def read_with_octets(root: etree._Element) -> tuple[Receipt, bytes]:
+    """Read a tree as :func:`read_exact` does, and return with it the octets of :func:`octets_of`."""
     try:
         receipt = _read(root)
     except ValueError as error:

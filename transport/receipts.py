@@ -33,14 +33,14 @@ from transport.receiptform import (
     ReasonLine,
     Receipt,
     build,
-    canonical,
     format_time,
+    is_ours,
     octets_of,
     parse,
     parse_exact,
     parse_octets,
-    read_exact,
     read_time,
+    read_with_octets,
     refuse_form,
     refuse_unless_exact,
     spelled,
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from signer.report import Report
     from signer.timestamp import Timestamper
     from signer.trust import Context
+    from signer.xml.profiles import VerifiedDeclaration
 
 __all__ = [
     "ACCEPTANCE",
@@ -120,7 +121,6 @@ def verify(data: bytes, *, context: Context, expected: Expected) -> VerifiedRece
     """
     from signer.xml.profiles import verify_declaration
 
-    read, octets = parse_octets(data)
     try:
         declared = verify_declaration(data, context=context)
     except NotVerified as error:
@@ -129,16 +129,17 @@ def verify(data: bytes, *, context: Context, expected: Expected) -> VerifiedRece
             "the receipt's signature does not verify",
             "receipt-signature",
             verdict=str(error.report.verdict),
-            receipt=read.receipt_id,
+            receipt=parse(data).receipt_id,  # a form that is not exact comes first
         ) from error
     except SignerError as error:
         raise ReceiptInvalid(
-            "EDOC-EXC-102", "the receipt's signature cannot be read", "receipt-signature", receipt=read.receipt_id
+            "EDOC-EXC-102",
+            "the receipt's signature cannot be read",
+            "receipt-signature",
+            receipt=parse(data).receipt_id,
         ) from error
+    receipt = _declared(data, declared)
     _check_stamps(declared.report)
-    receipt = read  # what the signature covers: its octets are those that were read, or are read now
-    if canonical(declared.tree) != octets:
-        receipt = read_exact(declared.tree)
     if declared.signing_time != receipt.issued_at:
         raise refuse_form("SigningTime differs from IssuedAt")
     _check_signer(declared.certificate, expected)
@@ -148,6 +149,21 @@ def verify(data: bytes, *, context: Context, expected: Expected) -> VerifiedRece
             "EDOC-EXC-105", "event or policy is unknown", "receipt-unknown", event=receipt.event, policy=receipt.policy
         )
     return VerifiedReceipt(receipt, declared.certificate, declared.report, _odd_times(receipt))
+
+
+def _declared(data: bytes, declared: VerifiedDeclaration) -> Receipt:
+    """Read what the signature covers. Of a file as our writer spells it, no more is to be known; others are parsed too.
+
+    Raises ``ReceiptInvalid`` with reason ``receipt-form``.
+    """
+    try:
+        receipt, octets = read_with_octets(declared.tree)
+    except (ReceiptInvalid, etree.LxmlError):
+        parse(data)
+        raise
+    if not is_ours(data, octets):
+        parse(data)
+    return receipt
 
 
 # --- conditions of Q3 ------------------------------------------------------------------------------------------------

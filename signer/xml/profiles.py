@@ -333,11 +333,7 @@ def verify_seal(data: bytes, *, context: Context) -> VerifiedSeal:
 
 def _parse_seal(data: bytes, limits: Limits) -> tuple[Skeleton, etree._Element]:
     """Parse a sealed message; what is left after its attachments are cut out is small (signing.md 5.4)."""
-    skeleton, root = parse_skeleton(data, limits=limits)
-    if len(skeleton.data) > limits.xml_skeleton_max_bytes:
-        found = str(len(skeleton.data))
-        raise LimitExceeded("EDOC-XML-002", "too large", limit="xml_skeleton_max_bytes", value=found, unit="byte")
-    return skeleton, root
+    return parse_skeleton(data, limits=limits, most=limits.xml_skeleton_max_bytes)
 
 
 @dataclass(frozen=True, slots=True)

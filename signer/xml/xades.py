@@ -164,15 +164,21 @@ def _signed_info(layout: Layout, values: Values) -> str:
 
 
 def _reference(layout: ReferenceLayout, digest: bytes, algorithm: str) -> str:
-    kind = f' Type="{layout.type}"' if layout.type else ""
-    transforms = "".join(
-        one if one.startswith("<") else f'<ds:Transform Algorithm="{one}"></ds:Transform>' for one in layout.transforms
+    before = _before_digest(layout.id, layout.type, layout.uri, layout.transforms, algorithm)
+    return f"{before}{encode(digest)}</ds:DigestValue></ds:Reference>"
+
+
+@lru_cache(maxsize=64)
+def _before_digest(id: str, type_: str | None, uri: str, transforms: tuple[str, ...], algorithm: str) -> str:
+    """Return what stands in a reference before its digest: the same in all signatures of a layout."""
+    kind = f' Type="{type_}"' if type_ else ""
+    listed = "".join(
+        one if one.startswith("<") else f'<ds:Transform Algorithm="{one}"></ds:Transform>' for one in transforms
     )
-    wrapped = f"<ds:Transforms>{transforms}</ds:Transforms>" if transforms else ""
+    wrapped = f"<ds:Transforms>{listed}</ds:Transforms>" if listed else ""
     return (
-        f'<ds:Reference Id="{layout.id}"{kind} URI="{_attribute(layout.uri)}">{wrapped}'
-        f'<ds:DigestMethod Algorithm="{DIGEST_URIS[algorithm]}"></ds:DigestMethod>'
-        f"<ds:DigestValue>{encode(digest)}</ds:DigestValue></ds:Reference>"
+        f'<ds:Reference Id="{id}"{kind} URI="{_attribute(uri)}">{wrapped}'
+        f'<ds:DigestMethod Algorithm="{DIGEST_URIS[algorithm]}"></ds:DigestMethod><ds:DigestValue>'
     )
 
 
@@ -189,11 +195,7 @@ def _qualifying(layout: Layout, values: Values) -> str:
 
 
 def _signed_properties(layout: Layout, values: Values) -> str:
-    formats = "".join(
-        f'<xades:DataObjectFormat ObjectReference="#{one.id}"><xades:MimeType>{escape(one.mime, quote=False)}'
-        "</xades:MimeType></xades:DataObjectFormat>"
-        for one in layout.references
-    )
+    formats = _formats(tuple((one.id, one.mime) for one in layout.references))
     return (
         f'<xades:SignedProperties Id="{layout.properties_id}"><xades:SignedSignatureProperties>'
         f"<xades:SigningTime>{values.signing_time}</xades:SigningTime>"
@@ -204,6 +206,15 @@ def _signed_properties(layout: Layout, values: Values) -> str:
         f"</xades:SigningCertificateV2>{layout.about_signer}</xades:SignedSignatureProperties>"
         f"<xades:SignedDataObjectProperties>{formats}{layout.about_data}</xades:SignedDataObjectProperties>"
         "</xades:SignedProperties>"
+    )
+
+
+@lru_cache(maxsize=64)
+def _formats(objects: tuple[tuple[str, str], ...]) -> str:
+    return "".join(
+        f'<xades:DataObjectFormat ObjectReference="#{id}"><xades:MimeType>{escape(mime, quote=False)}</xades:MimeType>'
+        "</xades:DataObjectFormat>"
+        for id, mime in objects
     )
 
 

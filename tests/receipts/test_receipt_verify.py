@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import shutil
 import ssl
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,7 +24,7 @@ from signer.trust import Anchor, Context, Purpose, TrustStore
 from signer.xml.profiles import sign_declaration
 from transport.dispatch import Key
 from transport.errors import ReceiptInvalid
-from transport.receipts import REJECTION, Expected, ReasonLine, Receipt, build, issue, verify
+from transport.receipts import REJECTION, Expected, ReasonLine, Receipt, build, issue, parse, verify
 
 
 def test_a_good_receipt_is_verified_and_handed_back(
@@ -216,3 +218,69 @@ def test_a_receipt_laid_out_as_in_the_page_s_example_is_read(
         changed = issued.replace(name, later, 1)
         assert changed != issued
         assert refused(changed, context=context, expected=expected) == "receipt-signature"
+
+
+SPELLINGS: dict[str, Callable[[bytes], bytes]] = {
+    "as issued": lambda data: data,
+    "a line feed at the end": lambda data: data + b"\n",
+    "no declaration": lambda data: data.partition(b"\n")[2],
+    "one-tag elements": lambda data: re.sub(rb"<([a-zA-Z:]+)([^<>]*)></\1>", rb"<\1\2/>", data),
+    "a blank between elements": lambda data: data.replace(b"</Event>", b"</Event>\n", 1),
+    "another quotation mark": lambda data: data.replace(b'Version="1"', b"Version='1'", 1),
+    "a prefix nobody needs": lambda data: data.replace(b"<Sender>", b'<Sender xmlns:q="urn:q">', 1),
+    "a relative namespace": lambda data: data.replace(b"<Sender>", b'<Sender xmlns:q="q">', 1),
+    "a comment": lambda data: data.replace(b"<Sender>", b"<Sender><!-- c -->", 1),
+    "another node": lambda data: data.replace(b"<Node>", b"<Node>x", 1),
+    "no signature": lambda data: data.partition(b"<ds:Signature ")[0] + b"</Receipt>",
+    "two signatures": lambda data: data.replace(b"</Receipt>", data[data.index(b"<ds:Signature ") :], 1),
+    "too long": lambda data: data + b" " * 128 * 1024,
+}
+
+
+def _in_two_steps(data: bytes, context: Context, expected: Expected) -> object:
+    """Judge the form first, whatever the signature says, and then verify."""
+    try:
+        parse(data)
+        return verify(data, context=context, expected=expected)
+    except ReceiptInvalid as error:
+        return error.code, error.reason, dict(error.facts)
+
+
+def _at_once(data: bytes, context: Context, expected: Expected) -> object:
+    try:
+        return verify(data, context=context, expected=expected)
+    except ReceiptInvalid as error:
+        return error.code, error.reason, dict(error.facts)
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+@pytest.mark.parametrize("signed_so", [False, True], ids=["changed", "signed-so"])
+def test_a_form_that_is_not_exact_comes_first_whatever_the_signature_says(
+    name: str,
+    signed_so: bool,
+    issued: bytes,
+    expected: Expected,
+    context: Context,
+    exchange_b: DevIdentity,
+    now: datetime,
+) -> None:
+    """``signed-so`` signs the changed tree itself: its signature holds, and yet it is no receipt unless it is exact."""
+    data = SPELLINGS[name](issued)
+    if signed_so:
+        try:
+            root = etree.fromstring(data)
+            root.remove(root[-1])
+            data = SPELLINGS[name](sign_declaration(root, credential=exchange_b.credential, at=now))
+        except ValueError:
+            return
+    assert _at_once(data, context, expected) == _in_two_steps(data, context, expected)
+
+
+@settings(max_examples=150, deadline=None)
+@given(place=st.floats(0, 1, exclude_max=True), piece=st.binary(max_size=2), removed=st.integers(0, 2))
+def test_changed_receipts_fail_by_the_same_condition_in_either_order(
+    issued: bytes, expected: Expected, context: Context, place: float, piece: bytes, removed: int
+) -> None:
+    at = int(place * len(issued))
+    data = issued[:at] + piece + issued[at + removed :]
+    assert _at_once(data, context, expected) == _in_two_steps(data, context, expected)
