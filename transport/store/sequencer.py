@@ -42,6 +42,8 @@ _PENDING = """
     SELECT p.ticket, f.leaf, f.data FROM ledger_pending p JOIN ledger_leaf f ON f.ticket = p.ticket
     ORDER BY p.ticket LIMIT ?
 """
+_PLACED = "WITH gone AS (DELETE FROM ledger_pending WHERE ticket = ANY(?)) SELECT pg_notify(?, ?)"
+"""Whoever listens hears it after the commit."""
 
 log = logging.getLogger("edoc.ledger")
 
@@ -126,9 +128,8 @@ class Sequencer:
             tickets = [Ticket(int(row[0]), bytes(row[1]), bytes(row[2])) for row in rows]
             head = self._place(connection, tickets)
             numbers = [ticket.id for ticket in tickets]
-            connection.exec_driver_sql("DELETE FROM ledger_pending WHERE ticket = ANY(?)", (numbers,))
             size = max(ticket.index or 0 for ticket in tickets) + 1
-            connection.exec_driver_sql("SELECT pg_notify(?, ?)", (CHANNEL, str(size)))  # heard after the commit
+            connection.exec_driver_sql(_PLACED, (numbers, CHANNEL, str(size))).all()
             connection.commit()
             if self._published is not None:
                 self._published(head)

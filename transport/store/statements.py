@@ -25,6 +25,9 @@ from transport.store.refusals import FAILED
 if TYPE_CHECKING:
     import psycopg
 
+FETCHED_AT_ONCE = 1000
+"""Rows of a server's answer that are made values of at once; larger answers are read row by row."""
+
 Column: TypeAlias = Any
 """A column as the driver gives it; ``records`` says what it must be."""
 Row: TypeAlias = "tuple[Column, ...]"
@@ -265,6 +268,39 @@ class SqliteConnection(Connection):
         self.driver.rollback()
 
 
+class Fetched:
+    """Rows that were fetched from a cursor, which serves the next statement meanwhile."""
+
+    __slots__ = ("_at", "_result", "_rows", "rowcount")
+
+    def __init__(self, result: psycopg.pq.abc.PGresult, rowcount: int, rows: list[Row]) -> None:
+        self._result = result
+        self._rows = rows
+        self._at = 0
+        self.rowcount = rowcount
+
+    @property
+    def description(self) -> Sequence[Sequence[object]] | None:
+        """The columns' names, each in a tuple."""
+        names = (self._result.fname(number) or b"" for number in range(self._result.nfields))
+        return [(name.decode(),) for name in names]
+
+    def fetchone(self) -> Row | None:
+        """Return the next row, ``None`` after the last."""
+        if self._at == len(self._rows):
+            return None
+        self._at += 1
+        return self._rows[self._at - 1]
+
+    def fetchall(self) -> list[Row]:
+        """Return the rows that are left."""
+        rest, self._at = self._rows[self._at :], len(self._rows)
+        return rest
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
 class PostgresConnection(Connection):
     """A connection to a server; a transaction that writes begins with its first statement."""
 
@@ -276,17 +312,22 @@ class PostgresConnection(Connection):
         super().__init__(composing, reading=reading)
         self.errors = (psycopg.Error,)
         self.driver = cast("psycopg.Connection[Row]", composing.connection.driver_connection)
+        self._cursor = self.driver.cursor()  # making one for each statement costs a third of the statement
 
     def exec_driver_sql(self, statement: str, parameters: Values = ()) -> Answer:
-        query, cursor = for_postgres(statement), self.driver.cursor()
+        query, cursor = for_postgres(statement), self._cursor
         try:
             if isinstance(parameters, list):
                 cursor.executemany(query, parameters)
             else:
                 cursor.execute(query, parameters)
+            result = cursor.pgresult
+            if result is None or result.ntuples > FETCHED_AT_ONCE:  # the cursor stays with the answer
+                self._cursor = self.driver.cursor()
+                return Answer(self, cursor)
+            return Answer(self, Fetched(result, cursor.rowcount, cursor.fetchall() if result.nfields else []))
         except self.errors as error:
             raise self.failed(error) from error
-        return Answer(self, cursor)
 
     def copy_in(self, table: str, columns: Sequence[str], rows: Sequence[tuple[object, ...]]) -> None:
         statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
