@@ -143,8 +143,12 @@ def parse(data: bytes, *, limits: Limits, doctype_allowed: bool = False) -> etre
     return root
 
 
-def parse_skeleton(data: bytes, *, limits: Limits, doctype_allowed: bool = False) -> tuple[Skeleton, etree._Element]:
+def parse_skeleton(
+    data: bytes, *, limits: Limits, doctype_allowed: bool = False, most: int | None = None
+) -> tuple[Skeleton, etree._Element]:
     """Parse as ``parse`` does, but leave the words of cut runs in the tree.
+
+    ``most`` bytes are parsed once the runs are cut out; more is refused before a tree is built of it.
 
     Raises:
         InputRefused, LimitExceeded: as ``parse``.
@@ -152,6 +156,8 @@ def parse_skeleton(data: bytes, *, limits: Limits, doctype_allowed: bool = False
     _check_size(data, limits)
     _check_encoding(data)
     for skeleton in (skeleton_of(data), Skeleton(data)):
+        if most is not None and len(skeleton.data) > most:
+            raise _over("xml_skeleton_max_bytes", len(skeleton.data), unit="byte")
         _check_start(skeleton.data, limits, doctype_allowed=doctype_allowed)
         root = _tree(skeleton.data, defaults=doctype_allowed)
         if skeleton.fits(root):
@@ -305,10 +311,15 @@ def _check_encoding(data: bytes) -> None:
 
 
 def _check_start(data: bytes, limits: Limits, *, doctype_allowed: bool) -> None:
-    """Refuse before a tree is built what need not be built: entities, and more elements than allowed."""
+    """Refuse before a tree is built what need not be built: entities, and far more nodes than elements are allowed.
+
+    Each element has two tags at most; as many comments and instructions again, and as many attributes, are enough.
+    """
     if data.count(b"<") > 4 * limits.xml_elements + 64:
         raise _over("xml_elements", data.count(b"<") // 2)
-    found = b"<!" in data and _DOCTYPE.search(data)
+    if data.count(b"=") > 4 * limits.xml_elements + 64:
+        raise _over("xml_attributes", data.count(b"="))
+    found = _DOCTYPE.search(data)
     if found and not (doctype_allowed and _is_harmless(data)):
         raise InputRefused("EDOC-XML-003", "a DOCTYPE that is not accepted")
 
@@ -348,12 +359,12 @@ def _check_tree(root: etree._Element, limits: Limits, *, data: bytes, doctype_al
     if b"&" in data and next(root.iter(etree.Entity), None) is not None:
         raise InputRefused("EDOC-XML-003", "an entity that is not accepted")
     spelled = dtd is None  # all that is in the tree, which has nothing from a DTD
-    brackets = data.count(b"<")
-    if not spelled or data.count(b"xmlns") > NAMESPACES_MAX:
+    brackets, equals = data.count(b"<"), data.count(b"=")
+    if not spelled or (equals > NAMESPACES_MAX and data.count(b"xmlns") > NAMESPACES_MAX):
         _check_namespaces(root)
     if brackets > limits.xml_depth and _deeper(limits.xml_depth)(root):
         raise _over("xml_depth", limits.xml_depth + 1)
-    if not (spelled and data.count(b"=") <= limits.xml_attributes) and _wider(limits.xml_attributes)(root):
+    if not (spelled and equals <= limits.xml_attributes) and _wider(limits.xml_attributes)(root):
         raise _over("xml_attributes", limits.xml_attributes + 1)
     if brackets > limits.xml_elements:
         count = int(cast("float", _COUNT(root)))
