@@ -369,14 +369,19 @@ def seal_fault(report: Report, context: Context) -> EdocError:
     return refused("seal-invalid", detail=sub.value if sub else "")
 
 
+ELEMENTS_MAX = 25_000
+"""Elements of a message: several times those of one with 500 recipients and 200 attachments (exchange.md 10)."""
+
+
 @lru_cache(maxsize=16)
 def exchange_limits(limits: Limits) -> Limits:
-    """Depth and attributes of exchange.md 10, if the caller's are wider."""
+    """Depth, attributes and number of elements of a message (exchange.md 10), if the caller's are wider."""
     own = ReadLimits()
     return replace(
         limits,
         xml_depth=min(limits.xml_depth, own.depth),
         xml_attributes=min(limits.xml_attributes, own.attributes),
+        xml_elements=min(limits.xml_elements, ELEMENTS_MAX),
     )
 
 
