@@ -1048,17 +1048,40 @@ def ledger_verify(
     last: Annotated[int | None, typer.Option("--to", metavar="I")] = None,
     receipts: Annotated[bool, typer.Option("--receipts")] = False,
     against: Annotated[str | None, typer.Option("--against", metavar="FILE")] = None,
+    peer: Annotated[list[str] | None, typer.Option("--peer", metavar="FILE")] = None,
 ) -> int:
     from transport.desk import ledgers
     from transport.present import ledgers as present
 
     console = console_of(ctx)
     found = ledgers.verify(console, ledgers.Wanted(first, last, receipts, against))
+    compared = ledgers.compare(console, peer, now=now()) if peer else ()
     if console.json:
-        console.document(present.verify_document(found))
+        console.document(present.verify_document(found, compared))
     else:
         console.say(present.verify_lines(found, console.screen()))
-    return present.RESULTS[found.result]
+        console.say(present.compared_lines(compared, console.screen()))
+    return present.verify_exit(found, compared)
+
+
+@command("receipts", group=ledger)
+def ledger_receipts(
+    ctx: typer.Context,
+    code: Annotated[str, typer.Argument(metavar="CODE")],
+    output: Annotated[str, typer.Option("-o", "--output", metavar="FILE")],
+    force: Force = False,
+) -> int:
+    from transport.desk import files, ledgers
+    from transport.present import ledgers as present
+
+    console = console_of(ctx)
+    files.check_target(Path(output), force=force)
+    written, digest = ledgers.receipts_for(console, code, Path(output), now=now())
+    if console.json:
+        console.document(present.receipts_document(written, output, digest))
+    else:
+        console.say(present.receipts_line(written, output, console.lang))
+    return Exit.DONE
 
 
 @command("prove", group=ledger)

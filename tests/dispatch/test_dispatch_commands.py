@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -33,9 +34,20 @@ class Desks:
 
     def at(self, code: str, *line: str | Path) -> Ran:
         """Type a command at an office, and check its document by its schema."""
-        ran = self._edoc("--home", self.folder / code, "dispatch", *line, "--json", env={"EDOC_DEMO": "true"})
+        return self._checked(code, "dispatch", *line)
+
+    def ledger(self, code: str, *line: str | Path) -> Ran:
+        """Type a command about the ledger at an office, and check its document by its schema."""
+        return self._checked(code, "ledger", *line)
+
+    def _checked(self, code: str, *line: str | Path) -> Ran:
+        ran = self._edoc("--home", self.folder / code, *line, "--json", env={"EDOC_DEMO": "true"})
         assert problems(ran.json) == []
         return ran
+
+    def said(self, code: str, *line: str | Path) -> Ran:
+        """Type a command about the ledger at an office, for a person to read."""
+        return self._edoc("--home", self.folder / code, "ledger", *line, env={"EDOC_DEMO": "true"})
 
 
 @pytest.fixture
@@ -100,3 +112,31 @@ def test_words_for_a_person(desks: Desks) -> None:
     assert "chờ đến lượt" in ran.out
     ran = edoc("--home", desks.folder / A, "dispatch", "list", "--lang", "en", env={"EDOC_DEMO": "true"})
     assert ref in ran.out
+
+
+def test_two_offices_compare_their_receipts_and_a_lost_message_is_named(desks: Desks) -> None:
+    ref, folder = desks.queue(), desks.folder
+    desks.at(A, "export", ref, "-o", folder / "m.edxml", "--yes")
+    desks.at(B, "import", folder / "m.edxml")
+    desks.at(A, "import", folder / "m.receipt.xml")
+    made = desks.ledger(A, "receipts", B, "-o", folder / "list.jsonl")
+    assert (made.code, made.json["to"], made.json["receipts"]) == (0, B, 1)
+    assert desks.ledger(A, "receipts", B, "-o", folder / "list.jsonl").code == 2, "the file is there"
+    same = desks.ledger(B, "verify", "--peer", folder / "list.jsonl")
+    assert (same.code, same.json["unmatched"]) == (0, [])
+    with sqlite3.connect(folder / B / "edoc.db") as database:  # B as it was before: an older backup
+        database.execute("PRAGMA foreign_keys = OFF")
+        for table in ("inbox", "receipt"):
+            for (trigger,) in database.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?", (table,)
+            ).fetchall():
+                database.execute(f'DROP TRIGGER "{trigger}"')
+            database.execute(f"DELETE FROM {table}")  # a name of two
+    lost = desks.ledger(B, "verify", "--peer", folder / "list.jsonl")
+    (named,) = lost.json["unmatched"]
+    assert (lost.code, named["kind"], f"msg:{named['msg']}", named["peer"]) == (3, "relayed", ref, A)
+    said = desks.said(B, "verify", "--peer", folder / "list.jsonl")
+    assert ref in said.out
+    assert "nay không còn ở nút này" in said.out
+    other = desks.ledger(A, "verify", "--peer", folder / "list.jsonl")
+    assert (other.code, other.json["error"]["code"]) == (2, "EDOC-LED-044")

@@ -48,7 +48,6 @@ class VerifyResult:
     reason: str | None
     problems: tuple[Problem, ...]
     seconds: float
-    unmatched: tuple[tuple[int, str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
