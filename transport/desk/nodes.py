@@ -160,7 +160,7 @@ def request_key(node: Node, console: Console, pins: Pins) -> RequestKey | None:
 def networked(node: Node, console: Console, pins: Pins) -> Node:
     """Give the node its request key and its ways to the network, within what the settings allow."""
     from transport.http.addresses import Reach
-    from transport.http.pki import HttpTimestamper, fetch_status
+    from transport.http.pki import HttpTimestamper
 
     settings = node.office.settings
     reach = Reach.of(settings.network_private, demo=settings.demo)
@@ -170,9 +170,7 @@ def networked(node: Node, console: Console, pins: Pins) -> Node:
         node.office.timestamper = HttpTimestamper(
             settings.tsa_url, timeout=RECEIPT_STAMP_SECONDS, reach=reach, attempts=1
         )
-    return node.with_network(
-        tls=channel(node.office, settings), reach=reach, fetch_status=lambda needs: fetch_status(needs, reach=reach)
-    )
+    return node.with_network(tls=channel(node.office, settings), reach=reach, fetch_status=status_source(settings))
 
 
 def channel(office: Office, settings: Settings) -> ssl.SSLContext | None:
@@ -336,10 +334,9 @@ def recipients_of(office: Office, data: bytes, to: Sequence[str], *, now: dateti
 def status_source(settings: Settings) -> StatusFetcher:
     """Return how missing status answers are fetched, within what the settings allow to be reached."""
     from transport.http.addresses import Reach
-    from transport.http.pki import fetch_status
+    from transport.http.statuses import StatusServices
 
-    reach = Reach.of(settings.network_private, demo=settings.demo)
-    return lambda needs: fetch_status(needs, reach=reach)
+    return StatusServices(reach=Reach.of(settings.network_private, demo=settings.demo))
 
 
 @dataclass(frozen=True, slots=True)
