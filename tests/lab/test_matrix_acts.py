@@ -128,6 +128,33 @@ def test_f10_an_effect_that_twice_kills_its_process_is_quarantined(lab: Lab, rec
     record_property("cases", 2)
 
 
+@pytest.mark.parametrize("how", ["raise", "hang"])
+def test_f10_an_effect_whose_handler_raises_or_hangs_is_quarantined(
+    lab: Lab, record_property: Record, how: str
+) -> None:
+    """Status 01 of the first document cannot be made; it is put aside, and meanwhile the work on the next one flows."""
+    error, column, times = {"raise": ("KeyError", "failures", 5), "hang": ("does not end", "crashes", 2)}[how]
+    lab.a.start()
+    lab.b.start(env={"LAB_EFFECT": f"{how}:status-01:1"})
+    first = lab.submit()
+    lab.reach(first, "delivered")
+    second = lab.submit()
+    told = "SELECT count(*) FROM status WHERE direction = 'in' AND code = '01' AND message_id = ?"
+    until("the next one is told", lambda: lab.store(lab.a).one(told, second) == 1)
+    store, question = lab.store(lab.b), f"SELECT last_error, {column} FROM effect WHERE state = 'quarantined'"
+    if how == "hang":
+        until("it is put aside", lambda: store.ask(question))  # by real time: turned clocks would end its lease
+    else:
+        lab.hasten(lambda: store.ask(question), step=timedelta(seconds=45))
+    assert store.ask(question) == [(error, times)]
+    until("both were checked", lambda: store.ask("SELECT count(*) FROM inbox WHERE verdict IS NOT NULL") == [(2,)])
+    assert lab.store(lab.a).one(told, first) == 0
+    lab.settle()
+    lab.check()
+    assert lab.b.stop() == 0, "a thread that hangs keeps no server from ending"
+    record_property("cases", 1)
+
+
 # --- F11: clocks -----------------------------------------------------------------------------------------------------
 
 

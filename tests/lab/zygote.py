@@ -16,6 +16,7 @@ import selectors
 import signal
 import socket
 import sys
+import threading
 import traceback
 from contextlib import suppress
 
@@ -100,6 +101,7 @@ def _become(wanted: dict[str, object], descriptors: list[int], orders: socket.so
         os.environ.update(wanted["environment"])  # type: ignore[call-overload]  # a JSON object of strings
         ctypes.CDLL(None).lab_attach(str(wanted["control"]).encode())
         _stop_at(os.environ.get("EDOC_STOP_AT", ""))
+        _spoil(os.environ.get("LAB_EFFECT", ""))
         sys.argv = ["edoc", *wanted["arguments"]]  # type: ignore[misc]  # a JSON array of strings
         importlib.import_module("edoc.__main__").main()
         code = 0
@@ -119,6 +121,30 @@ def _stop_at(point: str) -> None:
 
     name, _, times = point.partition("#")
     vars(points).update(_wanted=name, _times=times)
+
+
+def _spoil(order: str) -> None:
+    """Let the handler of one kind of effect raise or hang for the first documents: ``raise:check:2``, ``hang:check:1``.
+
+    How long a handler may take is shortened to seconds with it, as clocks are turned elsewhere.
+    """
+    if not order:
+        return
+    following = importlib.import_module("transport.node.following")
+    work = importlib.import_module("transport.node.effectwork")
+    how, kind, last = order.split(":")
+    name = f"_{kind.replace('-', '_')}"
+    handler = getattr(following, name)
+
+    def spoilt(office: object, effect: object, now: object) -> object:
+        if int(effect.facts["inbox"]) > int(last):  # type: ignore[attr-defined]  # an effect's claim
+            return handler(office, effect, now)
+        if how == "hang":
+            threading.Event().wait()
+        raise KeyError(kind)
+
+    vars(following)[name] = spoilt
+    vars(work).update(PATIENCE=0.5, SECONDS={}, SECONDS_ELSE=3.0)
 
 
 if __name__ == "__main__":

@@ -59,24 +59,32 @@ class Report:
 
 
 def run_effects(office: Office, *, clock: Callable[[], datetime], owner: str) -> int:
-    """Work off what is due; return how many effects were ended. One that fails does not stop the others."""
-    handlers = {"status-01": _status_01, "check": _check, "apply-status": _apply_status}
+    """Work off what is due, one after another; return how many effects were ended. One that fails does not stop the
+    others. A server works them off by ``effectwork``, which does not wait for one that hangs."""
     ended = 0
-    while (effect := _claim(office, clock(), owner)) is not None:
-        points.reached("effect.started")
-        try:
-            handlers[effect.kind](office, effect, clock())
-            ended += 1
-        except _Replaced:
-            continue
-        except Exception as error:  # it is tried again after a pause, and quarantined the fifth time
-            log.error("effect.failed", extra={"kind": effect.kind, "error": type(error).__name__})
-            _fail(office, effect, clock(), type(error).__name__)
+    while (effect := claim(office, clock(), owner)) is not None:
+        ended += run_effect(office, effect, clock)
     return ended
 
 
-def _claim(office: Office, now: datetime, owner: str) -> EffectClaim | None:
+def claim(office: Office, now: datetime, owner: str) -> EffectClaim | None:
+    """Lease the effect that is due longest, ``None`` without one."""
     return office.store.do(lambda unit: effects.claim(unit, now=now, owner=owner))
+
+
+def run_effect(office: Office, effect: EffectClaim, clock: Callable[[], datetime]) -> bool:
+    """Do what was called for and end the effect; false when it failed, which is noted, or is another's by now."""
+    handlers = {"status-01": _status_01, "check": _check, "apply-status": _apply_status}
+    points.reached("effect.started")
+    try:
+        handlers[effect.kind](office, effect, clock())
+    except _Replaced:
+        return False
+    except Exception as error:  # it is tried again after a pause, and quarantined the fifth time
+        log.error("effect.failed", extra={"kind": effect.kind, "error": type(error).__name__})
+        _fail(office, effect, clock(), type(error).__name__)
+        return False
+    return True
 
 
 def _fail(office: Office, effect: EffectClaim, now: datetime, error: str) -> None:

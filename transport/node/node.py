@@ -29,6 +29,7 @@ from transport.intake import vietnam_day
 from transport.names import HeadRef
 from transport.node import deciding, fetching, following, looking, opening, proving, readiness, receiving, sending
 from transport.node.deciding import Acceptance, Decided
+from transport.node.effectwork import EffectWork
 from transport.node.incoming import Fetched
 from transport.node.looking import Screen, Shown
 from transport.node.office import Office, record
@@ -53,6 +54,8 @@ log = logging.getLogger("edoc.node")
 
 EFFECT_POLL_SECONDS = 1.0
 """How often effects are looked for beside the wake-ups."""
+EFFECT_STOP_SECONDS = 30.0
+"""How long a stopping server waits for effects that are being worked on."""
 
 
 class Node:
@@ -351,13 +354,15 @@ class Node:
 
     async def run_effects(self, stop: asyncio.Event) -> None:
         """Work off effects until told to stop."""
-        owner, clock = secrets.token_hex(16), self.office.store.clock(utc_now)
+        clock = self.office.store.clock(utc_now)
+        work = EffectWork(self.office, clock=clock, owner=secrets.token_hex(16))
         while not stop.is_set():
             try:
-                await asyncio.to_thread(following.run_effects, self.office, clock=clock, owner=owner)
+                await asyncio.to_thread(work.turn)
             except Exception as error:  # a full disk, a locked database: it may pass, and the server goes on
                 log.error("effects.failed", extra={"error": type(error).__name__})
             try:
                 await asyncio.wait_for(stop.wait(), EFFECT_POLL_SECONDS)
             except TimeoutError:
                 continue
+        await asyncio.to_thread(work.close, EFFECT_STOP_SECONDS)
