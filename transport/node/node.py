@@ -315,7 +315,8 @@ class Node:
             request_key=key, clock=utc_now, tls=self._tls, reach=self._reach, limits=limits
         ) as carrier:
             outgoing = Outgoing(self.office, clock=self.office.store.clock(utc_now))
-            courier = Courier(outgoing, carrier, owner=secrets.token_hex(16))
+            partners = Partners(self.office, carrier, clock=utc_now)
+            courier = Courier(outgoing, carrier, owner=secrets.token_hex(16), refresh=partners.refresh)
             loop = asyncio.get_running_loop()
 
             def wake() -> None:
