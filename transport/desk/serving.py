@@ -147,7 +147,8 @@ def _serve(
             limits=HttpLimits.of(node.office.settings.limits),
             request_key=node.office.request,
             follow_trace=node.office.settings.follow_trace,
-            uploads=node.office.settings.resumable_upload and part.of == 1,  # parts may reach different processes
+            uploads=node.office.settings.resumable_upload,
+            uploads_folder=node.office.settings.home / "spool",  # parts may reach different processes
             endpoint=node.office.settings.endpoint,
             on_ready=on_ready,
         )

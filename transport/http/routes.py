@@ -69,7 +69,7 @@ class Exchange:
             edge=edge,
             follow_trace=config.follow_trace,
         )
-        self._uploads = Uploads(self.receiving) if config.uploads else None
+        self._uploads = Uploads(self.receiving, config.uploads_folder or config.spool) if config.uploads else None
         self._pulled = Pulled(self.receiving, node) if isinstance(node, PullPort) else None
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
