@@ -76,6 +76,12 @@ def _one_of(*choices: str) -> object:
     return check
 
 
+def _missing(name: str, command: str) -> Exception:
+    from transport.present.errors import CommandError
+
+    return CommandError("EDOC-USE-003", name=name, command=command)
+
+
 def _bad_value(name: str, value: object, expected: str) -> Exception:
     from transport.present.errors import CommandError
 
@@ -650,6 +656,12 @@ def serve(
         raise _bad_value("--port", port, "0…65535")
     if not 1 <= workers <= 64:
         raise _bad_value("--workers", workers, "1…64")
+    if metrics_port is not None and not 0 <= metrics_port <= 65536 - workers:
+        raise _bad_value("--metrics-port", metrics_port, f"0…{65536 - workers}")
+    if bad := serving.no_network(behind_proxy or ()):
+        raise _bad_value("--behind-proxy", bad, "10.0.0.10/32")
+    if (tls_cert is None) != (tls_key is None):
+        raise _missing("--tls-key" if tls_cert else "--tls-cert", "edoc serve")
 
     def ready(urls: dict[str, str]) -> None:
         if console.json:
@@ -1075,6 +1087,8 @@ def ledger_receipts(
     from transport.present import ledgers as present
 
     console = console_of(ctx)
+    if output == "-":
+        raise _bad_value("-o", output, "FILE.jsonl")
     files.check_target(Path(output), force=force)
     written, digest = ledgers.receipts_for(console, code, Path(output), now=now())
     if console.json:

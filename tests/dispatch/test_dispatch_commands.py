@@ -45,9 +45,9 @@ class Desks:
         assert problems(ran.json) == []
         return ran
 
-    def said(self, code: str, *line: str | Path) -> Ran:
-        """Type a command about the ledger at an office, for a person to read."""
-        return self._edoc("--home", self.folder / code, "ledger", *line, env={"EDOC_DEMO": "true"})
+    def typed(self, code: str, *line: str | Path) -> Ran:
+        """Type any command at an office, for a person to read."""
+        return self._edoc("--home", self.folder / code, *line, env={"EDOC_DEMO": "true"})
 
 
 @pytest.fixture
@@ -135,8 +135,46 @@ def test_two_offices_compare_their_receipts_and_a_lost_message_is_named(desks: D
     lost = desks.ledger(B, "verify", "--peer", folder / "list.jsonl")
     (named,) = lost.json["unmatched"]
     assert (lost.code, named["kind"], f"msg:{named['msg']}", named["peer"]) == (3, "relayed", ref, A)
-    said = desks.said(B, "verify", "--peer", folder / "list.jsonl")
+    said = desks.typed(B, "ledger", "verify", "--peer", folder / "list.jsonl")
     assert ref in said.out
     assert "nay không còn ở nút này" in said.out
     other = desks.ledger(A, "verify", "--peer", folder / "list.jsonl")
-    assert (other.code, other.json["error"]["code"]) == (2, "EDOC-LED-044")
+    assert (other.code, other.json["error"]["code"]) == (2, "EDOC-LED-045")
+
+
+def test_what_is_no_sealed_message_is_refused_in_words_a_clerk_understands(desks: Desks) -> None:
+    empty, packed = desks.folder / "empty.edxml", desks.folder / "packed.edxml"
+    empty.write_bytes(b"")
+    packed.write_bytes(worlds.letter("120", at=desks.now, name="120-SMA-VP.pdf"))
+    for path, words in ((empty, "tệp không phải gói tin edXML"), (packed, "tệp chưa có chữ ký số gói tin")):
+        ran = desks.at(B, "import", path, "-o", desks.folder / "r.xml")
+        error = ran.json["error"]
+        assert (ran.code, error["code"]) == (1, "EDOC-EXC-065")
+        assert words in error["why"]
+        assert error["detail"]["reason"] in ("not-edxml", "seal-missing"), "for programs the code stays"
+
+
+def test_why_tells_attempts_and_states_in_words(desks: Desks) -> None:
+    ref = desks.queue()
+    desks.at(A, "export", ref, "-o", desks.folder / "m.edxml", "--yes")
+    refused = desks.at(A, "requeue", ref, "--reason", "request", "--yes").json["error"]
+    assert refused["why"] == "trạng thái lượt gửi: chưa rõ đã đến chưa"
+    assert refused["detail"]["state"] == "unknown"
+    said = desks.typed(A, "dispatch", "why", ref).out
+    assert "vướng mắc gần nhất" not in said, "there was none"
+    assert "None" not in said
+
+
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        (("--metrics-port", "99999"), "--metrics-port"),
+        (("--behind-proxy", "nginx"), "--behind-proxy"),
+        (("--tls-key", "k.pem"), "--tls-cert"),
+        (("--tls-cert", "c.pem"), "--tls-key"),
+    ],
+)
+def test_serve_names_the_option_that_is_wrong(desks: Desks, line: tuple[str, str], names: str) -> None:
+    ran = desks.typed(A, "serve", "--port", "0", *line)
+    assert ran.code == 2
+    assert names in ran.err

@@ -8,7 +8,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +39,18 @@ class Listening:
     metrics_port: int | None = None
     behind_proxy: tuple[str, ...] = ()
     workers: int = 1
+
+
+def no_network(texts: Sequence[str]) -> str | None:
+    """Return the first text that is no address or network, ``None`` if all are."""
+    import ipaddress
+
+    for text in texts:
+        try:
+            ipaddress.ip_network(text)
+        except ValueError:
+            return text
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,7 +104,7 @@ def compare(store: Store, own: str, source: BinaryIO, *, path: str, now: datetim
     """Hold a partner's list against this node's rows.
 
     Raises:
-        LedgerError: EDOC-LED-044, it is no such list, is for another agency, or was cut.
+        LedgerError: EDOC-LED-044, it is no such list, or was cut; EDOC-LED-045, it is for another agency.
     """
     directory = store.read(directories.load)
     lines = _lines(source, path)
@@ -112,7 +112,7 @@ def compare(store: Store, own: str, source: BinaryIO, *, path: str, now: datetim
     if head is None or head.get("schema") != SCHEMA:
         raise _unreadable(path, "head")
     if not directory.same(str(head.get("to")), own):
-        raise _unreadable(path, "other-agency", agency=str(head.get("to"))[:64])
+        raise LedgerError("EDOC-LED-045", "the list is for another agency", path=path, agency=str(head.get("to"))[:64])
     partner = directory.canonical(str(head.get("from")))
     at = _moment(head.get("at"), path)
     look = _Looking(store, directory, own, partner, now)
@@ -151,8 +151,8 @@ def _moment(value: object, path: str) -> datetime:
         raise _unreadable(path, "head") from None
 
 
-def _unreadable(path: str, detail: str, **facts: str) -> LedgerError:
-    return LedgerError("EDOC-LED-044", "not a list of receipts for this node", path=path, detail=detail, **facts)
+def _unreadable(path: str, detail: str) -> LedgerError:
+    return LedgerError("EDOC-LED-044", "not a list of receipts for this node", path=path, detail=detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,7 @@ class _Looking:
             kind = "sent"
             what = self.store.read(lambda connection: self._sent(connection, receipt))
         else:
-            raise _unreadable(path, "other-agency", agency=receipt.key.recipient)
+            raise _unreadable(path, "parties")
         if what is None:
             return None
         index = line.get("index")
