@@ -178,7 +178,8 @@ def _inserted(statement: str, tokens: Sequence[_Token]) -> Iterator[_Change]:
     if columns is None or at is None:
         return
     names = [name.strip() for name in columns[1].split(",")]
-    for name, part in zip(names, _split(_region(tokens, at + 2, 1), 1, ","), strict=True):
+    depth = tokens[at].depth + 1
+    for name, part in zip(names, _split(_region(tokens, at + 2, depth), depth, ","), strict=True):
         text = statement[part[0].start : part[-1].end]
         new = f"CASE WHEN 1=1 THEN NULL ELSE {text} END"
         yield f"not inserted «{name}»", part[0].start, part[-1].end, new

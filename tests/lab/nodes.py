@@ -39,15 +39,16 @@ def until(question: str, answer: Callable[[], object], *, seconds: float = 60.0)
 
 
 class Nursery:
-    """Forks ``edoc`` commands; one for a whole run of the laboratory."""
+    """Forks ``edoc`` commands; one for a whole run of the laboratory. ``tree`` holds another edition's files."""
 
-    def __init__(self, shim: Path) -> None:
+    def __init__(self, shim: Path, tree: Path | None = None) -> None:
         ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket = ours
-        words = [sys.executable, "-m", "tests.lab.zygote", str(its.fileno())]
-        self._process = subprocess.Popen(
-            words, pass_fds=[its.fileno()], env=environment(LD_PRELOAD=str(shim)), stdin=subprocess.DEVNULL
-        )
+        words = [sys.executable, "-P", str(Path(__file__).with_name("zygote.py")), str(its.fileno())]
+        env = environment(LD_PRELOAD=str(shim))
+        if tree is not None:
+            env["PYTHONPATH"] = str(tree)
+        self._process = subprocess.Popen(words, pass_fds=[its.fileno()], env=env, stdin=subprocess.DEVNULL, cwd=tree)
         its.close()
         self._ended: dict[int, int] = {}
         self._hear(READY_SECONDS)

@@ -102,6 +102,7 @@ def _become(wanted: dict[str, object], descriptors: list[int], orders: socket.so
         ctypes.CDLL(None).lab_attach(str(wanted["control"]).encode())
         _stop_at(os.environ.get("EDOC_STOP_AT", ""))
         _spoil(os.environ.get("LAB_EFFECT", ""))
+        _hear_turned_clocks()
         sys.argv = ["edoc", *wanted["arguments"]]  # type: ignore[misc]  # a JSON array of strings
         importlib.import_module("edoc.__main__").main()
         code = 0
@@ -121,6 +122,12 @@ def _stop_at(point: str) -> None:
 
     name, _, times = point.partition("#")
     vars(points).update(_wanted=name, _times=times)
+
+
+def _hear_turned_clocks() -> None:
+    """Let a process ask for its database's clock every fifth of a second instead of every half minute."""
+    with suppress(ImportError):  # editions before PostgreSQL have no such clock
+        vars(importlib.import_module("transport.store.clock")).update(ASK_SECONDS=0.2)
 
 
 def _spoil(order: str) -> None:
