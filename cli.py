@@ -76,7 +76,7 @@ def _one_of(*choices: str) -> object:
     return check
 
 
-def _missing(name: str, command: str) -> Exception:
+def _option_missing(name: str, command: str) -> Exception:
     from transport.present.errors import CommandError
 
     return CommandError("EDOC-USE-003", name=name, command=command)
@@ -661,7 +661,7 @@ def serve(
     if bad := serving.no_network(behind_proxy or ()):
         raise _bad_value("--behind-proxy", bad, "10.0.0.10/32")
     if (tls_cert is None) != (tls_key is None):
-        raise _missing("--tls-key" if tls_cert else "--tls-cert", "edoc serve")
+        raise _option_missing("--tls-key" if tls_cert else "--tls-cert", "edoc serve")
 
     def ready(urls: dict[str, str]) -> None:
         if console.json:
