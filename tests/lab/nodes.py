@@ -128,9 +128,9 @@ class LabNode:
             os.close(writing)
             os.close(errors)
         if ready and not self.listening():
-            raise NotInTime(
-                f"{self.code} did not start ({self.nursery.code_of(self.pid)}): {self.log.read_text('utf-8')[-2000:]}"
-            )
+            code = self.nursery.code_of(self.pid)
+            self._forget()
+            raise NotInTime(f"{self.code} did not start ({code}): {self.log.read_text('utf-8')[-2000:]}")
 
     def listening(self, *, seconds: float = READY_SECONDS) -> bool:
         """Wait until the node says that it listens; false if it died before."""

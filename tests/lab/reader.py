@@ -170,18 +170,19 @@ def postgres(url: str, statement: str, values: Sequence[object] = ()) -> tuple[l
     """Run one statement and return names of columns and rows; a connection is kept for each database."""
     import psycopg
 
+    text = statement.replace("%", "%%").replace("?", "%s").encode()
     with _lock:
         connection = _connections.get(url)
-        if connection is None or connection.closed:
-            connection = _connections[url] = psycopg.connect(url, autocommit=True)
-        try:
-            cursor = connection.execute(statement.replace("%", "%%").replace("?", "%s").encode(), values)
-            if cursor.description is None:
-                return [], []
-            return [one.name for one in cursor.description], cursor.fetchall()
-        except psycopg.OperationalError:
-            connection.close()
-            raise
+        for kept in (True, False):
+            if connection is None or connection.closed or not kept:
+                connection = _connections[url] = psycopg.connect(url, autocommit=True)
+            try:
+                cursor = connection.execute(text, values)
+                break
+            except psycopg.OperationalError:  # the server was stopped meanwhile; once more on a new connection
+                if not kept:
+                    raise
+        return [one.name for one in cursor.description or ()], cursor.fetchall() if cursor.description else []
 
 
 def forget(url: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -146,9 +147,10 @@ def test_f20_two_editions_serve_one_database_with_work_in_flight(
 
 
 def _beside(lab: Lab, node: LabNode, nursery: Nursery) -> LabNode:
-    """Return a second gateway of an office: another edition on the same database and home."""
-    ports = free_ports(2)
-    return LabNode(nursery, node.code, node.home, ports[0], node.control, operator_port=ports[1])
+    """Return a second gateway of an office: another edition, with a home of its own, on the same database."""
+    ports, home = free_ports(2), lab.folder / f"{node.code}-2"
+    shutil.copytree(node.home, home)
+    return LabNode(nursery, node.code, home, ports[0], node.control, operator_port=ports[1])
 
 
 def _both_carried(lab: Lab, other: LabNode) -> None:
