@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import importlib
+import itertools
 import json
 import os
 import selectors
@@ -103,6 +104,7 @@ def _become(wanted: dict[str, object], descriptors: list[int], orders: socket.so
         _stop_at(os.environ.get("EDOC_STOP_AT", ""))
         _spoil(os.environ.get("LAB_EFFECT", ""))
         _hear_turned_clocks()
+        _rebind(os.environ.get("LAB_RESOLVE", ""))
         sys.argv = ["edoc", *wanted["arguments"]]  # type: ignore[misc]  # a JSON array of strings
         importlib.import_module("edoc.__main__").main()
         code = 0
@@ -122,6 +124,24 @@ def _stop_at(point: str) -> None:
 
     name, _, times = point.partition("#")
     vars(points).update(_wanted=name, _times=times)
+
+
+def _rebind(order: str) -> None:
+    """Let the resolver answer a name with one address after another, ``name=one,other=file``, and note what it said."""
+    if not order:
+        return
+    name, addresses, file = order.split("=")
+    real, turn = socket.getaddrinfo, itertools.cycle(addresses.split(","))
+
+    def getaddrinfo(host: object, port: object, *more: object, **named: object) -> object:
+        if host != name:
+            return real(host, port, *more, **named)  # type: ignore[arg-type]  # passed on as they came
+        address = next(turn)
+        with open(file, "a", encoding="ascii") as said:
+            said.write(f"{address}\n")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
+
+    vars(socket)["getaddrinfo"] = getaddrinfo
 
 
 def _hear_turned_clocks() -> None:
