@@ -89,6 +89,8 @@ class Lab:
     to_b: FaultProxy
     databases: tuple[str, ...] = ()
     confirmed: list[tuple[str, str]] = field(default_factory=list)
+    more_certificates: dict[str, list[str]] = field(default_factory=dict)
+    """Exchange certificates that came later, by agency."""
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(100))
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -222,6 +224,8 @@ class Lab:
         certificates = {code: [one] for code, one in self.template.certificates.items()}
         for code, its in self.template.identities.items():
             certificates.setdefault(code, []).append(its["exchange"].credential.sha256)
+        for code, more in self.more_certificates.items():
+            certificates[code] += more
         bodies = [
             (one.path, one.body_sha256)
             for proxy in (self.to_a, self.to_b)
@@ -232,12 +236,14 @@ class Lab:
         return invariants.Offices(homes, certificates, bodies, [node.log for node in self.nodes])
 
     def idle(self) -> bool:
-        """Tell whether no dispatch and no effect is open at either office."""
+        """Tell whether no dispatch and no effect is open at either office, and every leaf has its place."""
         for node in self.nodes:
             store = self.store(node)
             if store.ask("SELECT 1 FROM dispatch WHERE state IN ('queued', 'carrying', 'unknown') LIMIT 1"):
                 return False
             if store.ask("SELECT 1 FROM effect WHERE state IN ('waiting', 'running') LIMIT 1"):
+                return False
+            if store.url and store.ask("SELECT 1 FROM ledger_pending LIMIT 1"):
                 return False
         return True
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -200,10 +201,9 @@ def test_f08_the_same_id_with_other_bytes_is_a_conflict_on_both_sides(lab: Lab, 
     gate.set()
     assert lab.reach(ours, "refused", "delivered") == "refused"
     for node, wanted in ((lab.a, {ours}), (lab.b, {ours, first.message_id})):
-        until(
-            "the conflict's leaf has its place", lambda node=node, wanted=wanted: wanted <= set(_conflicts(lab, node))
-        )  # type: ignore[misc]
+        until("the conflict's leaf has its place", partial(_has_conflicts, lab, node, wanted))
         assert _conflicts(lab, node).count(ours) == 1, "once per K and digest"
+    lab.settle()
     lab.confirmed.clear()  # the id is taken: A's own message is refused, as it must be
     _only_agreement(lab)
     record_property("cases", 20)
@@ -211,6 +211,10 @@ def test_f08_the_same_id_with_other_bytes_is_a_conflict_on_both_sides(lab: Lab, 
 
 def _conflicts(lab: Lab, node: LabNode) -> list[object]:
     return [leaf["msg"] for *_, leaf in lab.store(node).leaves() if leaf["kind"] == "id-conflict"]
+
+
+def _has_conflicts(lab: Lab, node: LabNode, wanted: set[str]) -> bool:
+    return wanted <= set(_conflicts(lab, node))
 
 
 def _only_agreement(lab: Lab) -> None:

@@ -130,6 +130,7 @@ def _print(text: str, console: Console) -> None:
 def _serve(
     console: Console, pins: Pins, wanted: Listening, *, on_ready: Callable[[dict[str, str]], None], part: Part
 ) -> None:
+    from transport.desk.receiptstamps import ReceiptStamps
     from transport.http.config import ServeConfig
     from transport.http.limits import HttpLimits
     from transport.http.reporting import Reporting, log_lines
@@ -140,6 +141,8 @@ def _serve(
     log_lines(sys.stderr, node="nut-1")
     with working(console, pins) as node:
         networked(node, console, pins)
+        if node.office.settings.tsa_urls:
+            node.office.timestamper = ReceiptStamps(node.office, clock=utc_now)
         if node.office.request is None:
             raise SettingsError("EDOC-CFG-022", "the node has no request key", agency=node.office.code)
         if part.number == 0:
