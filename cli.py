@@ -660,8 +660,8 @@ def serve(
         raise _bad_value("--metrics-port", metrics_port, f"0…{65536 - workers}")
     if bad := serving.no_network(behind_proxy or ()):
         raise _bad_value("--behind-proxy", bad, "10.0.0.10/32")
-    if (tls_cert is None) != (tls_key is None):
-        raise _option_missing("--tls-key" if tls_cert else "--tls-cert", "edoc serve")
+    if tls_key is not None and tls_cert is None:  # a certificate alone may have its key in the same file
+        raise _option_missing("--tls-cert", "edoc serve")
 
     def ready(urls: dict[str, str]) -> None:
         if console.json:

@@ -171,7 +171,6 @@ def test_why_tells_attempts_and_states_in_words(desks: Desks) -> None:
         (("--metrics-port", "99999"), "--metrics-port"),
         (("--behind-proxy", "nginx"), "--behind-proxy"),
         (("--tls-key", "k.pem"), "--tls-cert"),
-        (("--tls-cert", "c.pem"), "--tls-key"),
     ],
 )
 def test_serve_names_the_option_that_is_wrong(desks: Desks, line: tuple[str, str], names: str) -> None:
