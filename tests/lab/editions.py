@@ -65,6 +65,15 @@ class Edition:
         return Template(folder, pki, {}, server, databases, certificates)
 
 
+def _whole_history() -> bool:
+    """Tell whether this is a checkout with all its history, not a shallow one and not an archive."""
+    asked = ["git", "-C", str(ROOT), "rev-parse", "--is-shallow-repository"]
+    try:
+        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip() == "false"
+    except (OSError, subprocess.CalledProcessError):
+        return False
+
+
 def edition(commit: str, folder: Path) -> Edition:
     """Take an edition from the history; where there is none (a shallow checkout, an archive) the test is skipped."""
     asked = ["git", "-C", str(ROOT), "archive", commit, *PARTS]
@@ -72,7 +81,7 @@ def edition(commit: str, folder: Path) -> Edition:
         files = subprocess.run(asked, capture_output=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
         reason = f"the history of the repository does not hold {commit}"
-        if os.environ.get("CI") == "true":
+        if os.environ.get("CI") == "true" and _whole_history():
             pytest.fail(reason)
         pytest.skip(reason)
     folder.mkdir(parents=True)
