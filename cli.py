@@ -76,6 +76,12 @@ def _one_of(*choices: str) -> object:
     return check
 
 
+def _option_missing(name: str, command: str) -> Exception:
+    from transport.present.errors import CommandError
+
+    return CommandError("EDOC-USE-003", name=name, command=command)
+
+
 def _bad_value(name: str, value: object, expected: str) -> Exception:
     from transport.present.errors import CommandError
 
@@ -650,6 +656,12 @@ def serve(
         raise _bad_value("--port", port, "0…65535")
     if not 1 <= workers <= 64:
         raise _bad_value("--workers", workers, "1…64")
+    if metrics_port is not None and not 0 <= metrics_port <= 65536 - workers:
+        raise _bad_value("--metrics-port", metrics_port, f"0…{65536 - workers}")
+    if bad := serving.no_network(behind_proxy or ()):
+        raise _bad_value("--behind-proxy", bad, "10.0.0.10/32")
+    if tls_key is not None and tls_cert is None:  # a certificate alone may have its key in the same file
+        raise _option_missing("--tls-cert", "edoc serve")
 
     def ready(urls: dict[str, str]) -> None:
         if console.json:
@@ -1048,17 +1060,42 @@ def ledger_verify(
     last: Annotated[int | None, typer.Option("--to", metavar="I")] = None,
     receipts: Annotated[bool, typer.Option("--receipts")] = False,
     against: Annotated[str | None, typer.Option("--against", metavar="FILE")] = None,
+    peer: Annotated[list[str] | None, typer.Option("--peer", metavar="FILE")] = None,
 ) -> int:
     from transport.desk import ledgers
     from transport.present import ledgers as present
 
     console = console_of(ctx)
     found = ledgers.verify(console, ledgers.Wanted(first, last, receipts, against))
+    compared = ledgers.compare(console, peer, now=now()) if peer else ()
     if console.json:
-        console.document(present.verify_document(found))
+        console.document(present.verify_document(found, compared))
     else:
         console.say(present.verify_lines(found, console.screen()))
-    return present.RESULTS[found.result]
+        console.say(present.compared_lines(compared, console.screen()))
+    return present.verify_exit(found, compared)
+
+
+@command("receipts", group=ledger)
+def ledger_receipts(
+    ctx: typer.Context,
+    code: Annotated[str, typer.Argument(metavar="CODE")],
+    output: Annotated[str, typer.Option("-o", "--output", metavar="FILE")],
+    force: Force = False,
+) -> int:
+    from transport.desk import files, ledgers
+    from transport.present import ledgers as present
+
+    console = console_of(ctx)
+    if output == "-":
+        raise _bad_value("-o", output, "FILE.jsonl")
+    files.check_target(Path(output), force=force)
+    written, digest = ledgers.receipts_for(console, code, Path(output), now=now())
+    if console.json:
+        console.document(present.receipts_document(written, output, digest))
+    else:
+        console.say(present.receipts_line(written, output, console.lang))
+    return Exit.DONE
 
 
 @command("prove", group=ledger)

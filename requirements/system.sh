@@ -11,6 +11,8 @@ missing() {
     command -v openssl >/dev/null 2>&1 || printf '%s ' openssl
     command -v pg_ctl >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/pg_ctl >/dev/null 2>&1 || printf '%s ' postgresql
     command -v cc >/dev/null 2>&1 || printf '%s ' gcc libc6-dev
+    { PATH="$PATH:/usr/sbin" command -v nginx && ls /usr/lib*/nginx/modules/ngx_http_js_module.so; } >/dev/null 2>&1 ||
+        printf '%s ' nginx libnginx-mod-http-js
     command -v systemd-analyze >/dev/null 2>&1 || printf '%s ' systemd
     command -v javac >/dev/null 2>&1 || printf '%s ' default-jdk-headless
 }

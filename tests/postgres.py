@@ -11,7 +11,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -103,7 +103,8 @@ def running() -> Iterator[Server]:
         try:
             yield server
         finally:
-            server.stop("immediate")
+            with suppress(subprocess.CalledProcessError):  # a test may have stopped it, and failed
+                server.stop("immediate")
 
 
 def _call(folder: Path, program: str, *arguments: str) -> None:

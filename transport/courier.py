@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -130,8 +130,11 @@ class Courier:
         owner: str,
         clock: Callable[[], datetime] = utc_now,
         slots: int = SLOTS,
+        refresh: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
+        """``refresh`` asks an agency's node anew who and where it is; it raises nothing for what happens to it."""
         self._outgoing, self._carrier, self._owner = outgoing, carrier, owner
+        self._refresh = refresh
         self._clock, self._slots = clock, slots
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -188,6 +191,8 @@ class Courier:
             points.reached("carry.loaded")
             reply = await self._exchange(claim, parcel)
             points.reached("carry.answered")
+            if reply.problem == "unknown-recipient" != claim.last_problem and self._refresh is not None:
+                await self._refresh(claim.key.recipient)  # then one more try (exchange.md 3.2)
             await asyncio.to_thread(self._outgoing.settle, claim, reply, self._clock())
         except Exception as error:  # nothing was settled: the lease lapses and the dispatch is claimed again
             log.error(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -33,9 +34,20 @@ class Desks:
 
     def at(self, code: str, *line: str | Path) -> Ran:
         """Type a command at an office, and check its document by its schema."""
-        ran = self._edoc("--home", self.folder / code, "dispatch", *line, "--json", env={"EDOC_DEMO": "true"})
+        return self._checked(code, "dispatch", *line)
+
+    def ledger(self, code: str, *line: str | Path) -> Ran:
+        """Type a command about the ledger at an office, and check its document by its schema."""
+        return self._checked(code, "ledger", *line)
+
+    def _checked(self, code: str, *line: str | Path) -> Ran:
+        ran = self._edoc("--home", self.folder / code, *line, "--json", env={"EDOC_DEMO": "true"})
         assert problems(ran.json) == []
         return ran
+
+    def typed(self, code: str, *line: str | Path) -> Ran:
+        """Type any command at an office, for a person to read."""
+        return self._edoc("--home", self.folder / code, *line, env={"EDOC_DEMO": "true"})
 
 
 @pytest.fixture
@@ -100,3 +112,68 @@ def test_words_for_a_person(desks: Desks) -> None:
     assert "chờ đến lượt" in ran.out
     ran = edoc("--home", desks.folder / A, "dispatch", "list", "--lang", "en", env={"EDOC_DEMO": "true"})
     assert ref in ran.out
+
+
+def test_two_offices_compare_their_receipts_and_a_lost_message_is_named(desks: Desks) -> None:
+    ref, folder = desks.queue(), desks.folder
+    desks.at(A, "export", ref, "-o", folder / "m.edxml", "--yes")
+    desks.at(B, "import", folder / "m.edxml")
+    desks.at(A, "import", folder / "m.receipt.xml")
+    made = desks.ledger(A, "receipts", B, "-o", folder / "list.jsonl")
+    assert (made.code, made.json["to"], made.json["receipts"]) == (0, B, 1)
+    assert desks.ledger(A, "receipts", B, "-o", folder / "list.jsonl").code == 2, "the file is there"
+    same = desks.ledger(B, "verify", "--peer", folder / "list.jsonl")
+    assert (same.code, same.json["unmatched"]) == (0, [])
+    with sqlite3.connect(folder / B / "edoc.db") as database:  # B as it was before: an older backup
+        database.execute("PRAGMA foreign_keys = OFF")
+        for table in ("inbox", "receipt"):
+            for (trigger,) in database.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?", (table,)
+            ).fetchall():
+                database.execute(f'DROP TRIGGER "{trigger}"')
+            database.execute(f"DELETE FROM {table}")  # a name of two
+    lost = desks.ledger(B, "verify", "--peer", folder / "list.jsonl")
+    (named,) = lost.json["unmatched"]
+    assert (lost.code, named["kind"], f"msg:{named['msg']}", named["peer"]) == (3, "relayed", ref, A)
+    said = desks.typed(B, "ledger", "verify", "--peer", folder / "list.jsonl")
+    assert ref in said.out
+    assert "nay không còn ở nút này" in said.out
+    other = desks.ledger(A, "verify", "--peer", folder / "list.jsonl")
+    assert (other.code, other.json["error"]["code"]) == (2, "EDOC-LED-045")
+
+
+def test_what_is_no_sealed_message_is_refused_in_words_a_clerk_understands(desks: Desks) -> None:
+    empty, packed = desks.folder / "empty.edxml", desks.folder / "packed.edxml"
+    empty.write_bytes(b"")
+    packed.write_bytes(worlds.letter("120", at=desks.now, name="120-SMA-VP.pdf"))
+    for path, words in ((empty, "tệp không phải gói tin edXML"), (packed, "tệp chưa có chữ ký số gói tin")):
+        ran = desks.at(B, "import", path, "-o", desks.folder / "r.xml")
+        error = ran.json["error"]
+        assert (ran.code, error["code"]) == (1, "EDOC-EXC-065")
+        assert words in error["why"]
+        assert error["detail"]["reason"] in ("not-edxml", "seal-missing"), "for programs the code stays"
+
+
+def test_why_tells_attempts_and_states_in_words(desks: Desks) -> None:
+    ref = desks.queue()
+    desks.at(A, "export", ref, "-o", desks.folder / "m.edxml", "--yes")
+    refused = desks.at(A, "requeue", ref, "--reason", "request", "--yes").json["error"]
+    assert refused["why"] == "trạng thái lượt gửi: chưa rõ đã đến chưa"
+    assert refused["detail"]["state"] == "unknown"
+    said = desks.typed(A, "dispatch", "why", ref).out
+    assert "vướng mắc gần nhất" not in said, "there was none"
+    assert "None" not in said
+
+
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        (("--metrics-port", "99999"), "--metrics-port"),
+        (("--behind-proxy", "nginx"), "--behind-proxy"),
+        (("--tls-key", "k.pem"), "--tls-cert"),
+    ],
+)
+def test_serve_names_the_option_that_is_wrong(desks: Desks, line: tuple[str, str], names: str) -> None:
+    ran = desks.typed(A, "serve", "--port", "0", *line)
+    assert ran.code == 2
+    assert names in ran.err

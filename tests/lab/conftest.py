@@ -13,6 +13,7 @@ import pytest
 from tests.lab import shim
 from tests.lab.lab import Lab, Template
 from tests.lab.nodes import Nursery
+from tests.postgres import Server
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +35,12 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
     return Template.make(tmp_path_factory.mktemp("template"))
 
 
+@pytest.fixture(scope="session")
+def template_postgresql(tmp_path_factory: pytest.TempPathFactory, postgres: Server) -> Template:
+    """The same two offices, each with a database of its own on one PostgreSQL server."""
+    return Template.make(tmp_path_factory.mktemp("template-postgresql"), server=postgres)
+
+
 @pytest.fixture
 def labs(nursery: Nursery, template: Template, tmp_path: Path) -> Iterator[Callable[..., Lab]]:
     """Make laboratories; their processes and proxies end with the test."""
@@ -49,9 +56,14 @@ def labs(nursery: Nursery, template: Template, tmp_path: Path) -> Iterator[Calla
 
 
 @pytest.fixture
-def lab(labs: Callable[..., Lab]) -> Lab:
-    """One laboratory: offices A and B, stopped."""
-    return labs()
+def lab(request: pytest.FixtureRequest, nursery: Nursery, labs: Callable[..., Lab], tmp_path: Path) -> Iterator[Lab]:
+    """One laboratory: offices A and B, stopped; tests marked ``BOTH`` get it on SQLite and on PostgreSQL."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        yield labs()
+        return
+    made = Lab.make(nursery, request.getfixturevalue("template_postgresql"), tmp_path / "lab-postgresql")
+    yield made
+    made.close()
 
 
 @pytest.hookimpl(wrapper=True)

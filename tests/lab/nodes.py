@@ -39,15 +39,16 @@ def until(question: str, answer: Callable[[], object], *, seconds: float = 60.0)
 
 
 class Nursery:
-    """Forks ``edoc`` commands; one for a whole run of the laboratory."""
+    """Forks ``edoc`` commands; one for a whole run of the laboratory. ``tree`` holds another edition's files."""
 
-    def __init__(self, shim: Path) -> None:
+    def __init__(self, shim: Path, tree: Path | None = None) -> None:
         ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket = ours
-        words = [sys.executable, "-m", "tests.lab.zygote", str(its.fileno())]
-        self._process = subprocess.Popen(
-            words, pass_fds=[its.fileno()], env=environment(LD_PRELOAD=str(shim)), stdin=subprocess.DEVNULL
-        )
+        words = [sys.executable, "-P", str(Path(__file__).with_name("zygote.py")), str(its.fileno())]
+        env = environment(LD_PRELOAD=str(shim))
+        if tree is not None:
+            env["PYTHONPATH"] = str(tree)
+        self._process = subprocess.Popen(words, pass_fds=[its.fileno()], env=env, stdin=subprocess.DEVNULL, cwd=tree)
         its.close()
         self._ended: dict[int, int] = {}
         self._hear(READY_SECONDS)
@@ -127,9 +128,9 @@ class LabNode:
             os.close(writing)
             os.close(errors)
         if ready and not self.listening():
-            raise NotInTime(
-                f"{self.code} did not start ({self.nursery.code_of(self.pid)}): {self.log.read_text('utf-8')[-2000:]}"
-            )
+            code = self.nursery.code_of(self.pid)
+            self._forget()
+            raise NotInTime(f"{self.code} did not start ({code}): {self.log.read_text('utf-8')[-2000:]}")
 
     def listening(self, *, seconds: float = READY_SECONDS) -> bool:
         """Wait until the node says that it listens; false if it died before."""

@@ -1,4 +1,4 @@
-"""The independent reader: what is in a node's store, found out with sqlite3, hashlib, cryptography and files alone.
+"""The independent reader: what is in a node's store, found out with sqlite3 or psycopg, hashlib, cryptography, files.
 
 Nothing of the product is imported. Tables and columns are those of exchange.md 9 and ledger.md 12; the tree is hashed
 again by the definition of RFC 6962 2.1, as written there and not by tiles or edges; heads are read as C2SP notes.
@@ -10,25 +10,34 @@ import base64
 import hashlib
 import json
 import sqlite3
+import threading
+import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+if TYPE_CHECKING:
+    from psycopg import Connection
 
 Row = dict[str, object]
 _EMPTY = hashlib.sha256(b"").digest()
 
 
 class Store:
-    """One home, read only; each question sees the state of that moment."""
+    """One home, read only; each question sees the state of that moment. Where its database is, its settings say."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
+        self.url = _database_of(home)
 
     def ask(self, question: str, *values: object) -> list[tuple[object, ...]]:
-        """Return the rows of a question."""
+        """Return the rows of a question, whose parameters are written as ``?``."""
+        if self.url:
+            return [tuple(row) for row in postgres(self.url, question, values)[1]]
         with closing(self._open()) as connection:
             return [tuple(row) for row in connection.execute(question, values)]
 
@@ -37,11 +46,23 @@ class Store:
         found = self.ask(question, *values)
         return found[0][0] if found else None
 
-    def rows(self, table: str, where: str = "1", *values: object) -> list[Row]:
+    def rows(self, table: str, where: str = "1 = 1", *values: object) -> list[Row]:
         """Return the rows of a table by column name."""
+        question = f"SELECT * FROM {table} WHERE {where}"
+        if self.url:
+            names, found = postgres(self.url, question, values)
+            return [dict(zip(names, row, strict=True)) for row in found]
         with closing(self._open()) as connection:
             connection.row_factory = sqlite3.Row
-            return [dict(row) for row in connection.execute(f"SELECT * FROM {table} WHERE {where}", values)]
+            return [dict(row) for row in connection.execute(question, values)]
+
+    def change(self, statement: str, *values: object) -> None:
+        """Change rows behind the node's back."""
+        if self.url:
+            postgres(self.url, statement, values)
+            return
+        with closing(sqlite3.connect(self.home / "edoc.db")) as connection, connection:
+            connection.execute(statement, values)
 
     def _open(self) -> sqlite3.Connection:
         return sqlite3.connect(f"file:{self.home / 'edoc.db'}?mode=ro", uri=True, timeout=30)
@@ -69,7 +90,9 @@ class Store:
         return [path for path in files if path.name not in named]
 
     def damage(self) -> list[str]:
-        """Return what SQLite's own checks find."""
+        """Return what SQLite's own checks find; PostgreSQL checks pages and keys as it reads and writes them."""
+        if self.url:
+            return []
         with closing(self._open()) as connection:
             found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check")]
             found += [str(tuple(row)) for row in connection.execute("PRAGMA foreign_key_check")]
@@ -128,6 +151,45 @@ class Store:
             if b"".join(wanted) != tile:
                 faults.append(f"log {number}: tile {level}/{n}")
         return faults
+
+
+def _database_of(home: Path) -> str:
+    """Return the address of the home's PostgreSQL database, empty where it keeps a file."""
+    try:
+        found = tomllib.loads((home / "edoc.toml").read_text("utf-8")).get("database", {}).get("url", "")
+    except OSError:
+        return ""
+    return f"postgresql://{str(found).partition('://')[2]}" if str(found).startswith("postgres") else ""
+
+
+_connections: dict[str, Connection[tuple[object, ...]]] = {}
+_lock = threading.Lock()
+
+
+def postgres(url: str, statement: str, values: Sequence[object] = ()) -> tuple[list[str], list[tuple[object, ...]]]:
+    """Run one statement and return names of columns and rows; a connection is kept for each database."""
+    import psycopg
+
+    text = statement.replace("%", "%%").replace("?", "%s").encode()
+    with _lock:
+        connection = _connections.get(url)
+        for kept in (True, False):
+            if connection is None or connection.closed or not kept:
+                connection = _connections[url] = psycopg.connect(url, autocommit=True)
+            try:
+                cursor = connection.execute(text, values)
+                break
+            except psycopg.OperationalError:  # the server was stopped meanwhile; once more on a new connection
+                if not kept:
+                    raise
+        return [one.name for one in cursor.description or ()], cursor.fetchall() if cursor.description else []
+
+
+def forget(url: str) -> None:
+    """Close the connection to a database, so that it can be dropped or copied."""
+    with _lock:
+        if (connection := _connections.pop(url, None)) is not None:
+            connection.close()
 
 
 def tree_hash(leaves: Sequence[bytes]) -> bytes:

@@ -110,6 +110,12 @@ class Stranger:
         """E2, or E3 with ``/receipt``."""
         return self.talk(raw(self.client.request("GET", path_of(B, A, message.message_id) + suffix)))
 
+    def connect(self, message: Sealed) -> socket.socket:
+        """Send E1 and return the connection, on which the answer is still to come."""
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=60)
+        connection.sendall(b"".join(self.raw(message)))
+        return connection
+
     def talk(self, data: bytes, *, close: bool = False, patience: float = 60.0) -> Said:
         """Send bytes on a connection of their own and read one final answer."""
         began = time.monotonic()

@@ -21,9 +21,10 @@ from signer.credential import Role
 from signer.devpki import DevPki, Subject
 from tests import world as worlds
 from tests.lab import invariants
-from tests.lab.lab import LONG, A, B, Lab, Template, set_endpoint, set_url
+from tests.lab.lab import BOTH, LONG, A, B, Lab, Template, set_endpoint, set_url
 from tests.lab.nodes import LabNode, Nursery, until
 from tests.lab.proxy import Plan, Seen, always
+from tests.lab.reader import Store
 from tests.lab.stranger import Stranger, signer_of
 from tests.second.second_message import Sealed
 from transport.demo.pkiserver import PkiServer
@@ -59,6 +60,7 @@ def only_agreement(lab: Lab) -> None:
 # --- F10: workers ----------------------------------------------------------------------------------------------------
 
 
+@BOTH
 def test_f10_a_worker_stopped_past_its_lease_changes_nothing(lab: Lab, record_property: Record) -> None:
     """A's worker sleeps in the middle of an attempt; another delivers; what the first then brings is dropped."""
     lab.b.start()
@@ -79,7 +81,7 @@ def test_f10_a_worker_stopped_past_its_lease_changes_nothing(lab: Lab, record_pr
     lab.to_b.plan = plan
     lab.a.start()
     until("the first worker sends", lambda: held)
-    until("the worker sleeps, and not in a transaction", partial(asleep, lab.a))
+    until("the worker sleeps, and not in a transaction", partial(asleep, lab, lab.a))
     lab.turn(timedelta(seconds=31))
     lab.a.run(*words, "--wait", "20", expect=(0,))
     assert lab.state(message_id) == "delivered"
@@ -92,19 +94,33 @@ def test_f10_a_worker_stopped_past_its_lease_changes_nothing(lab: Lab, record_pr
     record_property("cases", 1)
 
 
-def asleep(node: LabNode) -> bool:
+def asleep(lab: Lab, node: LabNode) -> bool:
     """Stop a node; if it holds the database just then, let it go on."""
     node.pause()
+    if not _holds(lab.store(node)):
+        return True
+    node.resume()
+    return False
+
+
+def _holds(store: Store) -> bool:
+    if store.url:
+        return bool(
+            store.ask(
+                "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND xact_start IS NOT NULL "
+                "AND pid <> pg_backend_pid() AND application_name = 'edoc'"
+            )
+        )
     try:
-        with closing(sqlite3.connect(node.home / "edoc.db", isolation_level=None, timeout=0.2)) as connection:
+        with closing(sqlite3.connect(store.home / "edoc.db", isolation_level=None, timeout=0.2)) as connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("ROLLBACK")
     except sqlite3.OperationalError:
-        node.resume()
-        return False
-    return True
+        return True
+    return False
 
 
+@BOTH
 def test_f10_an_effect_that_twice_kills_its_process_is_quarantined(lab: Lab, record_property: Record) -> None:
     """The next work flows; the document is there for the clerk all the same."""
     lab.a.start()
@@ -128,9 +144,37 @@ def test_f10_an_effect_that_twice_kills_its_process_is_quarantined(lab: Lab, rec
     record_property("cases", 2)
 
 
+@pytest.mark.parametrize("how", ["raise", "hang"])
+def test_f10_an_effect_whose_handler_raises_or_hangs_is_quarantined(
+    lab: Lab, record_property: Record, how: str
+) -> None:
+    """Status 01 of the first document cannot be made; it is put aside, and meanwhile the work on the next one flows."""
+    error, column, times = {"raise": ("KeyError", "failures", 5), "hang": ("does not end", "crashes", 2)}[how]
+    lab.a.start()
+    lab.b.start(env={"LAB_EFFECT": f"{how}:status-01:1"})
+    first = lab.submit()
+    lab.reach(first, "delivered")
+    second = lab.submit()
+    told = "SELECT count(*) FROM status WHERE direction = 'in' AND code = '01' AND message_id = ?"
+    until("the next one is told", lambda: lab.store(lab.a).one(told, second) == 1)
+    store, question = lab.store(lab.b), f"SELECT last_error, {column} FROM effect WHERE state = 'quarantined'"
+    if how == "hang":
+        until("it is put aside", lambda: store.ask(question))  # by real time: turned clocks would end its lease
+    else:
+        lab.hasten(lambda: store.ask(question), step=timedelta(seconds=45))
+    assert store.ask(question) == [(error, times)]
+    until("both were checked", lambda: store.ask("SELECT count(*) FROM inbox WHERE verdict IS NOT NULL") == [(2,)])
+    assert lab.store(lab.a).one(told, first) == 0
+    lab.settle()
+    lab.check()
+    assert lab.b.stop() == 0, "a thread that hangs keeps no server from ending"
+    record_property("cases", 1)
+
+
 # --- F11: clocks -----------------------------------------------------------------------------------------------------
 
 
+@BOTH
 def test_f11_clocks_that_jump_and_disagree(lab: Lab, record_property: Record) -> None:
     """Both or one of the clocks jump by an hour, a day, ten minutes, and step back; each letter arrives once."""
     lab.start()
@@ -139,16 +183,18 @@ def test_f11_clocks_that_jump_and_disagree(lab: Lab, record_property: Record) ->
     jumps += [((lab.a,), day), (lab.nodes, -day), (lab.nodes, day)] if LONG else []
     for nodes, jump in jumps:
         for node in nodes:
-            node.control.turn(jump)
+            lab.turn_one(node, jump)
         message_id = lab.submit()
         alone = len(nodes) == 1
         if alone:
             until("an attempt was made", partial(lab.attempts, message_id), seconds=20)
             assert lab.state(message_id) == "queued"
             if jump == ten:
-                assert lab.store(lab.a).one("SELECT problem FROM attempt ORDER BY rowid DESC") == "clock-disagreement"
+                assert (
+                    lab.store(lab.a).one("SELECT problem FROM attempt ORDER BY started_at DESC") == "clock-disagreement"
+                )
             for node in nodes:
-                node.control.turn(-jump)
+                lab.turn_one(node, -jump)
         lab.hasten(partial(delivered, lab, message_id), step=timedelta(hours=3))
     lab.settle(step=timedelta(hours=3))  # what was queued by a clock a day ahead may wait that day
     lab.check()
@@ -295,6 +341,7 @@ def test_f17_a_damaged_message_is_not_sent_until_it_is_restored(lab: Lab, record
 TAKE_BACK = ("--reason", "sent-by-mistake", "--yes")
 
 
+@BOTH
 def test_f18_taken_back_at_every_point_of_an_attempt(lab: Lab, record_property: Record) -> None:
     """Never sent; sent and received; sent and not received; and receipts that come after ``recalled``, ``expired``."""
     lab.b.start()
@@ -345,6 +392,7 @@ def _move(lab: Lab, port: int) -> None:
     set_url(lab.a.home, B, port)
 
 
+@BOTH
 def test_f19_a_recipient_that_moves_or_closes_between_attempts(lab: Lab, record_property: Record) -> None:
     """The same K at the new endpoint is one acceptance; a closed code is refused, and its successor named."""
     lab.b.start()

@@ -10,12 +10,14 @@ from __future__ import annotations
 import ctypes
 import gc
 import importlib
+import itertools
 import json
 import os
 import selectors
 import signal
 import socket
 import sys
+import threading
 import traceback
 from contextlib import suppress
 
@@ -100,6 +102,9 @@ def _become(wanted: dict[str, object], descriptors: list[int], orders: socket.so
         os.environ.update(wanted["environment"])  # type: ignore[call-overload]  # a JSON object of strings
         ctypes.CDLL(None).lab_attach(str(wanted["control"]).encode())
         _stop_at(os.environ.get("EDOC_STOP_AT", ""))
+        _spoil(os.environ.get("LAB_EFFECT", ""))
+        _hear_turned_clocks()
+        _rebind(os.environ.get("LAB_RESOLVE", ""))
         sys.argv = ["edoc", *wanted["arguments"]]  # type: ignore[misc]  # a JSON array of strings
         importlib.import_module("edoc.__main__").main()
         code = 0
@@ -119,6 +124,54 @@ def _stop_at(point: str) -> None:
 
     name, _, times = point.partition("#")
     vars(points).update(_wanted=name, _times=times)
+
+
+def _rebind(order: str) -> None:
+    """Let the resolver answer a name with one address after another, ``name=one,other=file``, and note what it said."""
+    if not order:
+        return
+    name, addresses, file = order.split("=")
+    real, turn = socket.getaddrinfo, itertools.cycle(addresses.split(","))
+
+    def getaddrinfo(host: object, port: object, *more: object, **named: object) -> object:
+        if host != name:
+            return real(host, port, *more, **named)  # type: ignore[arg-type]  # passed on as they came
+        address = next(turn)
+        with open(file, "a", encoding="ascii") as said:
+            said.write(f"{address}\n")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
+
+    vars(socket)["getaddrinfo"] = getaddrinfo
+
+
+def _hear_turned_clocks() -> None:
+    """Let a process ask for its database's clock every fifth of a second instead of every half minute."""
+    with suppress(ImportError):  # editions before PostgreSQL have no such clock
+        vars(importlib.import_module("transport.store.clock")).update(ASK_SECONDS=0.2)
+
+
+def _spoil(order: str) -> None:
+    """Let the handler of one kind of effect raise or hang for the first documents: ``raise:check:2``, ``hang:check:1``.
+
+    How long a handler may take is shortened to seconds with it, as clocks are turned elsewhere.
+    """
+    if not order:
+        return
+    following = importlib.import_module("transport.node.following")
+    work = importlib.import_module("transport.node.effectwork")
+    how, kind, last = order.split(":")
+    name = f"_{kind.replace('-', '_')}"
+    handler = getattr(following, name)
+
+    def spoilt(office: object, effect: object, now: object) -> object:
+        if int(effect.facts["inbox"]) > int(last):  # type: ignore[attr-defined]  # an effect's claim
+            return handler(office, effect, now)
+        if how == "hang":
+            threading.Event().wait()
+        raise KeyError(kind)
+
+    vars(following)[name] = spoilt
+    vars(work).update(PATIENCE=0.5, SECONDS={}, SECONDS_ELSE=3.0)
 
 
 if __name__ == "__main__":

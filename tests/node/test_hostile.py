@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -19,7 +19,9 @@ from edoc.envelopes import Party, ResponseFor, StatusMessage
 from signer.credential import Role
 from signer.devpki import DevPki, Subject
 from signer.errors import SigningRefused
-from tests.world import ORGANS, letter
+from signer.report import Need
+from signer.trust import TrustStore
+from tests.world import ORGANS, build, letter
 from transport import receipts
 from transport.courier import Reply
 from transport.dispatch import Key, State
@@ -27,6 +29,7 @@ from transport.errors import Problem
 from transport.http.wire import read_problem
 from transport.http.wire.problems import MAX_RETRY_AFTER, PREFIX
 from transport.node.following import find_document
+from transport.node.office import STATUS_SOON
 from transport.node.outgoing import Outgoing
 from transport.store import directory as directories
 from transport.store.values import RowFilter
@@ -268,3 +271,30 @@ def test_a_key_past_its_days_gives_no_receipt_and_seals_nothing(world: World) ->
         world.nodes[A].send(letter(at=world.clock.now), now=world.clock.now, allow_information_only=True)
     assert caught.value.code == "EDOC-KEY-004"
     assert not world.nodes[A].outbox(RowFilter()).rows
+
+
+def test_a_partner_waits_for_status_answers_a_bounded_time_and_is_told_to_come_again(
+    tmp_path: Path, now: datetime
+) -> None:
+    """The request path asks for seconds, however long a service is silent; nothing is judged blindly meanwhile."""
+    pki = DevPki.create(at=now - timedelta(days=30), base_url="http://127.0.0.1:9")
+    world = build(tmp_path, pki, now)
+    world.clock.turn(timedelta(days=9))  # the lists kept at hand no longer serve
+    asked: list[tuple[str, float | None]] = []
+
+    def nothing(code: str, needs: Sequence[Need], *, within: float | None = None) -> TrustStore:
+        asked.append((code, within))
+        return pki.trust(at=world.clock.now) if code == A else TrustStore()
+
+    try:
+        for code, node in world.nodes.items():
+            node.office.fetch_status = partial(nothing, code)
+        message_id = (
+            world.nodes[A].send(letter(at=world.clock.now), now=world.clock.now, allow_information_only=True).message_id
+        )
+        world.carry_once(A)
+        view = world.dispatch(A, message_id)
+        assert (view.state, view.problem) == (State.QUEUED, "trust-unavailable")
+        assert [one for one in asked if one[0] == B] == [(B, STATUS_SOON)]
+    finally:
+        world.close()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
@@ -20,7 +21,8 @@ from tests import world as worlds
 from tests.console.conftest import Edoc, Ran
 from tests.wire.conftest import A, B, Place, utc_now
 from transport import metadata
-from transport.errors import Refused
+from transport.demo.offices import free_ports
+from transport.errors import Problem, Refused
 from transport.http.wire import (
     BASE,
     JSON_TYPE,
@@ -33,7 +35,9 @@ from transport.http.wire import (
     sign_response,
 )
 from transport.node import partners
+from transport.node.node import Node
 from transport.node.partners import Partners
+from transport.settings import load
 from transport.store import directory as directories
 from transport.store import metadata_rows
 
@@ -301,3 +305,60 @@ async def test_the_first_entry_is_confirmed_by_fingerprint(place: Place, tmp_pat
         assert good.code == 0, good.out
     listed = edoc("--home", home, "agency", "list", "--json").json["agencies"]
     assert [(one["code"], one["name"], one["url"]) for one in listed] == [(B, "Sở Mẫu B", place.url(B))]
+
+
+class Left:
+    """A node that has moved: at its old place it serves nobody, and says where it is now."""
+
+    def __init__(self, node: Node, *, tells: bool = True) -> None:
+        self._node, self._tells, self.asked = node, tells, 0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._node, name)
+
+    def check_parties(self, partner: object, key: object, now: datetime) -> None:
+        self.asked += 1
+        raise Problem("unknown-recipient", 404, "the recipient is not served here")
+
+    def metadata(self, now: datetime) -> dict[str, object]:
+        if not self._tells:
+            raise Problem("unavailable", 503, "not now")
+        return self._node.metadata(now)
+
+
+async def carried(place: Place, message_id: str, *ends: str) -> str:
+    """Let A's courier work until the dispatch has ended; return its state."""
+    stop = asyncio.Event()
+    async with asyncio.timeout(40):
+        await place.nodes[A].run_courier(stop, until=lambda: place.state(message_id) in ends)
+    return place.state(message_id)
+
+
+async def test_before_the_one_more_try_the_sender_asks_the_partner_where_it_is(place: Place) -> None:
+    """exchange.md 3.2, ``unknown-recipient``: refresh the directory, try once more."""
+    node, old = place.nodes[B], place.url(B)
+    left = Left(node)
+    place.nodes[B] = left  # type: ignore[assignment]  # a node that answers otherwise
+    async with place.serving(B, spool=place.folder / "old-spool"):
+        place.ports[B] = free_ports(1)[0]
+        place.nodes[B] = node
+        home = node.office.settings.home
+        node.office.settings = load(home=home, config=None, environ={}, overrides={"exchange.endpoint": place.url(B)})
+        async with place.serving(B):
+            message_id = place.queue()
+            assert await carried(place, message_id, "delivered", "refused") == "delivered"
+    found = place.nodes[A].office.store.read(lambda connection: directories.partner(connection, B))
+    assert found is not None
+    assert (found.url, left.asked) == (place.url(B), 1)
+    assert found.url != old
+
+
+async def test_a_partner_that_says_nothing_new_is_tried_once_more_and_then_it_is_final(place: Place) -> None:
+    left = Left(place.nodes[B], tells=False)
+    place.nodes[B] = left  # type: ignore[assignment]  # a node that answers otherwise
+    async with place.serving(B):
+        message_id = place.queue()
+        assert await carried(place, message_id, "delivered", "refused") == "refused"
+    assert left.asked == 2
+    assert place.nodes[A].dispatches(message_id)[0].problem == "unknown-recipient"
+    place.nodes[B] = left._node

@@ -237,3 +237,10 @@ def test_the_label_partner_is_bounded() -> None:
         report.count("accepted", f"H99.{number}")
     text = report.exposition().decode()
     assert 'partner="other"} 100.0' in text
+
+
+def test_a_caller_that_asks_for_no_traceback_gets_its_line() -> None:
+    """``exc_info=False`` stays False in the record; logging must not print the stack for it (I8)."""
+    record = logging.LogRecord("edoc.courier", logging.ERROR, __file__, 1, "courier.attempt-failed", (), None)
+    record.exc_info = False  # type: ignore[assignment]  # as Logger.error leaves it
+    assert json.loads(JsonLines().format(record))["event"] == "courier.attempt-failed"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -171,6 +173,57 @@ async def test_uploads_outlive_the_process_and_count_as_reserved_disk(serving: S
         assert (await two.ask(two.head("HEAD", path), method="HEAD")).headers["upload-offset"] == "40000"
         got = await part(two, path, BODY[40_000:], 40_000, last=True)
         assert got.status == 201
+
+
+async def test_parts_may_reach_different_processes_of_a_server(serving: Serve, tmp_path: Path) -> None:
+    """Two servers over one node and one folder, as ``serve --workers 2`` has them."""
+    node, shared = MemoryNode(), tmp_path / "shared"
+    async with (
+        serving(node, uploads=True, uploads_folder=shared) as one,
+        serving(node, uploads=True, uploads_folder=shared) as two,
+    ):
+        path = (await create(one)).headers["location"]
+        assert (await create(two)).headers["location"] == path, "the same upload for the same K and bytes"
+        assert (await part(one, path, BODY[:40_000], 0, last=False)).status == 204
+        assert (await two.ask(two.head("HEAD", path), method="HEAD")).headers["upload-offset"] == "40000"
+        assert (await part(two, path, BODY[40_000:80_000], 40_000, last=False)).status == 204
+        got = await part(one, path, BODY[80_000:], 80_000, last=True)
+        assert (got.status, got.body) == (201, node.rows[K].receipt.data)
+        assert (await two.ask(two.head("HEAD", path), method="HEAD")).status == 404
+        assert not list(shared.glob("upload-*"))
+
+
+async def test_while_one_process_receives_a_part_another_answers_in_progress(serving: Serve, tmp_path: Path) -> None:
+    node, shared = MemoryNode(), tmp_path / "shared"
+    async with (
+        serving(node, uploads=True, uploads_folder=shared) as one,
+        serving(node, uploads=True, uploads_folder=shared) as two,
+    ):
+        path = (await create(one)).headers["location"]
+        fields = (
+            ("Content-Type", PARTIAL_TYPE),
+            ("Content-Length", "50000"),
+            ("Content-Digest", digest(BODY[:50_000])),
+            ("Upload-Offset", "0"),
+            ("Upload-Complete", "?0"),
+        )
+        line = await one.open()
+        line.writer.write(one.head("PATCH", path, more=fields) + BODY[:10_000])
+        await line.writer.drain()
+        async with asyncio.timeout(20):
+            while (await two.ask(two.head("HEAD", path), method="HEAD")).headers["upload-offset"] == "0":
+                pass  # until the other one is at it
+            for refused in (
+                await part(two, path, BODY[:50_000], 10_000, last=False),
+                await two.ask(two.head("DELETE", path), method="DELETE"),
+            ):
+                problem = wire.read_problem(refused.body, refused.status)
+                assert problem is not None
+                assert (refused.status, problem.name) == (409, "in-progress")
+            line.writer.close()
+            while (await two.ask(two.head("DELETE", path), method="DELETE")).status == 409:
+                pass  # until its loss is noticed
+        assert not list(shared.glob("upload-*"))
 
 
 @pytest.mark.parametrize(("size", "status"), [(999, 201), (1000, 201), (1001, 413)])

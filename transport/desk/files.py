@@ -139,6 +139,23 @@ def opened(name: str, console: Console) -> Iterator[Source]:
         yield source
 
 
+@contextmanager
+def reading_lines(name: str) -> Iterator[BinaryIO]:
+    """Open a FILE that is read line by line, however long it is.
+
+    Raises:
+        CommandError: it is missing, a folder, or unreadable.
+    """
+    try:
+        file = open(name, "rb")  # noqa: SIM115  # closed below
+    except IsADirectoryError as error:
+        raise CommandError("EDOC-USE-015", path=name) from error
+    except (OSError, ValueError) as error:
+        raise CommandError("EDOC-USE-008", path=name, **_reason(error)) from error
+    with file:
+        yield file
+
+
 def _open(name: str) -> Source:
     try:
         file = open(name, "rb")  # noqa: SIM115  # closed by ``opened``

@@ -1,10 +1,11 @@
-"""``edoc ledger head|verify|prove``: the log of this node, read without its key (ledger.md 11)."""
+"""``edoc ledger head|verify|prove|receipts``: the log of this node, read without its key (ledger.md 11)."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -12,13 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from transport.desk import trusting
-from transport.desk.files import read_input
+from transport.desk.files import read_input, reading_lines
 from transport.present.errors import CommandError
 
 if TYPE_CHECKING:
     from transport.desk.console import Console
     from transport.desk.nodes import Pins
     from transport.ledger.proof import LogProof
+    from transport.node.comparing import Compared, Written
     from transport.node.reopening import Reopened
     from transport.settings import Settings
     from transport.store.log import Head, Log, VerifyResult
@@ -131,3 +133,47 @@ def open_after_loss(console: Console, pins: Pins, decision: str, *, now: datetim
     data = read_input(decision, console)
     with nodes.working(console, pins) as node:
         return reopening.after_loss(node.office, data, person=nodes.login(), now=now)
+
+
+def receipts_for(console: Console, partner: str, target: Path, *, now: datetime) -> tuple[Written, str]:
+    """Write the receipts that a partner and we hold of each other to a file; return also the file's SHA-256.
+
+    Raises:
+        UnknownAgency: the directory has no such partner.
+        CommandError: the file cannot be written.
+    """
+    from transport.desk.files import write_from
+    from transport.node import comparing
+    from transport.store.store import Store
+
+    settings = settings_of(console)
+    digest = hashlib.sha256()
+    with Store.open(settings, read_only=True) as store, tempfile.TemporaryFile() as spool:
+
+        def out(line: bytes) -> None:
+            digest.update(line)
+            spool.write(line)
+
+        written = comparing.write(store, settings.agency_code or "", partner, out, now=now)
+        spool.seek(0)
+        write_from(target, spool, digest=digest.hexdigest(), force=True)
+    return written, digest.hexdigest()
+
+
+def compare(console: Console, names: Sequence[str], *, now: datetime) -> tuple[Compared, ...]:
+    """Hold the lists of receipts that partners wrote against this node's rows (F16); nothing is changed.
+
+    Raises:
+        LedgerError: a file is no such list, or is for another agency.
+        CommandError: a file cannot be read.
+    """
+    from transport.node import comparing
+    from transport.store.store import Store
+
+    settings = settings_of(console)
+    found = []
+    with Store.open(settings, read_only=True) as store:
+        for name in names:
+            with reading_lines(name) as source:
+                found.append(comparing.compare(store, settings.agency_code or "", source, path=name, now=now))
+    return tuple(found)

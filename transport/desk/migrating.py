@@ -44,7 +44,29 @@ def migrate(console: Console, *, only_look: bool, now: datetime) -> Migration:
         return Migration(start, end, found.missing, done=not found.missing)
     copy = _copied(settings, f"edoc-{found.found}-{now:%Y%m%dT%H%M%SZ}")
     store.migrate(settings)
+    if start < GUARDED:
+        _begin_side_file(settings, now)
     return Migration(start, end, found.missing, done=True, copy=copy)
+
+
+GUARDED = 4
+"""Programs of this step and later note each head outside the database (ledger.md 6); those before had no such file."""
+
+
+def _begin_side_file(settings: Settings, now: datetime) -> None:
+    """Note the head of a log that comes from a program without side file: its guard would freeze the log for good."""
+    from transport.node.opening import side_file_of
+    from transport.store.log_rows import open_log
+    from transport.store.store import Store
+
+    side = side_file_of(settings)
+    if side.newest() is not None:
+        return
+    with Store.open(settings, read_only=True) as opened:
+        log = opened.read(open_log)
+    if log is not None:
+        side.note(log.size, log.root, now)
+        side.close()
 
 
 def _copied(settings: Settings, name: str) -> Path:

@@ -160,7 +160,7 @@ def request_key(node: Node, console: Console, pins: Pins) -> RequestKey | None:
 def networked(node: Node, console: Console, pins: Pins) -> Node:
     """Give the node its request key and its ways to the network, within what the settings allow."""
     from transport.http.addresses import Reach
-    from transport.http.pki import HttpTimestamper, fetch_status
+    from transport.http.pki import HttpTimestamper
 
     settings = node.office.settings
     reach = Reach.of(settings.network_private, demo=settings.demo)
@@ -170,9 +170,7 @@ def networked(node: Node, console: Console, pins: Pins) -> Node:
         node.office.timestamper = HttpTimestamper(
             settings.tsa_url, timeout=RECEIPT_STAMP_SECONDS, reach=reach, attempts=1
         )
-    return node.with_network(
-        tls=channel(node.office, settings), reach=reach, fetch_status=lambda needs: fetch_status(needs, reach=reach)
-    )
+    return node.with_network(tls=channel(node.office, settings), reach=reach, fetch_status=status_source(settings))
 
 
 def channel(office: Office, settings: Settings) -> ssl.SSLContext | None:
@@ -212,12 +210,17 @@ def own_channel(office: Office) -> bytes | None:
 
 def carry(node: Node, message_id: str, *, seconds: float) -> tuple[DispatchView, ...]:
     """Carry here until every recipient has answered or the time is up; a running server may do it instead."""
+    from transport.courier import utc_now
+    from transport.store.claims import heal_clock
+
     end = time.monotonic() + seconds
 
     def enough() -> bool:
         return time.monotonic() >= end or all(one.state.value in FINAL for one in node.dispatches(message_id))
 
     if not enough():
+        # a clock that was ahead may have queued it: what waits for that moment is due now (exchange.md 6)
+        node.office.store.do(lambda unit: heal_clock(unit, utc_now()))
         asyncio.run(_carry(node, enough, seconds))
     return node.dispatches(message_id)
 
@@ -336,10 +339,9 @@ def recipients_of(office: Office, data: bytes, to: Sequence[str], *, now: dateti
 def status_source(settings: Settings) -> StatusFetcher:
     """Return how missing status answers are fetched, within what the settings allow to be reached."""
     from transport.http.addresses import Reach
-    from transport.http.pki import fetch_status
+    from transport.http.statuses import StatusServices
 
-    reach = Reach.of(settings.network_private, demo=settings.demo)
-    return lambda needs: fetch_status(needs, reach=reach)
+    return StatusServices(reach=Reach.of(settings.network_private, demo=settings.demo))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +39,18 @@ class Listening:
     metrics_port: int | None = None
     behind_proxy: tuple[str, ...] = ()
     workers: int = 1
+
+
+def no_network(texts: Sequence[str]) -> str | None:
+    """Return the first text that is no address or network, ``None`` if all are."""
+    import ipaddress
+
+    for text in texts:
+        try:
+            ipaddress.ip_network(text)
+        except ValueError:
+            return text
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +130,7 @@ def _print(text: str, console: Console) -> None:
 def _serve(
     console: Console, pins: Pins, wanted: Listening, *, on_ready: Callable[[dict[str, str]], None], part: Part
 ) -> None:
+    from transport.desk.receiptstamps import ReceiptStamps
     from transport.http.config import ServeConfig
     from transport.http.limits import HttpLimits
     from transport.http.reporting import Reporting, log_lines
@@ -128,6 +141,8 @@ def _serve(
     log_lines(sys.stderr, node="nut-1")
     with working(console, pins) as node:
         networked(node, console, pins)
+        if node.office.settings.tsa_urls:
+            node.office.timestamper = ReceiptStamps(node.office, clock=utc_now)
         if node.office.request is None:
             raise SettingsError("EDOC-CFG-022", "the node has no request key", agency=node.office.code)
         if part.number == 0:
@@ -147,7 +162,8 @@ def _serve(
             limits=HttpLimits.of(node.office.settings.limits),
             request_key=node.office.request,
             follow_trace=node.office.settings.follow_trace,
-            uploads=node.office.settings.resumable_upload and part.of == 1,  # parts may reach different processes
+            uploads=node.office.settings.resumable_upload,
+            uploads_folder=node.office.settings.home / "spool",  # parts may reach different processes
             endpoint=node.office.settings.endpoint,
             on_ready=on_ready,
         )

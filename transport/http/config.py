@@ -26,6 +26,7 @@ class ServeConfig:
     endpoint: str | None = None  # as partners call this node; requests for another authority are not ours
     follow_trace: bool = False  # continue a partner's trace instead of linking to it
     uploads: bool = False  # resumable upload (exchange.md 12)
+    uploads_folder: Path | None = None  # shared by all processes of a server; ``None``: the spool
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = 0
     node_name: str = ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA1
@@ -26,6 +27,10 @@ STAMP_TIME = 180.0
 """Seconds a time stamp is waited for at least, retries included (R32)."""
 
 STATUS_TIME = 20.0
+REST = 60.0
+"""Seconds for which a status service that stayed silent is not asked again."""
+
+MOST_RESTING = 1000
 STAMP_MAX_BYTES = 64 * 1024
 OCSP_MAX_BYTES = 64 * 1024
 CRL_MAX_BYTES = 64 * 1024 * 1024
@@ -116,24 +121,57 @@ def _said(error: Refused) -> str:
     return str(error.facts.get("status") or error.facts.get("cause") or error.code)
 
 
+class Rests:
+    """Addresses that let somebody wait in vain: they are not asked for a while. Threads may share one."""
+
+    def __init__(self, seconds: float = REST) -> None:
+        self._seconds = seconds
+        self._until: dict[str, float] = {}
+
+    def rests(self, url: str) -> bool:
+        """Say whether an address is left in peace now."""
+        return time.monotonic() < self._until.get(urlsplit(url).netloc, 0.0)
+
+    def silent(self, url: str) -> None:
+        """Leave an address in peace from now on."""
+        now = time.monotonic()
+        if len(self._until) >= MOST_RESTING:
+            self._until = {place: until for place, until in self._until.items() if until > now}
+        self._until[urlsplit(url).netloc] = now + self._seconds
+
+
 def fetch_status(
-    needs: Sequence[Need], *, allow_private: bool = False, reach: Reach | None = None, timeout: float = STATUS_TIME
+    needs: Sequence[Need],
+    *,
+    allow_private: bool = False,
+    reach: Reach | None = None,
+    timeout: float = STATUS_TIME,
+    rests: Rests | None = None,
 ) -> TrustStore:
     """Fetch what a judgement needed: for each certificate OCSP first, then its CRLs; what could not be had is left out.
 
     The store holds status answers only. Nothing is raised for a service that fails: the next judgement says what is
     still missing.
     """
-    where = reach_of(reach, allow_private=allow_private)
+    asking = _Asking(reach_of(reach, allow_private=allow_private), timeout, rests)
     found = TrustStore()
     for need in needs:
-        got = _by_ocsp(need, where, timeout) or _by_crl(need, where, timeout)
+        got = _by_ocsp(need, asking) or _by_crl(need, asking)
         if got is not None:
             found = found.merged(got)
     return found
 
 
-def _by_ocsp(need: Need, reach: Reach, timeout: float) -> TrustStore | None:
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """Where status services may be, how long each has in seconds, and which are left in peace."""
+
+    reach: Reach
+    timeout: float
+    rests: Rests | None
+
+
+def _by_ocsp(need: Need, asking: _Asking) -> TrustStore | None:
     if need.issuer is None or not need.ocsp_urls:
         return None
     try:
@@ -142,28 +180,32 @@ def _by_ocsp(need: Need, reach: Reach, timeout: float) -> TrustStore | None:
         return None
     for url in need.ocsp_urls:
         ask = Ask("POST", url, {"Content-Type": "application/ocsp-request"}, request)
-        got = _status(ask, reach=reach, most=OCSP_MAX_BYTES, timeout=timeout)
+        got = _status(ask, asking, most=OCSP_MAX_BYTES)
         if got is not None and got.ocsps and _answers(got.ocsps[0]):
             return got
     return None
 
 
-def _by_crl(need: Need, reach: Reach, timeout: float) -> TrustStore | None:
+def _by_crl(need: Need, asking: _Asking) -> TrustStore | None:
     for url in need.crl_urls:
-        got = _status(Ask("GET", url, {}), reach=reach, most=CRL_MAX_BYTES, timeout=timeout)
+        got = _status(Ask("GET", url, {}), asking, most=CRL_MAX_BYTES)
         if got is not None and got.crls:
             return got
     return None
 
 
-def _status(ask: Ask, *, reach: Reach, most: int, timeout: float) -> TrustStore | None:
+def _status(ask: Ask, asking: _Asking, *, most: int) -> TrustStore | None:
     """Return a service's answer as status values, or ``None``: unreachable, refused, unreadable are all "not had"."""
+    if asking.rests is not None and asking.rests.rests(ask.url):
+        return None
     try:
-        got = fetch(ask, reach=reach, most=most, timeout=timeout)
+        got = fetch(ask, reach=asking.reach, most=most, timeout=asking.timeout)
         if got.status != 200:
             return None
         store = load_status(got.body)
-    except (TransportError, TrustError):
+    except (TransportError, TrustError) as error:
+        if asking.rests is not None and error.facts.get("cause") == "timeout":
+            asking.rests.silent(ask.url)
         return None
     return TrustStore(crls=store.crls, ocsps=store.ocsps)
 

@@ -262,7 +262,7 @@ class Receiving(Callers):
             if error.facts.get("unclear"):
                 self.report.event(logging.ERROR, "receive.failed", k=k_of(key), problem=error.code)
                 return self._look_again(key, announced.sha256, error)
-            raise _storage_problem(error) from error  # its contract: nothing was stored
+            raise storage_problem(error) from error  # its contract: nothing was stored
         except Exception as error:
             # The writer may have died in the middle of COMMIT: only a fresh look at K tells (exchange.md 3.1).
             self.report.event(logging.ERROR, "receive.failed", k=k_of(key), problem=type(error).__name__)
@@ -275,6 +275,8 @@ class Receiving(Callers):
             raise OutcomeUnknown from second
         if known is not None and known.sha256 == sha256:
             return _stored(known)
+        if isinstance(error, StoreError):
+            raise storage_problem(error) from error
         raise Problem("internal", 500, "unexpected error") from error
 
     def _count(self, made: web.Response, key: Key, digest: str, label: str, trace: dict[str, object]) -> None:
@@ -399,7 +401,8 @@ def _expects(value: str | None) -> bool:
     return True
 
 
-def _storage_problem(error: StoreError) -> Problem:
+def storage_problem(error: StoreError) -> Problem:
+    """Say what a store that did not take or answer something means to the sender."""
     full = error.facts.get("errno") == errno.ENOSPC or error.facts.get("cause") == "full"
     if full:
         return Problem("storage-low", 507, "no space left", retry_after=60)

@@ -58,7 +58,7 @@ class JsonLines(logging.Formatter):
         for name in _FIELDS:
             if hasattr(record, name):
                 line[name] = getattr(record, name)
-        if record.exc_info is not None and record.exc_info[0] is not None:
+        if record.exc_info and record.exc_info[0] is not None:  # False where a caller asked for none
             line["exception"] = record.exc_info[0].__name__
         return json.dumps(line, ensure_ascii=True, separators=(",", ":"), default=str)
 

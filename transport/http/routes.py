@@ -24,7 +24,7 @@ from transport.http.config import ServeConfig
 from transport.http.gate import Gates
 from transport.http.ports import Clocks, MeasuredPort, NodePort, OutcomeUnknown, PullPort
 from transport.http.pulled import Pulled
-from transport.http.receiving import Receiving
+from transport.http.receiving import Receiving, storage_problem
 from transport.http.reporting import METRICS_TYPE, Reporting
 from transport.http.spool import Disk
 from transport.http.uploads import Uploads
@@ -69,7 +69,7 @@ class Exchange:
             edge=edge,
             follow_trace=config.follow_trace,
         )
-        self._uploads = Uploads(self.receiving) if config.uploads else None
+        self._uploads = Uploads(self.receiving, config.uploads_folder or config.spool) if config.uploads else None
         self._pulled = Pulled(self.receiving, node) if isinstance(node, PullPort) else None
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -121,6 +121,11 @@ class Exchange:
             return problem_answer(problem, instance=instance)
         except (ConnectionError, OutcomeUnknown, aiohttp.ClientError, web.RequestPayloadError):
             raise
+        except StoreError as error:  # a question before S11 that the database did not answer: nothing was committed
+            self._log(
+                logging.ERROR, "request.failed", request, problem="unavailable", instance=instance, steps=error.code
+            )
+            return problem_answer(storage_problem(error), instance=instance)
         except Exception as error:
             # The edge of the process: what nobody expected becomes ``internal`` and one log line, never a trace.
             self._log(

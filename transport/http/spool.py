@@ -41,21 +41,27 @@ class Disk:
         self.folder = folder
         self._limits = limits
         self._reserved = 0
+        self.spoken_for: Callable[[], int] = lambda: 0
+        """Bytes spoken for beside the bodies: what unfinished uploads have still to come."""
 
     @property
     def reserved(self) -> int:
-        """Bytes reserved for bodies on their way in."""
-        return self._reserved
+        """Bytes reserved for bodies on their way in, and for what unfinished uploads lack."""
+        return self._reserved + self.spoken_for()
 
     def reserve(self, size: int) -> None:
         """Reserve space. Raises ``Problem`` ``storage-low`` below the disk reserve (exchange.md 10)."""
+        self.check(size)
+        self._reserved += size
+
+    def check(self, size: int) -> None:
+        """Say whether there is space. Raises ``Problem`` as ``reserve`` does."""
         usage = shutil.disk_usage(self.folder)
         keep = self._limits.disk_reserve_bytes
         if keep:
             keep = max(keep, usage.total * self._limits.disk_reserve_percent // 100)
-        if usage.free - self._reserved - size < keep or not self._inodes_left():
+        if usage.free - self.reserved - size < keep or not self._inodes_left():
             raise Problem("storage-low", 507, "below the disk reserve", retry_after=60)
-        self._reserved += size
 
     def release(self, size: int) -> None:
         """Give a reservation back."""

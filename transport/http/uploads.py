@@ -1,20 +1,18 @@
 """Resumable upload (exchange.md 12; IETF httpbis draft, ``UPLOAD_DRAFT``): a message in parts, continued after a cut.
 
 An upload is made for one K, one digest and one length by one caller; each part is taken whole, by its digest, or not at
-all; after the last one the steps S7 to S12 follow as for E1. Uploads live as files of the spool, so they outlive the
-process; what is not finished counts as reserved disk and goes after a day.
+all; after the last one the steps S7 to S12 follow as for E1. Uploads live as files (``uploadfolder``), so they outlive
+the process and may be continued by another one of the server; what is not finished counts as reserved disk and goes
+after a day.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 import re
-import secrets
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -27,6 +25,7 @@ from transport.http.answers import empty
 from transport.http.limits import RateWatch
 from transport.http.receiving import Receiving, repeats
 from transport.http.spool import CHUNK
+from transport.http.uploadfolder import Upload, UploadFolder, new_token
 from transport.http.wire import (
     UPLOADS,
     Caller,
@@ -48,56 +47,13 @@ _NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
 log = logging.getLogger("edoc.http")
 
 
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """What an upload is for; ``size`` and ``sha256`` of the whole message."""
-
-    token: str
-    caller: str
-    sender: str
-    recipient: str
-    message_id: str
-    size: int
-    sha256: str
-    created_at: str
-
-    @property
-    def key(self) -> Key:
-        """K of the message."""
-        return Key(self.sender, self.recipient, self.message_id)
-
-
 class Uploads:
-    """The routes under ``BASE/uploads`` over one node."""
+    """The routes under ``BASE/uploads`` over one node; ``folder`` is shared by all processes of its server."""
 
-    def __init__(self, receiving: Receiving) -> None:
+    def __init__(self, receiving: Receiving, folder: Path) -> None:
         self._receiving = receiving
-        self._folder = receiving.disk.folder
-        self._busy: set[str] = set()
-        self._known: dict[str, Upload] = {}
-        for upload in self._found():
-            self._known[upload.token] = upload
-            with suppress(Problem):
-                receiving.disk.reserve(upload.size - self._offset(upload))
-
-    def _found(self) -> list[Upload]:
-        found = []
-        for path in self._folder.glob("upload-*.json"):
-            try:
-                found.append(Upload(**json.loads(path.read_text("utf-8"))))
-            except (OSError, ValueError, TypeError):  # not whole: its maker was stopped while writing
-                path.unlink(missing_ok=True)
-        return found
-
-    def _data(self, token: str) -> Path:
-        return self._folder / f"upload-{token}.part"
-
-    def _facts(self, token: str) -> Path:
-        return self._folder / f"upload-{token}.json"
-
-    def _offset(self, upload: Upload) -> int:
-        path = self._data(upload.token)
-        return path.stat().st_size if path.is_file() else 0
+        self._files = UploadFolder(folder)
+        receiving.disk.spoken_for = self._files.outstanding
 
     # --- creation ----------------------------------------------------------------------------------------------------
 
@@ -131,26 +87,22 @@ class Uploads:
 
     def _make(self, caller: Caller, key: Key, size: int, digest: str) -> Upload:
         now = self._receiving.clocks.now()
-        self.sweep(now)
-        mine = [one for one in self._known.values() if one.caller == caller.code]
-        for one in mine:
-            if (one.key, one.size, one.sha256) == (key, size, digest):
-                return one
-        if len(mine) >= UPLOADS_PER_PARTNER:
-            self._receiving.report.limit("uploads_per_partner")
-            raise Problem("too-many-requests", 429, "too many unfinished uploads", retry_after=600)
-        self._receiving.disk.reserve(size)
-        token = secrets.token_hex(16)
-        upload = Upload(
-            token, caller.code, key.sender, key.recipient, key.message_id, size, digest, format_time(_whole(now))
-        )
-        facts = self._facts(token)
-        temporary = facts.with_suffix(".new")
-        temporary.write_text(json.dumps(asdict(upload)), "utf-8")
-        self._data(token).touch(mode=0o600)
-        os.replace(temporary, facts)
-        self._known[token] = upload
-        return upload
+        with self._files.making():
+            self.sweep(now)
+            mine = [one for one in self._files.all() if one.caller == caller.code]
+            for one in mine:
+                if (one.key, one.size, one.sha256) == (key, size, digest):
+                    return one
+            if len(mine) >= UPLOADS_PER_PARTNER:
+                self._receiving.report.limit("uploads_per_partner")
+                raise Problem("too-many-requests", 429, "too many unfinished uploads", retry_after=600)
+            self._files.changed()
+            self._receiving.disk.check(size)
+            begun = format_time(_whole(now))
+            names = (caller.code, key.sender, key.recipient, key.message_id)
+            upload = Upload(new_token(), *names, size, digest, begun)
+            self._files.add(upload)
+            return upload
 
     # --- parts -------------------------------------------------------------------------------------------------------
 
@@ -166,21 +118,15 @@ class Uploads:
         part = self._part(request) if request.method == "PATCH" else None
         caller, _ = await self._receiving.authenticate(request)
         with self._receiving.admit(caller):
-            upload = self._known.get(token)
-            if upload is None or upload.caller != caller.code:
-                raise Problem("unknown-message", 404, "there is no such upload")
+            upload = _its_makers(self._files.get(token), caller)
             if request.method == "HEAD":
                 return empty(204, {**self._state(upload), "Cache-Control": "no-store"})
-            if token in self._busy:
-                raise Problem("in-progress", 409, "a part is being received", retry_after=1)
-            self._busy.add(token)
-            try:
+            with self._files.held(token) as held:
+                upload = _its_makers(held, caller)
                 if part is None:
-                    self._drop(upload)
+                    self._files.remove(upload)
                     return empty(204)
                 return await self._append(request, upload, part, caller)
-            finally:
-                self._busy.discard(token)
 
     def _part(self, request: web.Request) -> tuple[int, int, str, bool]:
         """Return offset, size, digest of a part, and whether it is the last."""
@@ -205,7 +151,7 @@ class Uploads:
         self, request: web.Request, upload: Upload, part: tuple[int, int, str, bool], caller: Caller
     ) -> web.StreamResponse:
         offset, size, digest, last = part
-        at = self._offset(upload)
+        at = self._files.offset(upload)
         if offset != at:
             return empty(409, self._state(upload))
         if offset + size > upload.size or (last and offset + size != upload.size):
@@ -213,7 +159,6 @@ class Uploads:
         await self._receiving.check_ready()
         self._receiving.go_on(request)
         await self._take(request, upload, offset, size, digest)
-        self._receiving.disk.release(size)
         if not last:
             return empty(204, self._state(upload))
         return await self._finish(request, upload, caller)
@@ -221,7 +166,7 @@ class Uploads:
     async def _take(self, request: web.Request, upload: Upload, offset: int, size: int, digest: str) -> None:
         """Append one part; what does not fit its digest is cut off again."""
         watch = RateWatch(self._receiving.limits, now=self._receiving.clocks.seconds())
-        hashed, path, done = sha256(), self._data(upload.token), False
+        hashed, path, done = sha256(), self._files.data(upload.token), False
         received = 0
         try:
             with path.open("r+b") as file:
@@ -239,6 +184,7 @@ class Uploads:
         finally:
             if not done:
                 os.truncate(path, offset)
+            self._files.changed()
         if not done:
             raise Problem("digest-mismatch", 400, "the part differs from its digest")
 
@@ -255,13 +201,13 @@ class Uploads:
 
     async def _finish(self, request: web.Request, upload: Upload, caller: Caller) -> web.StreamResponse:
         """S7 to S12 for a whole upload; whatever becomes of it, it is used up, but for what may be tried again."""
-        path = self._data(upload.token)
+        path = self._files.data(upload.token)
         if await self._receiving.in_thread(_digest_of, path) != upload.sha256:
-            self._drop(upload)
+            self._files.remove(upload)
             raise Problem("digest-mismatch", 400, "the whole differs from its digest")
         known = await self._receiving.in_thread(self._receiving.look_up, caller, upload.key)
         if known is not None:
-            self._drop(upload)
+            self._files.remove(upload)
             return await self._receiving.repeat(known, upload.sha256, caller, request)
         try:
             made = await self._receiving.hand_in_file(
@@ -269,19 +215,17 @@ class Uploads:
             )
         except Problem as problem:
             if not repeats(problem):
-                self._drop(upload)
+                self._files.remove(upload)
             else:  # the last byte is asked for once more: then S7 follows again
                 os.truncate(path, max(0, upload.size - 1))
-                with suppress(Problem):
-                    self._receiving.disk.reserve(1)
             raise
-        self._drop(upload)
+        self._files.remove(upload)
         return made
 
     # --- housekeeping ------------------------------------------------------------------------------------------------
 
     def _state(self, upload: Upload) -> dict[str, str]:
-        offset = self._offset(upload)
+        offset = self._files.offset(upload)
         return {
             "Upload-Offset": str(offset),
             "Upload-Complete": "?1" if offset == upload.size else "?0",
@@ -290,20 +234,18 @@ class Uploads:
             "Upload-Draft-Interop-Version": UPLOAD_DRAFT,
         }
 
-    def _drop(self, upload: Upload) -> None:
-        if self._known.pop(upload.token, None) is None:
-            return
-        path = self._data(upload.token)
-        if path.is_file():
-            self._receiving.disk.release(upload.size - path.stat().st_size)
-        path.unlink(missing_ok=True)
-        self._facts(upload.token).unlink(missing_ok=True)
-
     def sweep(self, now: datetime) -> None:
         """Let uploads go that nobody has finished within a day."""
-        for upload in list(self._known.values()):
-            if now - read_time(upload.created_at) >= LASTS and upload.token not in self._busy:
-                self._drop(upload)
+        for upload in self._files.all():
+            if now - read_time(upload.created_at) >= LASTS:
+                with suppress(Problem), self._files.held(upload.token):  # a part is coming: it stays till the next look
+                    self._files.remove(upload)
+
+
+def _its_makers(upload: Upload | None, caller: Caller) -> Upload:
+    if upload is None or upload.caller != caller.code:
+        raise Problem("unknown-message", 404, "there is no such upload")
+    return upload
 
 
 def _digest_of(path: Path) -> str:

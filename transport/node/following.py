@@ -42,8 +42,8 @@ KIND_OF_CODE = event.KIND_OF_STATUS
 """Ledger kind of each status code (ledger.md 4.3)."""
 
 
-AT_ONCE = 16
-"""Effects claimed together; their leases are long enough for all of them but those of large messages."""
+AT_ONCE = 4
+"""Effects claimed together. Few: a process that ends counts against each of them, begun or not."""
 
 
 class _Replaced(Exception):
@@ -70,20 +70,32 @@ class Done:
     told: Callable[[], None]
 
 
+Begun = tuple[Done, "Future[None]"] | Exception
+"""An effect whose unit is with the store, or what went wrong before."""
+
+
 def run_effects(office: Office, *, clock: Callable[[], datetime], owner: str) -> int:
     """Work off what is due; return how many effects were ended. One that fails does not stop the others.
 
-    Several are claimed at once, and what they come to is stored in one commit where the store can.
+    Several are claimed at once, and what they come to is stored in one commit where the store can. A server works them
+    off by ``effectwork``, which does not wait for one that hangs.
     """
     ended = 0
-    while claims := _claim(office, clock(), owner):
-        begun = [(effect, _begun(office, effect, clock)) for effect in claims]
-        ended += sum(_ended(office, effect, made, clock) for effect, made in begun)
+    while claims := claim(office, clock(), owner):
+        begun = [(effect, begin(office, effect, clock)) for effect in claims]
+        ended += sum(end(office, effect, made, clock) for effect, made in begun)
     return ended
 
 
-def _begun(office: Office, effect: EffectClaim, clock: Callable[[], datetime]) -> tuple[Done, Future[None]] | Exception:
-    """Do an effect and hand its unit to the store; an error is what became of it."""
+def claim(office: Office, now: datetime, owner: str) -> tuple[EffectClaim, ...]:
+    """Lease the effects that are due longest; none if nothing is due, without taking the lock of writing."""
+    if not office.store.read(lambda connection: effects.due(connection, now=now)):
+        return ()
+    return office.store.do(lambda unit: effects.claim(unit, now=now, owner=owner, limit=AT_ONCE))
+
+
+def begin(office: Office, effect: EffectClaim, clock: Callable[[], datetime]) -> Begun:
+    """Do what was called for and hand its unit to the store; an error is what became of it."""
     points.reached("effect.started")
     try:
         now = clock()
@@ -98,13 +110,8 @@ def _begun(office: Office, effect: EffectClaim, clock: Callable[[], datetime]) -
         return error
 
 
-def _ended(
-    office: Office,
-    effect: EffectClaim,
-    made: tuple[Done, Future[None]] | Exception,
-    clock: Callable[[], datetime],
-) -> bool:
-    """Wait for an effect's commit and tell it; say whether it was ended here."""
+def end(office: Office, effect: EffectClaim, made: Begun, clock: Callable[[], datetime]) -> bool:
+    """Wait for an effect's commit and tell it; false when it failed, which is noted, or is another's by now."""
     try:
         if isinstance(made, Exception):
             raise made
@@ -119,12 +126,6 @@ def _ended(
         _fail(office, effect, clock(), type(error).__name__)
         return False
     return True
-
-
-def _claim(office: Office, now: datetime, owner: str) -> tuple[EffectClaim, ...]:
-    if not office.store.read(lambda connection: effects.due(connection, now=now)):
-        return ()
-    return office.store.do(lambda unit: effects.claim(unit, now=now, owner=owner, limit=AT_ONCE))
 
 
 def _fail(office: Office, effect: EffectClaim, now: datetime, error: str) -> None:

@@ -29,6 +29,7 @@ from transport.intake import vietnam_day
 from transport.names import HeadRef
 from transport.node import bell, deciding, fetching, following, looking, opening, proving, readiness, receiving, sending
 from transport.node.deciding import Acceptance, Decided
+from transport.node.effectwork import EffectWork
 from transport.node.incoming import Fetched
 from transport.node.looking import Screen, Shown
 from transport.node.office import Office, record
@@ -54,6 +55,8 @@ log = logging.getLogger("edoc.node")
 
 EFFECT_POLL_SECONDS = 1.0
 """How often effects are looked for beside the wake-ups."""
+EFFECT_STOP_SECONDS = 30.0
+"""How long a stopping server waits for effects that are being worked on."""
 
 
 class Node:
@@ -309,7 +312,8 @@ class Node:
             request_key=key, clock=utc_now, tls=self._tls, reach=self._reach, limits=limits
         ) as carrier:
             outgoing = Outgoing(self.office, clock=self.office.store.clock(utc_now))
-            courier = Courier(outgoing, carrier, owner=secrets.token_hex(16))
+            partners = Partners(self.office, carrier, clock=utc_now)
+            courier = Courier(outgoing, carrier, owner=secrets.token_hex(16), refresh=partners.refresh)
             loop = asyncio.get_running_loop()
 
             def wake() -> None:
@@ -348,7 +352,8 @@ class Node:
 
     async def run_effects(self, stop: asyncio.Event) -> None:
         """Work off effects until told to stop: as soon as something was accepted, and whenever a pause has passed."""
-        owner, clock = secrets.token_hex(16), self.office.store.clock(utc_now)
+        clock = self.office.store.clock(utc_now)
+        work = EffectWork(self.office, clock=clock, owner=secrets.token_hex(16))
         loop, called = asyncio.get_running_loop(), asyncio.Event()
 
         def call() -> None:
@@ -360,13 +365,14 @@ class Node:
             while not stop.is_set():
                 called.clear()
                 try:
-                    await asyncio.to_thread(following.run_effects, self.office, clock=clock, owner=owner)
+                    await asyncio.to_thread(work.turn)
                 except Exception as error:  # a full disk, a locked database: it may pass, and the server goes on
                     log.error("effects.failed", extra={"error": type(error).__name__})
                 waiting = asyncio.create_task(called.wait())
                 pause = EFFECT_POLL_SECONDS
                 await asyncio.wait({waiting, stopping}, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
                 waiting.cancel()
+            await asyncio.to_thread(work.close, EFFECT_STOP_SECONDS)
         finally:
             self.office.on_effects = self.office.ring
             stopping.cancel()

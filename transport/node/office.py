@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, time, timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from edoc.agencies import Directory
 from edoc.edxml import ReadLimits
@@ -38,8 +38,17 @@ if TYPE_CHECKING:
     from transport.store.statements import Connection
     from transport.store.store import Store, Unit
 
-StatusFetcher = Callable[[Sequence["Need"]], TrustStore]
-"""Obtains status answers over the network; returns what it got, which may be nothing."""
+STATUS_SOON = 5.0
+"""Seconds that a partner's request, or a receipt on its way to settle, waits for status answers in all."""
+
+
+class StatusFetcher(Protocol):
+    """Obtains status answers over the network."""
+
+    def __call__(self, needs: Sequence[Need], *, within: float = ...) -> TrustStore:
+        """Return what could be had within so many seconds, which may be nothing."""
+        ...
+
 
 STATUS_KEPT = timedelta(days=8)
 """How long fetched status answers are looked at again; older ones no longer serve the present."""
@@ -129,11 +138,16 @@ class Office:
         context = self.context(now)
         return replace(context, trust=replace(context.trust, crls=(), ocsps=()))
 
-    def with_status(self, context: Context, needs: Sequence[Need], now: datetime) -> Context | None:
-        """Fetch missing status answers, keep them (R69), and return the context with them; ``None`` if none came."""
+    def with_status(
+        self, context: Context, needs: Sequence[Need], now: datetime, *, within: float | None = None
+    ) -> Context | None:
+        """Fetch missing status answers, keep them (R69), and return the context with them; ``None`` if none came.
+
+        ``within`` are the seconds they are waited for, where somebody waits for the outcome.
+        """
         if not needs or self.fetch_status is None:
             return None
-        fetched = self.fetch_status(needs)
+        fetched = self.fetch_status(needs) if within is None else self.fetch_status(needs, within=within)
         if not fetched.crls and not fetched.ocsps:
             return None
         self.store.do(lambda unit: keep_status(unit, fetched, now))

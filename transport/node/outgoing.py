@@ -39,7 +39,7 @@ from transport.intake import PIECE, vietnam_day
 from transport.ledger import event
 from transport.ledger.schema import REFUSALS
 from transport.node.handling import taken_back_leaf
-from transport.node.office import Office, milliseconds, peer_field, record
+from transport.node.office import STATUS_SOON, Office, milliseconds, peer_field, record
 from transport.receipts import Expected, VerifiedReceipt
 from transport.store import circuit as circuits
 from transport.store import metadata_rows, outbox, takeback
@@ -200,7 +200,7 @@ class Outgoing:
             return receipts.verify(data, context=context, expected=expected)
         except ReceiptInvalid as error:
             needs = needs_of(error)
-            richer = self.office.with_status(context, needs, now) if needs else None
+            richer = self.office.with_status(context, needs, now, within=STATUS_SOON) if needs else None
             if richer is None:
                 raise
         return receipts.verify(data, context=richer, expected=expected)

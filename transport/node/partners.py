@@ -40,6 +40,9 @@ from transport.store.values import Partner
 EVERY = timedelta(hours=1)
 """How often an active partner is asked (E7)."""
 LOOK_SECONDS = 60.0
+REFRESH_SECONDS = 10.0
+"""How long a dispatch whose recipient was not known waits for its partner's metadata: well within its lease."""
+
 CLOCK_WARN = timedelta(seconds=5)
 
 log = logging.getLogger("edoc.partners")
@@ -108,6 +111,20 @@ class Partners:
             ),
         )
         return taken
+
+    async def refresh(self, code: str) -> None:
+        """Ask a partner anew between an ``unknown-recipient`` and the one more try (exchange.md 3.2).
+
+        What it says of itself may name another endpoint; a partner that does not answer in time changes nothing.
+        """
+        partner = await asyncio.to_thread(
+            self._office.store.read, lambda connection: directories.partner(connection, code)
+        )
+        if partner is None or not partner.url:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(REFRESH_SECONDS):
+                await self.turn(partner)
 
     def _offset(self, told: Told, asked_at: datetime) -> float:
         """Return how far the partner's clock is ahead of ours in seconds; raises ``ValueError`` without its time."""

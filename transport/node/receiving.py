@@ -26,7 +26,7 @@ from transport.errors import Problem
 from transport.http.wire import path_of
 from transport.intake import VIETNAM, Delivery, Outcome, Refusal
 from transport.ledger import event
-from transport.node.office import Office, milliseconds, peer_field, read_limits, record
+from transport.node.office import STATUS_SOON, Office, milliseconds, peer_field, read_limits, record
 from transport.store import directory as directories
 from transport.store import effects, inbox
 from transport.store.feed import known_blob
@@ -219,7 +219,7 @@ def judge(office: Office, delivery: Delivery, now: datetime, *, directory: Direc
     try:
         return intake.judge(delivery, context=context, directory=directory, limits=limits)
     except CannotJudge as missing:
-        richer = office.with_status(context, _needs(missing), now)
+        richer = office.with_status(context, _needs(missing), now, within=STATUS_SOON)
     if richer is not None:
         try:
             return intake.judge(delivery, context=richer, directory=directory, limits=limits)

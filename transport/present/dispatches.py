@@ -111,8 +111,21 @@ def reason(one: Detail, lang: str) -> str:
         return catalogue.word("why.circuit", lang, at=one.circuit_until)
     name = {"queued": "why.waits", "unknown": "why.unknown"}.get(view.state.value, f"why.{view.state.value}")
     at = view.next_at or view.settled_at or view.submitted_at
-    problem = _refusal(one) or view.problem or "-"
-    return catalogue.word(name, lang, at=at, problem=sanitise(problem), deadline=view.deadline)
+    problem = _refusal(one) or (problem_words(view.problem, lang) if view.problem else None)
+    if problem is None and catalogue.has_word(f"{name}.yet"):
+        name = f"{name}.yet"
+    return catalogue.word(name, lang, at=at, problem=sanitise(problem or "-"), deadline=view.deadline)
+
+
+def problem_words(name: str, lang: str) -> str:
+    """Return a problem in words with its name in brackets; a name we have no words for stands for itself."""
+    from transport.http.wire import PROBLEMS
+
+    row = PROBLEMS.get(name)
+    words = (row.en if lang == "en" else row.vi) if row is not None else None
+    if words is None and catalogue.has_word(f"refusal.{name}"):
+        words = catalogue.word(f"refusal.{name}", lang)
+    return f"{words} ({name})" if words else name
 
 
 def _refusal(one: Detail) -> str | None:
@@ -128,10 +141,11 @@ def _refusal(one: Detail) -> str | None:
 
 def _attempt_line(attempt: AttemptView, lang: str) -> str:
     parts = [f"{attempt.n}.", person_time(attempt.started_at)]
-    parts.append(attempt.outcome or catalogue.word("why.open", lang))
-    parts += [str(attempt.status)] if attempt.status else []
-    parts += [sanitise(attempt.problem)] if attempt.problem else []
-    return " ".join(parts)
+    how = f"attempt.{attempt.outcome or 'open'}"
+    parts.append(catalogue.word(how, lang) if catalogue.has_word(how) else sanitise(attempt.outcome or "-"))
+    parts += [f"HTTP {attempt.status}"] if attempt.status else []
+    parts += [sanitise(problem_words(attempt.problem, lang))] if attempt.problem else []
+    return " · ".join([" ".join(parts[:2]), *parts[2:]])
 
 
 def brought_line(kind: str, state: str, path: str | None, screen: Screen) -> str:

@@ -90,7 +90,14 @@ def _in_words(facts: Mapping[str, object], lang: str) -> Mapping[str, object]:
     return {**facts, "reason": catalogue.word(key, lang)} if catalogue.has_word(key) else facts
 
 
-_FAMILIES = {"form": "form", "pin": "token.state", **dict.fromkeys(("cause", "missing", "status", "where"), "cause")}
+_FAMILIES = {
+    "form": "form",
+    "pin": "token.state",
+    "reason": "refusal",
+    "state": "stands",
+    "detail": "detail",
+    **dict.fromkeys(("cause", "missing", "status", "where"), "cause"),
+}
 """Facts whose values have words of their own in the catalogue, and the family of these words."""
 
 

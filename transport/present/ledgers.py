@@ -10,7 +10,7 @@ from typing import Protocol
 from transport.present import catalogue
 from transport.present.exits import Exit
 from transport.present.screen import Screen
-from transport.present.text import json_time, sanitise, seconds
+from transport.present.text import json_time, person_time, sanitise, seconds
 
 RESULTS = {"proved": Exit.DONE, "not-proved": Exit.INDETERMINATE, "broken": Exit.REFUSED}
 TONES = {"proved": "good", "not-proved": "open", "broken": "bad"}
@@ -65,8 +65,6 @@ class ResultLike(Protocol):
     def problems(self) -> Sequence[ProblemLike]: ...
     @property
     def seconds(self) -> float: ...
-    @property
-    def unmatched(self) -> Sequence[tuple[int, str, str]]: ...
 
 
 def head_document(head: HeadLike) -> dict[str, object]:
@@ -91,7 +89,131 @@ def head_exit(head: HeadLike) -> int:
     return Exit.REFUSED if head.state == "frozen" else Exit.DONE
 
 
-def verify_document(found: ResultLike) -> dict[str, object]:
+class KeyLike(Protocol):
+    """Which message, from whom to whom."""
+
+    @property
+    def sender(self) -> str: ...
+    @property
+    def recipient(self) -> str: ...
+    @property
+    def message_id(self) -> str: ...
+
+
+class UnmatchedLike(Protocol):
+    """A message that a partner's receipts name and this node does not know, or knows otherwise."""
+
+    @property
+    def what(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def key(self) -> KeyLike: ...
+    @property
+    def document(self) -> str | None: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def received_at(self) -> datetime: ...
+    @property
+    def index(self) -> int | None: ...
+    @property
+    def proved(self) -> bool: ...
+
+
+class ComparedLike(Protocol):
+    """What comparing a partner's receipts found."""
+
+    @property
+    def partner(self) -> str: ...
+    @property
+    def at(self) -> datetime: ...
+    @property
+    def receipts(self) -> int: ...
+    @property
+    def unmatched(self) -> Sequence[UnmatchedLike]: ...
+
+
+class WrittenLike(Protocol):
+    """What was written down for a partner."""
+
+    @property
+    def code(self) -> str: ...
+    @property
+    def receipts(self) -> int: ...
+
+
+def verify_exit(found: ResultLike, compared: Sequence[ComparedLike] = ()) -> int:
+    """Return the exit: two receipts for one message are broken, a message that is missing is not proved."""
+    if any(one.what == "differs" for each in compared for one in each.unmatched):
+        return Exit.REFUSED
+    missing = Exit.INDETERMINATE if any(each.unmatched for each in compared) else Exit.DONE
+    return RESULTS[found.result] or missing
+
+
+def _unmatched(one: UnmatchedLike, partner: str) -> dict[str, object]:
+    return {
+        "index": one.index,
+        "kind": one.kind,
+        "msg": one.key.message_id,
+        "what": one.what,
+        "peer": partner,
+        "from": one.key.sender,
+        "to": one.key.recipient,
+        "document_id": one.document,
+        "sha256": one.sha256,
+        "received_at": json_time(one.received_at),
+        "proved": one.proved,
+    }
+
+
+def compared_lines(compared: Sequence[ComparedLike], screen: Screen) -> list[str]:
+    """Return one line per partner, then one per message that does not match."""
+    lines = []
+    for each in compared:
+        tone = "bad" if each.unmatched else "good"
+        facts = {"peer": sanitise(each.partner), "receipts": each.receipts, "at": person_time(each.at)}
+        words = catalogue.word("ledger.compared", screen.lang, missing=len(each.unmatched), **facts)
+        lines.append(screen.paint(f"{screen.sign(tone)} {words}", tone))
+        lines += [_unmatched_line(one, screen) for one in each.unmatched]
+    if any(each.unmatched for each in compared):
+        lines += catalogue.word("ledger.compared.next", screen.lang).split("|")
+    return lines
+
+
+def _unmatched_line(one: UnmatchedLike, screen: Screen) -> str:
+    what = one.what if one.what == "differs" else one.kind
+    words = catalogue.word(f"ledger.unmatched.{what}", screen.lang)
+    claimed = () if one.proved else (catalogue.word("ledger.unmatched.claimed", screen.lang),)
+    parts = (
+        f"msg:{one.key.message_id}",
+        sanitise(one.document or "-"),
+        f"{sanitise(one.key.sender)} → {sanitise(one.key.recipient)}",
+        person_time(one.received_at),
+        words,
+        *claimed,
+    )
+    return "    " + " · ".join(parts) if screen.terminal else "\t".join(parts)
+
+
+def receipts_document(written: WrittenLike, path: str, sha256: str) -> dict[str, object]:
+    """Return ``edoc.ledger.receipts/1``."""
+    return {
+        "schema": "edoc.ledger.receipts/1",
+        "path": path,
+        "to": written.code,
+        "receipts": written.receipts,
+        "sha256": sha256,
+    }
+
+
+def receipts_line(written: WrittenLike, path: str, lang: str) -> str:
+    """Return what was written, and what the partner does with it."""
+    facts = {"path": sanitise(path), "to": sanitise(written.code), "receipts": written.receipts}
+    return catalogue.word("ledger.receipts", lang, **facts)
+
+
+def verify_document(found: ResultLike, compared: Sequence[ComparedLike] = ()) -> dict[str, object]:
     """Return ``edoc.ledger.verify/1``."""
     return {
         "schema": "edoc.ledger.verify/1",
@@ -101,7 +223,7 @@ def verify_document(found: ResultLike) -> dict[str, object]:
         "first_bad_index": found.first_bad_index,
         "reason": found.reason,
         "problems": [{"code": item.code, "index": item.index, "text": item.text} for item in found.problems],
-        "unmatched": [{"index": index, "kind": kind, "msg": msg} for index, kind, msg in found.unmatched],
+        "unmatched": [_unmatched(one, each.partner) for each in compared for one in each.unmatched],
         "seconds": round(found.seconds, 3),
     }
 

@@ -166,7 +166,7 @@ def read_manifest(source: Path) -> tuple[Manifest, str]:
         parts = tuple(Part(str(one["path"]), int(one["size"]), str(one["sha256"])) for one in fields.pop("parts"))
         manifest = Manifest(**fields, parts=parts)
     except OSError as error:
-        raise _wrong(source, error.strerror or "no manifest") from error
+        raise _wrong(source, "no-manifest") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise _wrong(source, "the manifest cannot be read") from error
     if manifest.format != FORMAT or manifest.revision > REVISION:

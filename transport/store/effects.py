@@ -1,8 +1,8 @@
 """What an act calls for afterwards: at least once, under a unique key of cause and kind (exchange.md 7 P0).
 
 The act's own unit adds the effect; a worker claims it, does it, and ends it in the unit that holds its result, so that
-a status message is sealed once. A handler that fails five times, or twice takes its process down, is quarantined and
-shown; the others go on.
+a status message is sealed once. A handler that fails five times, or twice takes its process down or does not end, is
+quarantined and shown; the others go on.
 """
 
 from __future__ import annotations
@@ -96,6 +96,50 @@ def finish(unit: Unit, effect: EffectClaim, *, now: datetime) -> bool:
             "UPDATE effect SET state = 'done', owner = NULL, lease_until = NULL, ended_at = ? "
             "WHERE id = ? AND state = 'running' AND owner = ? AND starts = ?",
             (millis(now), effect.effect_id, effect.owner, effect.starts),
+        ).rowcount
+        == 1
+    )
+
+
+def renew(unit: Unit, effect: EffectClaim, *, now: datetime) -> bool:
+    """Prolong the lease of an effect that is being worked on by 30 seconds; false when another worker has it by now."""
+    return (
+        unit.connection.exec_driver_sql(
+            "UPDATE effect SET lease_until = ? WHERE id = ? AND state = 'running' AND owner = ? AND starts = ?",
+            (millis(now + LEASE), effect.effect_id, effect.owner, effect.starts),
+        ).rowcount
+        == 1
+    )
+
+
+def release(unit: Unit, effect: EffectClaim) -> bool:
+    """Give back an effect that was claimed and not begun; false when another worker has it by now."""
+    return (
+        unit.connection.exec_driver_sql(
+            "UPDATE effect SET state = 'waiting', owner = NULL, lease_until = NULL "
+            "WHERE id = ? AND state = 'running' AND owner = ? AND starts = ?",
+            (effect.effect_id, effect.owner, effect.starts),
+        ).rowcount
+        == 1
+    )
+
+
+def give_up(unit: Unit, effect: EffectClaim, *, now: datetime) -> bool:
+    """Take an effect from a handler that does not end: as if it had taken its process down, the second time it is
+    quarantined. False when another worker has the effect by now."""
+    return (
+        unit.connection.exec_driver_sql(
+            "UPDATE effect SET crashes = crashes + 1, owner = NULL, lease_until = NULL, last_error = 'does not end', "
+            "state = CASE WHEN crashes + 1 >= :most THEN 'quarantined' ELSE 'waiting' END, "
+            "ended_at = CASE WHEN crashes + 1 >= :most THEN :now END "
+            "WHERE id = :id AND state = 'running' AND owner = :owner AND starts = :starts",
+            {
+                "most": CRASHES_MAX,
+                "now": millis(now),
+                "id": effect.effect_id,
+                "owner": effect.owner,
+                "starts": effect.starts,
+            },
         ).rowcount
         == 1
     )

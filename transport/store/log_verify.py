@@ -47,7 +47,6 @@ class VerifyResult:
     reason: str | None
     problems: tuple[Problem, ...]
     seconds: float
-    unmatched: tuple[tuple[int, str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
