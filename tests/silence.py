@@ -21,6 +21,8 @@ TRACES = ("Traceback (most recent call last)",)
 FORBIDDEN = (*NAMES, *SECRETS, *CONTENT, *TRACES)
 LOGS = ("*.log", "log.txt")
 """How tests name the files in which a process of the program writes its log."""
+OTHERS = ("spy.log",)
+"""Logs of other programs: what a token's driver is told, PIN and all, by a program made to listen."""
 
 
 def found_in(line: str) -> str | None:
@@ -35,7 +37,7 @@ def found_below(folder: Path) -> Iterator[tuple[str, int, str, str]]:
     """Yield file, number of the line, what it must not hold, and the lines there, for each such line below a folder."""
     for pattern in LOGS:
         for path in sorted(folder.rglob(pattern)):
-            if not path.is_file():
+            if not path.is_file() or path.name in OTHERS:
                 continue
             lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
             for number, line in enumerate(lines, 1):

@@ -19,8 +19,12 @@ from types import FrameType
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import DBAPIError
 
+from transport.store.statements import Answer, Connection, PostgresConnection, SqliteConnection, Values
+
 MODULES = ("outbox", "claims", "circuit", "takeback", "feed", "inbox", "effects", "statuses", "registers", "unit")
 """Modules of ``transport.store`` whose statements are changed."""
+CARRIERS = ("statements", "standing", "store")
+"""Modules through which statements pass."""
 SHOWN = frozenset({"inbox.by_id", "inbox.by_key"})
 """Questions that only show what is there, with columns of other rooms; nothing is decided by them."""
 
@@ -260,11 +264,25 @@ _Hook = Callable[[object, object, str, object, object, bool], tuple[str, object]
 
 @contextmanager
 def _hooked(hook: _Hook) -> Iterator[None]:
+    """Let a hook see each statement: those written as text on their way to the driver, composed ones in SQLAlchemy."""
+    whole = {kind: kind.exec_driver_sql for kind in (SqliteConnection, PostgresConnection)}
+
+    def caught(kind: type[Connection]) -> Callable[..., Answer]:
+        def exec_driver_sql(connection: Connection, statement: str, parameters: Values = ()) -> Answer:
+            statement, _ = hook(connection, None, statement, parameters, None, isinstance(parameters, list))
+            return whole[kind](connection, statement, parameters)  # type: ignore[index,arg-type]  # each with its own
+
+        return exec_driver_sql
+
     event.listen(Engine, "before_cursor_execute", hook, retval=True)
+    for kind in whole:
+        kind.exec_driver_sql = caught(kind)  # type: ignore[method-assign]
     try:
         yield
     finally:
         event.remove(Engine, "before_cursor_execute", hook)
+        for kind, method in whole.items():
+            kind.exec_driver_sql = method  # type: ignore[method-assign]
 
 
 def _function() -> str | None:
@@ -272,7 +290,8 @@ def _function() -> str | None:
     frame: FrameType | None = sys._getframe(2)
     while frame is not None:
         path = Path(frame.f_code.co_filename)
-        if path.parent.name == "store" and path.parent.parent.name == "transport":
+        of_store = path.parent.name == "store" and path.parent.parent.name == "transport"
+        if of_store and path.stem not in CARRIERS:
             name = f"{path.stem}.{frame.f_code.co_qualname.partition('.<locals>')[0].rpartition('.')[2]}"
             return name if path.stem in MODULES and name not in SHOWN else None
         frame = frame.f_back

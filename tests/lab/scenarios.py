@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 from tests.store.conftest import ACCEPTANCE, REJECTION, new_arrival, new_message, new_receipt
@@ -1421,3 +1422,62 @@ def a_handler_that_does_not_end_is_given_up_twice(store: Store) -> None:
     assert give_up(store, again, now)
     has(row(store, "effect", "id = 1"), state="quarantined", crashes=2, ended_at=ms(now), **free)
     assert finish(store, other, now)
+
+
+@scene
+def effects_whose_process_ended_are_handed_out_alone_in_order_and_those_beside_them_later(store: Store) -> None:
+    for number in range(3):
+        call(store, f"in:{number}", AT + number * SECOND)
+    at = AT + MINUTE
+    together = store.do(lambda unit: effects.claim(unit, now=at, owner="one", limit=2))
+    assert [one.cause for one in together] == ["in:0", "in:1"]
+    later = at + MINUTE  # both leases have lapsed; the third was never claimed
+    call(store, "in:9", later)
+    alone = [store.do(lambda unit: effects.claim(unit, now=later, owner="two", limit=9)) for _ in range(3)]
+    assert [[one.cause for one in some] for some in alone] == [["in:0"], ["in:1"], ["in:2", "in:9"]]
+
+
+@scene
+def an_effect_that_ended_its_process_waits_for_its_time_and_is_taken_by_its_number(store: Store) -> None:
+    call(store, "in:1")
+    call(store, "in:2")
+    assert [one.cause for one in store.do(lambda unit: effects.claim(unit, now=AT, owner="one", limit=2))]
+    due = AT + MINUTE
+    store.do(lambda unit: unit.connection.exec_driver_sql("UPDATE effect SET next_at = ?", (ms(due + SECOND),)))
+    assert take(store, due) is None
+    assert taken(store, due + SECOND).cause == "in:1"
+
+
+@scene
+def what_was_claimed_and_not_begun_is_given_back_by_its_worker_alone(store: Store) -> None:
+    call(store)
+    call(store, "in:2", AT + HOUR)
+    found = taken(store)
+    other = replace(found, owner="other")
+    again = replace(found, starts=found.starts + 1)
+    assert [release(store, one) for one in (other, again, found, found)] == [0, 0, 1, 0]
+    has(row(store, "effect", "id = 1"), state="waiting", owner=None, lease_until=None, crashes=0)
+    has(row(store, "effect", "id = 2"), state="waiting", owner=None, starts=0)
+    second = taken(store)
+    assert second.starts == 2
+    assert finish(store, second)
+    assert not release(store, second)
+
+
+@scene
+def something_is_due_when_it_waits_for_its_time_or_a_lease_has_lapsed(store: Store) -> None:
+    def due(at: datetime) -> bool:
+        return store.read(lambda connection: effects.due(connection, now=at))
+
+    assert not due(AT)
+    call(store)
+    assert (due(AT - SECOND), due(AT)) == (False, True)
+    found = taken(store)
+    assert (due(AT + 29 * SECOND), due(AT + 30 * SECOND)) == (False, True)
+    assert finish(store, found)
+    assert not due(AT + HOUR)
+
+
+def release(store: Store, found: EffectClaim) -> bool:
+    """Give back an effect that was not begun."""
+    return store.do(lambda unit: effects.release(unit, found))

@@ -59,6 +59,7 @@ EQUIVALENT: dict[str, str] = {
     "claims._heal_clock: boundary «lease_until >= :at»": _EQUAL,
     "claims._lease #2: without «state = :state»": _HELD,
     "claims._lease #2: without «attempt = :attempt»": _HELD,
+    "effects.claim #1: without «crashes = 0»": "those with a crash were looked for first, and there are none",
     "inbox.set_state #2: without «state = :before»": _HELD,
     "outbox.expire_due #1: without «d.state IN ('queued', 'unknown')»": _TWICE,
     "outbox.expire_due #2: without «state IN ('queued', 'unknown')»": _TWICE,
