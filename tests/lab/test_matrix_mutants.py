@@ -152,7 +152,7 @@ def test_f10_mutants_of_the_fenced_statements_on_postgresql(
     tally = attempt(chosen, known, SCENES, make)
     survived = {one.name for one in tally.survived}
     assert survived <= set(EQUIVALENT), sorted(survived - set(EQUIVALENT))
-    assert len(tally.killed) > 90
+    assert len(tally.killed) > 80
     record_property("cases", len(chosen))
 
 
