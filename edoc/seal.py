@@ -267,12 +267,12 @@ def read_unsealed(unsealed: UnsealedMessage, *, limits: ReadLimits | None = None
     try:
         result = read(unsealed.tree, strict=True, on=vietnam_day(unsealed.slip.submitted_at), limits=limits)
     except LimitPassed as error:
-        raise refused("limits", **error.facts) from None
+        raise refused("limits", **_passed_on(error.facts)) from None
     except Incomplete as error:
-        raise refused("incomplete", **error.facts) from None
+        raise refused("incomplete", **_passed_on(error.facts)) from None
     except (NotStrict, NotEdxml) as error:
         field_name = error.facts.get("field") or error.facts.get("element")
-        raise refused("not-strict", **{**error.facts, "field": field_name}) from None
+        raise refused("not-strict", **{**_passed_on(error.facts), "field": field_name}) from None
     mark = secret_mark(result.message)
     if mark is not None:
         raise refused("secret-content", field=mark)
@@ -349,6 +349,11 @@ _CERTIFICATE = frozenset(
 def refused(reason: str, **facts: object) -> SealRefused:
     """Return the refusal of a reason of exchange.md 3.3."""
     return SealRefused(_CODES[reason], f"refused: {reason}", reason, **facts)
+
+
+def _passed_on(facts: dict[str, object]) -> dict[str, object]:
+    """Return the facts of a fault for a refusal, which has a reason of its own."""
+    return {"detail" if name == "reason" else name: value for name, value in facts.items()}
 
 
 def _texts(facts: dict[str, object]) -> dict[str, object]:

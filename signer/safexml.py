@@ -52,6 +52,12 @@ DECLARATION_MAX_BYTES = 1000
 _DECLARATION = re.compile(r"^<\?xml[^>]*\?>")
 
 
+KEPT_WHOLE = (b"X509Certificate>", b"EncapsulatedTimeStamp>")
+"""Ends of start tags whose text stays in the tree: certificates and stamps of signatures, which may be long as well."""
+KEPT_MAX_BYTES = 64 * 1024
+KEPT_TAG_BYTES = 32
+
+
 @dataclass(frozen=True)
 class Skeleton:
     """XML whose long base64 runs have been replaced by words; ``runs`` holds the original bytes by word."""
@@ -83,6 +89,8 @@ def skeleton_of(data: bytes, *, alphabet: bytes = _BASE64) -> Skeleton:
     for start, end in _long_segments(data):
         begin = data.rfind(b">", start, end) + 1
         if begin == 0 or end - begin < RUN_MIN_BYTES or data[end : end + 2] != b"</":
+            continue
+        if end - begin <= KEPT_MAX_BYTES and data[max(0, begin - KEPT_TAG_BYTES) : begin].endswith(KEPT_WHOLE):
             continue
         run = data[begin:end]
         if run.translate(None, alphabet):
@@ -337,8 +345,9 @@ def _is_harmless(data: bytes) -> bool:
 
 
 def _tree(data: bytes, *, defaults: bool = False, using: etree.XMLParser | None = None) -> etree._Element:
+    strict = parser(defaults=defaults)
     try:
-        root = etree.fromstring(data, using or parser(defaults=defaults))
+        root = etree.fromstring(data, using or strict)
     except etree.XMLSyntaxError as error:
         if "Resource limit" in str(error) or "xcessive depth" in str(error) or "XML_PARSE_HUGE" in str(error):
             limit = "xml_depth" if "depth" in str(error).lower() else "xml_text"
@@ -348,7 +357,13 @@ def _tree(data: bytes, *, defaults: bool = False, using: etree.XMLParser | None 
         raise InputRefused("EDOC-XML-001", "not XML", line="0") from None
     if root is None:
         raise InputRefused("EDOC-XML-001", "not XML", line="0")
+    # the library forgets that a prefix is not declared when a warning about something else follows
+    if using is None and (line := next((e.line for e in strict.error_log if e.level > _WARNING), None)) is not None:
+        raise InputRefused("EDOC-XML-001", "not well-formed XML", line=str(line))
     return root
+
+
+_WARNING = etree.ErrorLevels.WARNING
 
 
 def _check_tree(root: etree._Element, limits: Limits, *, data: bytes, doctype_allowed: bool) -> None:

@@ -128,7 +128,7 @@ def _ids(root: etree._Element) -> list[Reason]:
     seen: set[str] = set()
     for element in root.iter(etree.Element):
         for name, value in element.attrib.items():
-            if etree.QName(str(name)).localname.lower() == "id":
+            if str(name).rpartition("}")[2].lower() == "id":
                 if str(value) in seen:
                     return _format(Code.DUPLICATE_ID, {"id": str(value)})
                 seen.add(str(value))
@@ -317,7 +317,7 @@ def _doubtful(values: Values, result: Judged, context: Context) -> list[Reason]:
         carried += [(der, trusted) for der in _token_certificates(token)]
     issuers = (*known, *values.certificates)
     for der, must_hold in carried:
-        if der in known or any(_issued(der, issuer) for issuer in issuers):
+        if der in known or any(_issued(der, issuer) for issuer in issuers if issuer != der):
             continue
         if must_hold or _claims(der, issuers):
             return [Reason(Code.CERTIFICATE_CHAIN_GENERAL_FAILURE, {"detail": hashlib.sha256(der).hexdigest()})]

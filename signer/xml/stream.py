@@ -20,7 +20,7 @@ from typing import Protocol
 from lxml import etree
 
 from signer.errors import InputRefused, LimitExceeded
-from signer.safexml import RUN_MIN_BYTES, Skeleton, parse_cut
+from signer.safexml import KEPT_TAG_BYTES, KEPT_WHOLE, RUN_MIN_BYTES, Skeleton, parse_cut
 from signer.trust import Context, Limits
 from signer.xml.c14n import canonical_document
 from signer.xml.dsig import DS
@@ -109,9 +109,17 @@ class SealReader:
                 return None
             first = data[close : close + RUN_MIN_BYTES]
             found = first.find(b"<")
-            if found < 0 and not first.translate(None, _BASE64):
+            if (
+                found < 0
+                and not first.translate(None, _BASE64)
+                and not self._kept_whole(data[max(0, close - KEPT_TAG_BYTES) : close])
+            ):
                 return close
             at = close + max(found, 0)
+
+    def _kept_whole(self, before: bytes) -> bool:
+        """Say whether what begins behind these octets belongs to a signature and stays in the tree."""
+        return (bytes(self._skeleton[-KEPT_TAG_BYTES:]) + before)[-KEPT_TAG_BYTES:].endswith(KEPT_WHOLE)
 
     def _text(self, data: bytes, at: int) -> bytes:
         """Keep all but the end, where a run or a seal may be beginning."""

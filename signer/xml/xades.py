@@ -111,6 +111,8 @@ def read_time(text: str) -> datetime:
     if found is None:
         raise ValueError("not a time as it is written")
     year, month, day, hour, minute, second, milliseconds = map(int, found.groups())
+    if not 1000 <= year <= 9998:  # others are somebody's fault, and days of other zones could not be told of them
+        raise ValueError("not a year in which anything is signed")
     return datetime(year, month, day, hour, minute, second, milliseconds * 1000, tzinfo=UTC)
 
 

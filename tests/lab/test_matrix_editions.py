@@ -23,9 +23,9 @@ pytestmark = [pytest.mark.process, pytest.mark.timeout(3600)]
 Record = Callable[[str, object], None]
 
 BEFORE_THE_LAST_STEP = "79d9282"
-"""The commit before the newest step of the schema: it knows SQLite alone."""
-SAME_STEP = "e43e705"
-"""An earlier edition of the same step of the schema, which works on one PostgreSQL database beside this one."""
+"""The commit before step 0004 of the schema: it knows SQLite alone."""
+ONE_STEP_BEFORE = "e43e705"
+"""An edition of step 0004, which may work on one PostgreSQL database beside this one of step 0005."""
 
 
 @pytest.fixture
@@ -120,12 +120,14 @@ def test_f20_two_editions_serve_one_database_with_work_in_flight(
     record_property: Record,
 ) -> None:
     """A's gateways are of two editions on one PostgreSQL database, and so are B's; any of them may die."""
-    earlier = edition(SAME_STEP, tmp_path / "earlier")
-    assert earlier.step == REVISION
+    earlier = edition(ONE_STEP_BEFORE, tmp_path / "earlier")
+    assert earlier.step < REVISION
     old_nursery = nurse(earlier)
     lab = Lab.make(nursery, earlier.template(tmp_path / "template", pki, postgres), tmp_path / "lab")
     others = [_beside(lab, node, old_nursery) for node in lab.nodes]
     try:
+        for node in lab.nodes:
+            node.run("migrate")
         lab.start()
         for node in others:
             node.start()

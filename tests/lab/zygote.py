@@ -19,6 +19,7 @@ import socket
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 
 PR_SET_PDEATHSIG = 1
@@ -160,8 +161,8 @@ def _spoil(order: str) -> None:
     following = importlib.import_module("transport.node.following")
     work = importlib.import_module("transport.node.effectwork")
     how, kind, last = order.split(":")
-    name = f"_{kind.replace('-', '_')}"
-    handler = getattr(following, name)
+    handlers: dict[str, Callable[[object, object, object], object]] = following.HANDLERS
+    handler = handlers[kind]
 
     def spoilt(office: object, effect: object, now: object) -> object:
         if int(effect.facts["inbox"]) > int(last):  # type: ignore[attr-defined]  # an effect's claim
@@ -170,7 +171,7 @@ def _spoil(order: str) -> None:
             threading.Event().wait()
         raise KeyError(kind)
 
-    vars(following)[name] = spoilt
+    handlers[kind] = spoilt
     vars(work).update(PATIENCE=0.5, SECONDS={}, SECONDS_ELSE=3.0)
 
 

@@ -21,6 +21,7 @@ SOURCES = [
     for path in sorted((ROOT / folder).glob("*.py"))
     if folder != "transport/store" or path.name.startswith("log")
 ]
+SOURCES.append((ROOT / "transport/node/comparing.py").read_text("utf-8"))
 WORDS = tomllib.loads((CATALOGUE / "audit.toml").read_text("utf-8"))
 
 
