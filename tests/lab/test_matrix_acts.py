@@ -83,7 +83,7 @@ def test_f10_a_worker_stopped_past_its_lease_changes_nothing(lab: Lab, record_pr
     until("the first worker sends", lambda: held)
     until("the worker sleeps, and not in a transaction", partial(asleep, lab, lab.a))
     lab.turn(timedelta(seconds=31))
-    lab.a.run(*words, "--wait", "20", expect=(0,))
+    lab.a.run(*words, "--wait", "60", expect=(0,))
     assert lab.state(message_id) == "delivered"
     gate.set()
     lab.a.resume()
