@@ -100,6 +100,8 @@ def test_f04_postgresql_lost_in_the_middle_of_commit(served: Lab, own: Server, r
         assert said.status != 201 or known, "an acceptance of what is not there"
         again = stranger.settled(message)
         assert not known or known[0]["data"] == again.body
+    until("B is idle", lambda: not lab.store(lab.b).ask("SELECT 1 FROM effect WHERE state IN ('waiting', 'running')"))
+    until("its leaves have their places", lambda: not lab.store(lab.b).ask("SELECT 1 FROM ledger_pending"))
     faults = invariants.check(lab.offices(), finished=False)
     assert not faults, faults
     wire.close()
