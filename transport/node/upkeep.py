@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from transport.errors import TransportError
 from transport.node.office import Office
 from transport.store import garbage, guard, outbox
 from transport.store.ballast import Ballast
@@ -79,7 +78,7 @@ async def _every(job: Job, stop: asyncio.Event) -> None:
     while not stop.is_set():
         try:
             await asyncio.to_thread(job.run)
-        except (TransportError, OSError) as error:
+        except Exception as error:  # a full disk, a locked database: it may pass, and the server goes on
             log.warning("upkeep.failed", extra={"job": job.name, "error": getattr(error, "code", type(error).__name__)})
         try:
             await asyncio.wait_for(stop.wait(), job.seconds)
