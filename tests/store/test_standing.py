@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import select
 
 from tests.postgres import Server
-from tests.store.conftest import POSTGRESQL, count
+from tests.store.conftest import POSTGRESQL, SQLITE, count
 from transport.errors import StoreError
+from transport.store import tables
 from transport.store.statements import Connection
-from transport.store.store import Store, Unit
+from transport.store.store import Conflict, Store, Unit
 
 
 def nested(store: Store, depth: int) -> int:
@@ -72,3 +74,21 @@ def test_a_composed_statement_is_part_of_the_unit(store: Store) -> None:
     assert count(store, "SELECT count(*) FROM blob") == 0
     store.do(lambda unit: work(unit, False))
     assert count(store, "SELECT count(*) FROM blob") == 2
+
+
+@SQLITE
+def test_after_a_commit_that_failed_composed_statements_work_again(store: Store) -> None:
+    """A full disk may fail a commit; what SQLAlchemy then knows of the transaction must go with it."""
+    tables_of = select(tables.partner.c.agency)
+
+    def broken(unit: Unit) -> None:
+        unit.connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
+        unit.connection.execute(tables_of)
+        unit.connection.exec_driver_sql(
+            "INSERT INTO agency_certificate (agency, use, sha256, data, added_at) VALUES ('nobody', 'x', 'x', x'00', 0)"
+        )
+
+    for _ in range(2):
+        with pytest.raises((StoreError, Conflict)):
+            store.do(broken)
+        assert store.do(lambda unit: unit.connection.execute(tables_of).all()) == []

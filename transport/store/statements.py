@@ -192,9 +192,11 @@ class Connection(ABC):
     def rollback(self) -> None:
         """Take the transaction back. Raises ``DBAPIError``."""
         try:
-            if self.composing.in_transaction():
+            if (
+                self.composing.get_transaction() is not None
+            ):  # also one whose commit failed, which is not active any more
                 self.composing.rollback()
-            else:
+            if not self.broken:
                 self._rollback()
         except self.errors as error:
             raise self.failed(error) from error
