@@ -110,11 +110,6 @@ class Settings:
         return self._text_or_none("blobs.region")
 
     @property
-    def tsa_url(self) -> str | None:
-        """Address of the time-stamping service, the first one."""
-        return next(iter(self.tsa_urls), None)
-
-    @property
     def tsa_urls(self) -> tuple[str, ...]:
         """Addresses of the time-stamping services, in the order in which they are tried."""
         value = self.values["tsa.url"]

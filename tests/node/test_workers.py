@@ -23,6 +23,9 @@ from signer.devpki import DevPki
 from tests import world as worlds
 from tests.postgres import Server
 from transport.demo.offices import free_ports
+from transport.desk import serving as desk
+from transport.desk.console import Console
+from transport.desk.nodes import Pins
 from transport.node.node import Node
 from transport.store.store import Store
 
@@ -186,3 +189,24 @@ def test_a_sqlite_home_is_served_by_one_process_only(tmp_path: Path, pki: DevPki
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert done.returncode == 6
     assert "EDOC-CFG-017" in done.stderr
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_whatever_ends_a_worker_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, after: bool
+) -> None:
+    """Also what nobody foresaw: to the server before the worker is ready, in the log afterwards; exit code 70."""
+
+    def fall(*_: object, on_ready: desk.Ready, part: desk.Part) -> None:
+        if after:
+            on_ready({"exchange": "http://127.0.0.1:1/"})
+        raise LookupError("unforeseen")
+
+    monkeypatch.setattr(desk, "_serve", fall)
+    ready, failed = list[dict[str, str]](), list[str]()
+    console = Console(["serve", "--json", "--home", str(tmp_path)], {})
+    own = (desk.Part(1, 2), ready.append, failed.append)
+    assert desk._worker(console, Pins(), desk.Listening(workers=2), own) == 70
+    told = [record for record in caplog.records if record.getMessage() == "worker.ended"]
+    assert (len(ready), len(failed), len(told)) == ((1, 0, 1) if after else (0, 1, 0))
+    assert all("unforeseen" not in text for text in failed)

@@ -37,7 +37,7 @@ def test_the_first_source_that_names_a_setting_wins(tmp_path: Path) -> None:
     assert (found.tsa_timeout, found.origin_of("tsa.timeout")) == (30.0, "option")
     assert (found.sign_level, found.origin_of("sign.level")) == ("t", "EDOC_SIGN__LEVEL")
     assert (found.sign_profile, found.origin_of("sign.profile")) == ("strict", str(named))
-    assert found.tsa_url == "https://named.example/"
+    assert found.tsa_urls == ("https://named.example/",)
     assert (found.key("person"), found.lang) == ("nhà", "en")
     assert (found.verify_policy, found.origin_of("verify.policy")) == ("interop", "built-in")
 
@@ -45,12 +45,12 @@ def test_the_first_source_that_names_a_setting_wins(tmp_path: Path) -> None:
 def test_several_time_stamping_services_keep_their_order(tmp_path: Path) -> None:
     (tmp_path / "edoc.toml").write_text('[tsa]\nurl = ["https://b.example/", "https://a.example/"]\n')
     found = read(tmp_path)
-    assert (found.tsa_urls, found.tsa_url) == (("https://b.example/", "https://a.example/"), "https://b.example/")
+    assert found.tsa_urls == ("https://b.example/", "https://a.example/")
     assert read(tmp_path, environ={"EDOC_TSA__URL": "https://c.example/ https://d.example/"}).tsa_urls == (
         "https://c.example/",
         "https://d.example/",
     )
-    assert (read(tmp_path / "other").tsa_urls, read(tmp_path / "other").tsa_url) == ((), None)
+    assert read(tmp_path / "other").tsa_urls == ()
 
 
 def test_pages_are_compared_as_pictures_only_where_that_is_asked_for(tmp_path: Path) -> None:

@@ -39,9 +39,6 @@ log = logging.getLogger("edoc.node")
 FINAL = frozenset({"delivered", "refused", "expired", "recalled"})
 TRANSPORT_ANCHORS = "transport-anchors.pem"
 
-RECEIPT_STAMP_SECONDS = 2.0
-"""How long a receipt waits for its time stamp before it stays B-B for good (exchange.md 5, Q2, ``prefer``)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Pins:
@@ -159,18 +156,20 @@ def request_key(node: Node, console: Console, pins: Pins) -> RequestKey | None:
 
 def networked(node: Node, console: Console, pins: Pins) -> Node:
     """Give the node its request key and its ways to the network, within what the settings allow."""
+    from transport.courier import utc_now
+    from transport.desk.receiptstamps import ReceiptStamps
     from transport.http.addresses import Reach
-    from transport.http.pki import HttpTimestamper
 
     settings = node.office.settings
     reach = Reach.of(settings.network_private, demo=settings.demo)
     node.office.request = request_key(node, console, pins)
     node.office.channel = own_channel(node.office)
-    if settings.tsa_url:
-        node.office.timestamper = HttpTimestamper(
-            settings.tsa_url, timeout=RECEIPT_STAMP_SECONDS, reach=reach, attempts=1
-        )
-    return node.with_network(tls=channel(node.office, settings), reach=reach, fetch_status=status_source(settings))
+    return node.with_network(
+        tls=channel(node.office, settings),
+        reach=reach,
+        fetch_status=status_source(settings),
+        timestamper=ReceiptStamps(node.office, clock=utc_now) if settings.tsa_urls else None,
+    )
 
 
 def channel(office: Office, settings: Settings) -> ssl.SSLContext | None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from transport.node.office import Office
 
 SECONDS = 2.0
-"""How long a receipt waits for its stamp, all authorities together (Q2)."""
+"""How long a receipt waits for its stamp, all authorities together, before it stays B-B for good (Q2, ``prefer``)."""
 TRUST_SECONDS = 900.0
 
 

@@ -15,15 +15,21 @@ from typing import TYPE_CHECKING
 
 from transport.desk import ledgers
 from transport.desk.nodes import TRANSPORT_ANCHORS, Pins, networked, request_key, working
-from transport.errors import SettingsError, TransportError
+from transport.errors import SettingsError
 
 if TYPE_CHECKING:
     from transport.desk.console import Console
+    from transport.http.config import ServeConfig
     from transport.http.reporting import Reporting
+    from transport.http.server import Alongside
+    from transport.node.node import Node
     from transport.present.errors import Fault
     from transport.settings import Settings
 
 log = logging.getLogger("edoc.node")
+
+Ready = Callable[[dict[str, str]], None]
+"""Told the addresses once the server listens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,7 @@ class Part:
     listener: socket.socket | None = None
 
 
-def serve(console: Console, pins: Pins, wanted: Listening, *, on_ready: Callable[[dict[str, str]], None]) -> int:
+def serve(console: Console, pins: Pins, wanted: Listening, *, on_ready: Ready) -> int:
     """Serve until SIGTERM or SIGINT; one server per home, in one process or in several. Return the exit code.
 
     Raises:
@@ -75,11 +81,14 @@ def serve(console: Console, pins: Pins, wanted: Listening, *, on_ready: Callable
         with ServerLock(ledgers.settings_of(console).home):
             _serve(console, pins, wanted, on_ready=on_ready, part=Part())
         return 0
-    from signer.errors import SignerError
-    from transport.desk import overseer
-    from transport.present import errors
+    return _several(console, replace(pins, answers={}), wanted, on_ready)
 
-    pins = replace(pins, answers={})
+
+def _several(console: Console, pins: Pins, wanted: Listening, on_ready: Ready) -> int:
+    """Serve with several processes, once it is clear that they can begin."""
+    from transport.desk import overseer
+    from transport.store.lock import ServerLock
+
     with working(console, pins) as node:  # what is wrong is said once, and pass phrases are asked once
         request_key(node, console, pins)
         if not node.office.store.shared or not hasattr(os, "fork"):
@@ -93,24 +102,34 @@ def serve(console: Console, pins: Pins, wanted: Listening, *, on_ready: Callable
                 "EDOC-EXC-011", "the address cannot be listened on", host=wanted.host, port=wanted.port
             ) from error
 
-        def work(number: int, ready: Callable[[dict[str, str]], None], failed: Callable[[str], None]) -> int:
-            began = False
-
-            def note(urls: dict[str, str]) -> None:
-                nonlocal began
-                began = True
-                ready(urls)
-
-            try:
-                _serve(console, pins, wanted, on_ready=note, part=Part(number, wanted.workers, shared))
-            except (TransportError, SignerError) as error:
-                problem = errors.fault(error, console.lang)
-                if not began:
-                    failed(_as_printed(problem, console))
-                return int(problem.exit_code)
-            return 0
+        def work(number: int, ready: Ready, failed: Callable[[str], None]) -> int:
+            return _worker(console, pins, wanted, (Part(number, wanted.workers, shared), ready, failed))
 
         return overseer.Overseer(work, wanted.workers, on_ready, lambda text: _print(text, console)).run()
+
+
+def _worker(console: Console, pins: Pins, wanted: Listening, own: tuple[Part, Ready, Callable[[str], None]]) -> int:
+    """Serve as one of several processes. What keeps it from beginning is told once for all, what ends it later here."""
+    from transport.present import errors
+
+    part, ready, failed = own
+    began = False
+
+    def note(urls: dict[str, str]) -> None:
+        nonlocal began
+        began = True
+        ready(urls)
+
+    try:
+        _serve(console, pins, wanted, on_ready=note, part=part)
+    except Exception as error:  # the edge of a process: whatever ends it has words, as for the command itself
+        problem = errors.fault(error, console.lang)
+        if began:
+            log.error("worker.ended", extra={"error": type(error).__name__, "problem": problem.code})
+        else:
+            failed(_as_printed(problem, console))
+        return int(problem.exit_code)
+    return 0
 
 
 def _as_printed(problem: Fault, console: Console) -> str:
@@ -127,62 +146,75 @@ def _print(text: str, console: Console) -> None:
     print(text, file=stream, flush=True)
 
 
-def _serve(
-    console: Console, pins: Pins, wanted: Listening, *, on_ready: Callable[[dict[str, str]], None], part: Part
-) -> None:
-    from transport.desk.receiptstamps import ReceiptStamps
-    from transport.http.config import ServeConfig
-    from transport.http.limits import HttpLimits
+def _serve(console: Console, pins: Pins, wanted: Listening, *, on_ready: Ready, part: Part) -> None:
     from transport.http.reporting import Reporting, log_lines
     from transport.http.server import serve as run
-    from transport.http.server import utc_now
-    from transport.node import upkeep
 
     log_lines(sys.stderr, node="nut-1")
     with working(console, pins) as node:
         networked(node, console, pins)
-        if node.office.settings.tsa_urls:
-            node.office.timestamper = ReceiptStamps(node.office, clock=utc_now)
-        if node.office.request is None:
-            raise SettingsError("EDOC-CFG-022", "the node has no request key", agency=node.office.code)
+        config = _config(node, wanted, on_ready=on_ready, part=part)
         if part.number == 0:
             node.office.store.blobs.sweep()
-        config = ServeConfig(
-            spool=_spool(node.office.settings.home, part),
-            host=wanted.host,
-            port=wanted.port,
-            demo=node.office.settings.demo,
-            tls_cert=_path(wanted.tls_cert),
-            tls_key=_path(wanted.tls_key),
-            client_ca=_client_anchors(wanted, node.office.settings),
-            proxies=tuple(dict.fromkeys((*node.office.settings.proxies, *wanted.behind_proxy))),
-            metrics_port=_metrics_port(wanted.metrics_port, part),
-            listener=part.listener,
-            node_name=node.office.node_name,
-            limits=HttpLimits.of(node.office.settings.limits),
-            request_key=node.office.request,
-            follow_trace=node.office.settings.follow_trace,
-            uploads=node.office.settings.resumable_upload,
-            uploads_folder=node.office.settings.home / "spool",  # parts may reach different processes
-            endpoint=node.office.settings.endpoint,
-            on_ready=on_ready,
-        )
         report = Reporting(node=node.office.node_name)
         node.office.meter = report
         node.office.store.measured_by(lambda units, seconds: _measure(report, units, seconds))
-        alone = part.number == 0
-        if alone and node.office.store.without_standby():
+        if part.number == 0 and node.office.store.without_standby():
             log.warning("database.no-synchronous-standby")
-        beside = [lambda stop: upkeep.run(node.office, stop, clock=utc_now, alone=alone)]
         node.office.store.listen(lambda: node.office.on_work())
-        beside += [node.run_effects, *([node.run_courier] if wanted.courier else [])]
-        if part.of == 1:
-            beside.append(node.run_bell)
-        if wanted.courier and part.number == 0:
-            beside.append(node.run_partners)
-        if wanted.courier and part.number == 0 and node.office.settings.delivery == "pull":
-            beside.append(node.run_puller)
-        asyncio.run(run(node, config=config, alongside=beside, report=report))
+        asyncio.run(run(node, config=config, alongside=_alongside(node, wanted, part), report=report))
+
+
+def _config(node: Node, wanted: Listening, *, on_ready: Ready, part: Part) -> ServeConfig:
+    """Return how one process listens.
+
+    Raises:
+        SettingsError: EDOC-CFG-022, the node has no request key.
+    """
+    from transport.http.config import ServeConfig
+    from transport.http.limits import HttpLimits
+
+    office, settings = node.office, node.office.settings
+    if office.request is None:
+        raise SettingsError("EDOC-CFG-022", "the node has no request key", agency=office.code)
+    return ServeConfig(
+        spool=_spool(settings.home, part),
+        host=wanted.host,
+        port=wanted.port,
+        demo=settings.demo,
+        tls_cert=_path(wanted.tls_cert),
+        tls_key=_path(wanted.tls_key),
+        client_ca=_client_anchors(wanted, settings),
+        proxies=tuple(dict.fromkeys((*settings.proxies, *wanted.behind_proxy))),
+        metrics_port=_metrics_port(wanted.metrics_port, part),
+        listener=part.listener,
+        node_name=office.node_name,
+        limits=HttpLimits.of(settings.limits),
+        request_key=office.request,
+        follow_trace=settings.follow_trace,
+        uploads=settings.resumable_upload,
+        uploads_folder=settings.home / "spool",  # parts may reach different processes
+        endpoint=settings.endpoint,
+        on_ready=on_ready,
+    )
+
+
+def _alongside(node: Node, wanted: Listening, part: Part) -> list[Alongside]:
+    """Return what runs beside the listener: some of it in every process, some in the first alone."""
+    from transport.http.server import utc_now
+    from transport.node import upkeep
+
+    first = part.number == 0
+    beside: list[Alongside] = [lambda stop: upkeep.run(node.office, stop, clock=utc_now, alone=first), node.run_effects]
+    if part.of == 1:
+        beside.append(node.run_bell)
+    if wanted.courier:
+        beside.append(node.run_courier)
+    if wanted.courier and first:
+        beside.append(node.run_partners)
+    if wanted.courier and first and node.office.settings.delivery == "pull":
+        beside.append(node.run_puller)
+    return beside
 
 
 def _spool(home: Path, part: Part) -> Path:
