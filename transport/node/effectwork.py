@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from transport.node import following
+from transport.node import ending
 from transport.node.office import Office
 from transport.store import effects
 from transport.store.values import EffectClaim
@@ -75,7 +75,7 @@ class EffectWork:
     def turn(self) -> int:
         """Work off what is due; return how many effects were ended meanwhile."""
         ended = self._look_after()
-        while self._may_go_on() and (claims := following.claim(self._office, self._clock(), self._owner)):
+        while self._may_go_on() and (claims := ending.claim(self._office, self._clock(), self._owner)):
             waiting = deque(claims)
             while waiting and self._may_go_on():
                 running = self._start(waiting)
@@ -114,9 +114,9 @@ class EffectWork:
         try:
             begun = []
             while (effect := running.take()) is not None:
-                begun.append((effect, following.begin(self._office, effect, self._clock)))
+                begun.append((effect, ending.begin(self._office, effect, self._clock)))
             for effect, made in begun:
-                running.ended += following.end(self._office, effect, made, self._clock)
+                running.ended += ending.end(self._office, effect, made, self._clock)
         except Exception as error:  # not even its failure could be noted: the lease lapses
             log.error("effects.failed", extra={"error": type(error).__name__})
         finally:

@@ -27,7 +27,7 @@ from transport.http.limits import HttpLimits
 from transport.http.pulling import HttpFetcher
 from transport.intake import vietnam_day
 from transport.names import HeadRef
-from transport.node import bell, deciding, fetching, following, looking, opening, proving, readiness, receiving, sending
+from transport.node import bell, deciding, ending, fetching, looking, opening, proving, readiness, receiving, sending
 from transport.node.deciding import Acceptance, Decided
 from transport.node.effectwork import EffectWork
 from transport.node.incoming import Fetched
@@ -294,7 +294,7 @@ class Node:
 
     def follow(self, *, now: datetime) -> int:
         """Work off what acts have called for, here and now."""
-        return following.run_effects(self.office, clock=lambda: now, owner=secrets.token_hex(8))
+        return ending.run_effects(self.office, clock=lambda: now, owner=secrets.token_hex(8))
 
     def evidence(self, ref: str, asked: proving.Asked, *, now: datetime) -> proving.Package:
         """Build the evidence package of a message, and audit it. See ``proving.evidence``."""
